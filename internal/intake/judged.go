@@ -1,0 +1,20 @@
+package intake
+
+import "github.com/penstock/penstock"
+
+// Judged is an envelope after the pipeline: either refused as a whole, or a list
+// of reports, each admitted or refused.
+type Judged struct {
+	Err     error           // refused as a whole: the answer to the sender; nil otherwise
+	Reason  penstock.Reason // why, when Err is set; booked on the account of input that names no controller
+	Reports []Item
+}
+
+// Item is one report and what the pipeline made of it.
+type Item struct {
+	Report  *penstock.Report // when refused, its controller and identity as far as they are known
+	Reason  penstock.Reason  // empty: to be admitted; otherwise refused, and why
+	Detail  string           // when refused: a sentence for the sender
+	Trusted bool             // when refused: the sender may speak for the controller, so that the refusal fills the sequence
+	Filter  bool             // to be admitted, but dropped on purpose by a step: settled without reaching the record
+}
