@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -177,5 +178,20 @@ func TestRefusedVectors(t *testing.T) {
 				t.Errorf("error %q does not begin with %q", err, prefix)
 			}
 		})
+	}
+}
+
+// TestFormatExample holds the example in FORMAT.md to the first vector.
+func TestFormatExample(t *testing.T) {
+	doc, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var example string
+	for _, line := range regexp.MustCompile(`(?m)^((?:[0-9a-f]{2,} )+) +\S`).FindAllStringSubmatch(string(doc), -1) {
+		example += line[1]
+	}
+	if got, want := fromHex(t, example), readVectors(t).Reports[0].encoding(t); !bytes.Equal(got, want) {
+		t.Errorf("the example is\n%x, the vector\n%x", got, want)
 	}
 }
