@@ -21,8 +21,8 @@ import (
 // is the name or the number of an OPC UA StatusCode.
 //
 // Errors have code [penstock.Invalid] or [penstock.TooLarge] and name the offset
-// and the path of what is wrong. The memory that a body takes is at most ten
-// times its length.
+// and the path of what is wrong. The memory that a body takes is at most
+// twenty times its length.
 type Decoder struct {
 	scanner scanner
 	slab    slab

@@ -320,6 +320,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`[{"controller":"c","key":"k","samples":[{"point":"p","value":null,"status":"Bad","time":"1"}]}]`))
 	f.Add([]byte(`{"controller":"c\u0041","samples":[{"point":"p","value":-0,"time":1,"unit":"kPa","native":192,"historical":true}]}`))
 	f.Add([]byte(`{"controller":"c","samples":[{"point":"p","value":"\ud83d\ude00","time":"2026-11-22T06:00:00.5+01:00","status":2147483648}]}`))
+	for _, in := range hostile(f) {
+		if len(in) < 1000 {
+			f.Add([]byte(in))
+		}
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var d reportjson.Decoder
 		reports, err := d.Decode(in, nil)
@@ -352,6 +357,11 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzDecodeLine(f *testing.F) {
 	f.Add(body(2), body(1))
+	for _, in := range hostile(f) {
+		if len(in) < 1000 {
+			f.Add([]byte(in), []byte(good))
+		}
+	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		var used, fresh reportjson.Decoder
 		var r, want penstock.Report
