@@ -61,11 +61,11 @@ func (b *Batch) Add(r *penstock.Report, encoding []byte) error {
 	return b.put(intake.Item{Report: r}, encoding)
 }
 
-// Refuse takes the place of a report that cannot be read while those around it
-// can. It returns the errors of [Batch.Add].
-func (b *Batch) Refuse(detail string) error {
+// Refuse takes the place of a report that cannot be read, for the cause given,
+// while those around it can. It returns the errors of [Batch.Add].
+func (b *Batch) Refuse(cause error) error {
 	return b.put(intake.Item{
-		Report: &penstock.Report{}, Reason: penstock.ReasonMalformed, Detail: decodeName + ": " + detail,
+		Report: &penstock.Report{}, Reason: reasonOf(cause), Detail: decodeName + ": " + cause.Error(),
 	}, nil)
 }
 
@@ -111,11 +111,14 @@ func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 }
 
 func refusedBody(err error) *refused {
-	code, reason := penstock.CodeOf(err), penstock.ReasonMalformed
-	if code == penstock.TooLarge {
-		reason = penstock.ReasonTooLarge
+	return &refused{reasonOf(err), penstock.Errorf(penstock.CodeOf(err), "decode: %w", err)}
+}
+
+func reasonOf(err error) penstock.Reason {
+	if penstock.CodeOf(err) == penstock.TooLarge {
+		return penstock.ReasonTooLarge
 	}
-	return &refused{reason, penstock.Errorf(code, "decode: %w", err)}
+	return penstock.ReasonMalformed
 }
 
 // complete gives the reports what the envelope knows, and refuses those whose

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/penstock/penstock"
@@ -13,11 +12,9 @@ func BinaryFormat() Format {
 	decoders := sync.Pool{New: func() any { return new(link.Decoder) }}
 	return Format{Decode: func(body []byte, b *Batch) error {
 		d := decoders.Get().(*link.Decoder)
-		if err := decodeBinary(d, body, b); err != nil {
-			return err
-		}
-		decoders.Put(d)
-		return nil
+		err := decodeBinary(d, body, b)
+		decoders.Put(d) // not after a panic: who knows what it remembers
+		return err
 	}}
 }
 
@@ -27,19 +24,19 @@ func decodeBinary(d *link.Decoder, body []byte, b *Batch) error {
 	for at := 0; at < len(body); {
 		r := new(penstock.Report)
 		rest, err := d.Decode(body[at:], r)
-		next := len(body) - len(rest)
-		switch {
-		case err == nil:
-			err = b.Add(r, body[at:next])
-		case rest != nil:
-			err = b.Refuse(fmt.Sprintf("report %d, which begins at byte %d: %v", len(b.items)+1, at, err))
-		default:
+		end := len(body) - len(rest)
+		if err == nil {
+			err = b.Add(r, body[at:end])
+		} else {
 			err = penstock.Errorf(penstock.CodeOf(err), "report %d, which begins at byte %d: %w", len(b.items)+1, at, err)
+			if rest != nil {
+				err = b.Refuse(err)
+			}
 		}
 		if err != nil {
 			return err
 		}
-		at = next
+		at = end
 	}
 	return nil
 }

@@ -99,11 +99,9 @@ func (b *bench) grant(t testing.TB, scope ...string) string {
 
 // formats are the real ones and some that behave badly.
 func formats() map[string]pipeline.Format {
-	all := map[string]pipeline.Format{
-		link.MediaType: pipeline.BinaryFormat(),
-		"panic":        {Decode: func([]byte, *pipeline.Batch) error { panic("poison") }},
-		"empty":        {Decode: func([]byte, *pipeline.Batch) error { return nil }},
-	}
+	all := pipeline.StandardFormats()
+	all["panic"] = pipeline.Format{Decode: func([]byte, *pipeline.Batch) error { panic("poison") }}
+	all["empty"] = pipeline.Format{Decode: func([]byte, *pipeline.Batch) error { return nil }}
 	literal := pipeline.BinaryFormat()
 	literal.Literal = true
 	all["literal"] = literal

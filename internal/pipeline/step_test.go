@@ -435,6 +435,8 @@ func FuzzSubmit(f *testing.F) {
 	b.token = b.grant(f, "*")
 	f.Add(link.AppendReport(nil, report("pump-1", 1, sample("a", penstock.FloatValue(1)))), link.MediaType, "", false)
 	f.Add(link.AppendReport(nil, &penstock.Report{Controller: "x"}), link.MediaType, "key", true)
+	f.Add([]byte(line("pump-1", 1, `{"point":"a","value":1,"time":"2026-11-22T12:00:00Z"}`)), pipeline.JSONType, "", false)
+	f.Add([]byte("{}\n[]"), pipeline.NDJSONType, "key", false)
 	f.Fuzz(func(t *testing.T, body []byte, contentType, key string, declared bool) {
 		if contentType == "panic" {
 			return
