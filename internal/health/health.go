@@ -161,8 +161,8 @@ func (h *Health) Ready() bool {
 
 // Snapshot is the state of the whole and of each component, as /readyz shows it.
 type Snapshot struct {
-	Status     State             `json:"status"`
-	Since      time.Time         `json:"since,omitzero"`
+	Status     State            `json:"status"`
+	Since      time.Time        `json:"since,omitzero"`
 	Components []ComponentState `json:"components"`
 }
 
