@@ -76,6 +76,11 @@ func decodeNetwork(file []byte) (*network, error) {
 	if len(body) > maxNetworkBody {
 		return nil, penstock.Errorf(penstock.Corrupt, "sim: network file has more than %d bytes", maxNetworkBody)
 	}
+	return parseNetwork(body)
+}
+
+// parseNetwork reads what a network file holds, uncompressed.
+func parseNetwork(body []byte) (*network, error) {
 	r := networkReader{rest: body}
 	n := r.network()
 	if r.bad || len(r.rest) > 0 {

@@ -75,7 +75,7 @@ func FuzzNetwork(f *testing.F) {
 	f.Add(networkBody(f)[:2000])
 	f.Add([]byte{60, 1, 1, 1, 'a', 0, 1, 1, 'p', 0, 1, 0, 0, 2})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		n, err := decodeNetwork(packed(t, body))
+		n, err := parseNetwork(body)
 		if err != nil {
 			return
 		}

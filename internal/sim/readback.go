@@ -87,7 +87,7 @@ func (r *Reader) Samples(ctx context.Context, controller string, from int64, yie
 		if err != nil || next == "" {
 			return err
 		}
-		query.Set("cursor", next)
+		query.Set("next", next)
 	}
 }
 

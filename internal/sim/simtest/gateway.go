@@ -155,12 +155,10 @@ func (g *Gateway) reports(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.count++
-	g.books.Received++
 	var report Report
 	sum := fmt.Sprintf("%08x", crc32.ChecksumIEEE(body))
 	switch {
 	case g.due(g.faults.Unavailable):
-		g.books.Received--
 		problem(w, http.StatusServiceUnavailable, "later")
 		return
 	case sum != r.Header.Get("Penstock-Crc32") && !g.faults.SkipChecksum:
@@ -300,5 +298,10 @@ func (g *Gateway) controllers(w http.ResponseWriter, _ *http.Request) {
 func (g *Gateway) ledger(w http.ResponseWriter, _ *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	answer(w, map[string]any{"total": g.books})
+	b := g.books
+	b.Received = b.Accepted + b.Duplicate
+	for _, n := range b.Rejected {
+		b.Received += n
+	}
+	answer(w, map[string]any{"total": b})
 }
