@@ -25,8 +25,8 @@ type load struct {
 	connections int
 	warm        time.Duration
 	length      time.Duration
-	rate        float64                       // requests a second altogether; 0: as many as possible
-	media       string                        // media type of the bodies
+	rate        float64                        // requests a second altogether; 0: as many as possible
+	media       string                         // media type of the bodies
 	body        func(connection int) bodyMaker // one for each connection
 }
 
