@@ -283,24 +283,35 @@ func TestMissingCopyIsMended(t *testing.T) {
 func TestFirstStartCrash(t *testing.T) {
 	for seed := range uint64(300) {
 		mem := vfs.NewCrashableMem()
-		if err := mem.MkdirAll("/data", 0o755); err != nil {
-			t.Fatal(err)
-		}
+		makeRoot(t, mem)
 		rng := rand.New(rand.NewPCG(seed, 1))
 		stop := &stopAfter{FS: mem, left: rng.IntN(14)}
 		_, err := keyring.Open(stop, "/data", nil)
 		crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
-		if merr := crashed.MkdirAll("/data", 0o755); merr != nil {
-			t.Fatal(merr)
-		}
 		k, oerr := keyring.Open(crashed, "/data", nil)
 		if oerr != nil {
 			t.Fatalf("seed %d: first start ended with %v, the next with %v", seed, err, oerr)
 		}
 		again, oerr := keyring.Open(crashed.CrashClone(vfs.CrashCloneCfg{}), "/data", nil)
-		if oerr == nil && again.NodeID() != k.NodeID() {
-			t.Fatalf("seed %d: the node id changed after a crash", seed)
+		if oerr != nil || again.NodeID() != k.NodeID() {
+			t.Fatalf("seed %d: the keys changed after a crash: %v", seed, oerr)
 		}
+	}
+}
+
+// makeRoot makes /data durable.
+func makeRoot(t *testing.T, fs vfs.FS) {
+	t.Helper()
+	if err := fs.MkdirAll("/data", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := fs.OpenDir("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
 	}
 }
 
