@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/spool"
@@ -14,7 +15,7 @@ import (
 // Record is what the intake asks of the system of record at the start.
 type Record interface {
 	Through() penstock.Position
-	Settled(yield func(controller string, epoch uint64, settled *Set) bool)
+	Settled(yield func(controller string, epoch uint64, settled *interval.Set) bool) error
 	Counters(yield func(controller string, stored, storedTwice, quarantined uint64) bool)
 }
 

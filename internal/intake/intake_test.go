@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/spool"
@@ -33,20 +34,21 @@ type node struct {
 // record is a system of record without samples.
 type record struct {
 	through  penstock.Position
-	settled  map[string]map[uint64]*intake.Set
+	settled  map[string]map[uint64]*interval.Set
 	counters map[string][3]uint64
 }
 
 func (r *record) Through() penstock.Position { return r.through }
 
-func (r *record) Settled(yield func(string, uint64, *intake.Set) bool) {
+func (r *record) Settled(yield func(string, uint64, *interval.Set) bool) error {
 	for controller, epochs := range r.settled {
 		for epoch, set := range epochs {
 			if !yield(controller, epoch, set) {
-				return
+				return nil
 			}
 		}
 	}
+	return nil
 }
 
 func (r *record) Counters(yield func(string, uint64, uint64, uint64) bool) {
@@ -59,7 +61,7 @@ func (r *record) Counters(yield func(string, uint64, uint64, uint64) bool) {
 
 func start(t *testing.T) *node {
 	n := &node{t: t, fs: vfs.NewMem(), record: &record{
-		settled: map[string]map[uint64]*intake.Set{}, counters: map[string][3]uint64{},
+		settled: map[string]map[uint64]*interval.Set{}, counters: map[string][3]uint64{},
 	}}
 	n.open()
 	t.Cleanup(n.close)
@@ -158,11 +160,11 @@ func (r *record) settle(report *penstock.Report) {
 	}
 	epochs := r.settled[report.Controller]
 	if epochs == nil {
-		epochs = map[uint64]*intake.Set{}
+		epochs = map[uint64]*interval.Set{}
 		r.settled[report.Controller] = epochs
 	}
 	if epochs[report.Identity.Epoch] == nil {
-		epochs[report.Identity.Epoch] = &intake.Set{}
+		epochs[report.Identity.Epoch] = &interval.Set{}
 	}
 	epochs[report.Identity.Epoch].Add(report.Identity.Seq, report.Identity.Seq)
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// Set is a set of sequence numbers.
-type Set = interval.Set
-
 // replayAtOnce is how many entries of the log are read at once at the start.
 const replayAtOnce = 1024
 
@@ -32,10 +29,13 @@ func Open(o Options) (*Intake, error) {
 		ledger: l, replayed: o.Replayed, snapshot: through, settled: o.Record.Through(),
 		waiting: map[string]uint64{},
 	}
-	o.Record.Settled(func(controller string, epoch uint64, settled *Set) bool {
+	err = o.Record.Settled(func(controller string, epoch uint64, settled *interval.Set) bool {
 		l.Learn(controller, epoch, settled)
 		return true
 	})
+	if err != nil {
+		return nil, penstock.Errorf(penstock.CodeOf(err), "what the record has settled: %w", err)
+	}
 	if err := r.run(o.Log); err != nil {
 		return nil, err
 	}
