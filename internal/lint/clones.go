@@ -28,7 +28,7 @@ func clones() Rule {
 			total := 0
 			for f, fn := range m.Functions {
 				name := tree.FunctionName(fn)
-				if f.Test || fn.Body == nil || isTable(fn) {
+				if f.Test || isTestSupport(f.Package.Dir) || fn.Body == nil || isTable(fn) {
 					continue
 				}
 				body := linesOf(m, name, f, fn)

@@ -39,3 +39,18 @@ func toDo() Rule {
 			}
 		})
 }
+
+var suppression = regexp.MustCompile(`^//\s*(no` + `lint|no` + `sec|lint:ig` + `nore|rev` + `ive:disable)\b`)
+
+func noSuppression() Rule {
+	return eachFile("no-suppression", "No comment silences a checker: what may stand against a rule is in exceptions.go, what may be ignored is said in words.",
+		func(m *tree.Module, f *tree.File, report report) {
+			for _, group := range f.AST.Comments {
+				for _, c := range group.List {
+					if mark := suppression.FindString(c.Text); mark != "" {
+						report(m.At(c.Pos()), mark, "nobody reads %s here: keep the reason and take out the mark", mark)
+					}
+				}
+			}
+		})
+}

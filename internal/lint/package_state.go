@@ -141,7 +141,7 @@ func checkAssignments(m *tree.Module, f *tree.File, fixed map[string]bool, repor
 		own := declaredIn(fn)
 		ast.Inspect(fn, func(n ast.Node) bool {
 			for _, target := range changed(n) {
-				if name := variableOf(target); fixed[name] && !own[name] {
+				if name := variableOf(target); fixed[name] && !own[name] && name != "_" {
 					report(m.At(n.Pos()), name, "%s is a package's table and must not change: copy it, or make it a field", name)
 				}
 			}

@@ -47,9 +47,9 @@ func Rules() []Rule {
 	return []Rule{
 		functionLength(), complexity(), parameters(), fileLength(), packageLength(),
 		structFields(), typeMethods(), interfaceMethods(),
-		packageComment(), exportedDocs(), packageName(), toDo(),
+		packageComment(), exportedDocs(), packageName(), toDo(), noSuppression(),
 		noInit(), packageVars(), blankImport(), bannedImport(),
-		storedContext(), bareGo(), exportedChannel(), exit(), noPanic(), testSleep(),
+		storedContext(), bareGo(), exportedChannel(), exit(), noPanic(), testSleep(), leakCheck(),
 		corePurity(), importDirection(), adaptersApart(), testReach(), dependencies(),
 		formatted(), generatedMarker(), clones(),
 		privateNames(), markdownLinks(),

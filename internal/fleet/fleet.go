@@ -1,0 +1,143 @@
+package fleet
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock"
+)
+
+// A Table keeps small records under short keys. Put and Delete return only when
+// the change is durable. Keys hold numbers and never names.
+type Table interface {
+	Put(key, value []byte) error
+	Delete(key []byte) error
+	Scan(yield func(key, value []byte) error) error
+}
+
+// Policy says what becomes of a controller that the fleet does not know.
+type Policy string
+
+// The policies.
+const (
+	RegisterUnknown Policy = "register" // it is registered on first sight
+	HoldUnknown     Policy = "hold"     // its reports are refused until a person admits it
+	RejectUnknown   Policy = "reject"   // its reports are refused
+)
+
+// Limits bound the memory of a fleet. A zero field takes its default.
+type Limits struct {
+	Controllers         int // registered controllers: 100,000
+	Held                int // controllers listed as held: 1,000, those last seen longest ago make room
+	PointsPerController int // 10,000
+	Points              int // of all controllers: 2,000,000
+	Credentials         int // 100,000, the revoked ones included
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.Controllers, 100_000},
+		{&l.Held, 1_000},
+		{&l.PointsPerController, 10_000},
+		{&l.Points, 2_000_000},
+		{&l.Credentials, 100_000},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return l
+}
+
+// Options are what a fleet needs beside its table.
+type Options struct {
+	Now      func() time.Time // the gateway's clock
+	Rand     io.Reader        // a source of secrets, crypto/rand.Reader
+	Unknown  Policy           // RegisterUnknown when empty
+	Declared []Declaration    // the first that matches a point holds
+	Limits   Limits
+}
+
+// Fleet is the registry of credentials, controllers and points. It is safe for
+// concurrent use.
+type Fleet struct {
+	table    Table
+	now      func() time.Time
+	unknown  Policy
+	declared []declaration
+	limits   Limits
+
+	credentials book
+
+	mu          sync.RWMutex // guards controllers, held and pages
+	controllers map[string]*controller
+	held        map[string]*Controller
+	pages       []*page
+
+	points atomic.Int64 // of all controllers
+
+	writing sync.Mutex // held while pages are written to the table
+}
+
+// Open returns the fleet that table holds, or an error of code
+// [penstock.Invalid] when an option breaks a rule, [penstock.Corrupt] when a
+// record cannot be read and [penstock.Unsupported] when a newer version wrote it.
+func Open(table Table, o Options) (*Fleet, error) {
+	f := &Fleet{
+		table:       table,
+		now:         o.Now,
+		unknown:     o.Unknown,
+		limits:      o.Limits.withDefaults(),
+		controllers: map[string]*controller{},
+		held:        map[string]*Controller{},
+	}
+	f.credentials = newBook(o.Rand)
+	switch f.unknown {
+	case "":
+		f.unknown = RegisterUnknown
+	case RegisterUnknown, HoldUnknown, RejectUnknown:
+	default:
+		return nil, penstock.Errorf(penstock.Invalid, "unknown: %q is none of register, hold and reject", string(o.Unknown))
+	}
+	var problems []error
+	for i := range o.Declared {
+		d, err := o.Declared[i].compile()
+		if err != nil {
+			problems = append(problems, penstock.Errorf(penstock.Invalid, "declared point %d: %w", i+1, err))
+		}
+		f.declared = append(f.declared, d)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "%w", err)
+	}
+	if err := table.Scan(f.load); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// load takes one record of the table into the fleet that is being opened.
+func (f *Fleet) load(key, value []byte) error {
+	if len(key) != keySize {
+		return penstock.Errorf(penstock.Corrupt, "fleet: a key of %d bytes in the table, want %d", len(key), keySize)
+	}
+	switch key[0] {
+	case credentialKey:
+		return f.credentials.load(key, value)
+	case pageKey:
+		return f.loadPage(key, value)
+	}
+	return penstock.Errorf(penstock.Unsupported, "fleet: a record of kind %q, which this version does not know: use the version that wrote it", key[0])
+}
+
+// A Refusal says why a report is not taken.
+type Refusal struct {
+	Reason penstock.Reason
+	Detail string // a sentence for the sender
+}
