@@ -27,7 +27,7 @@ func (s settings) fleet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer transport.Close() //nolint:errcheck // idle connections
+	defer transport.Close() // idle connections
 	f, err := s.drive(ctx, fleet, gateway)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (s settings) run(ctx context.Context) error {
 		if s.directory, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(s.directory) //nolint:errcheck // a temporary directory that stays harms nobody
+		defer os.RemoveAll(s.directory) // a temporary directory that stays harms nobody
 	}
 	fmt.Printf("Penstock's benchmarks, %s, %s/%s, %d processors shared by generator and server\n",
 		time.Now().UTC().Format(time.DateTime), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())

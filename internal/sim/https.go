@@ -97,7 +97,7 @@ func (t *HTTPS) Send(ctx context.Context, m Message) (Answer, error) {
 		// The transport may still be writing the body: it is left to the collector.
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read to its end
+	defer response.Body.Close() // it was read to its end
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
