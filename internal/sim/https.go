@@ -94,7 +94,7 @@ func (t *HTTPS) Send(ctx context.Context, m Message) (Answer, error) {
 	request.Header.Set("Penstock-Crc32", fmt.Sprintf("%08x", crc))
 	response, err := t.clients[m.Controller%len(t.clients)].Do(request)
 	if err != nil {
-		// The transport may still be writing the body: it is left to the collector.
+		// The client may still be writing the body: it is left to the collector.
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	defer response.Body.Close() // it was read to its end
@@ -102,10 +102,10 @@ func (t *HTTPS) Send(ctx context.Context, m Message) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	t.bodies.Put(body)
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusMultiStatus {
 		return Answer{}, refusal(response, raw)
 	}
+	t.bodies.Put(body) // it was judged, so all of it was sent
 	return readAnswer(raw, m.Report)
 }
 
