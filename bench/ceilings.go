@@ -33,8 +33,8 @@ func measureFlushes(directory string, length time.Duration) ([]flushes, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // the directory goes too
-	defer file.Close()           //nolint:errcheck // nothing in it is kept
+	defer os.Remove(file.Name()) // the directory goes too
+	defer file.Close()           // nothing in it is kept
 	if _, err := file.Write(make([]byte, fileSize)); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func listen(address string) (*os.File, string, error) {
 	if err != nil {
 		return nil, "", penstock.Errorf(penstock.Unavailable, "listen on %s: %w; choose another address with --listen", wanted, err)
 	}
-	defer l.Close() //nolint:errcheck // the duplicate below keeps the socket
+	defer l.Close() // the duplicate below keeps the socket
 	socket, err := l.(*net.TCPListener).File()
 	if err != nil {
 		return nil, "", penstock.Errorf(penstock.Internal, "duplicate the listening socket: %w", err)

@@ -27,7 +27,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		if directory, err = os.MkdirTemp("", "penstock-demo-"); err != nil {
 			return Summary{}, penstock.Errorf(penstock.Internal, "make a data directory: %w", err)
 		}
-		defer os.RemoveAll(directory) //nolint:errcheck // a temporary directory that stays harms nobody
+		defer os.RemoveAll(directory) // a temporary directory that stays harms nobody
 	} else if directory, err = filepath.Abs(directory); err != nil {
 		return Summary{}, penstock.Errorf(penstock.Invalid, "the data directory: %w", err)
 	}
@@ -35,7 +35,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	defer socket.Close() //nolint:errcheck // no data in it
+	defer socket.Close() // no data in it
 	d := demo{Options: o, directory: directory, gateway: &gateway{
 		program: o.Program, directory: directory, socket: socket, address: address, killEvery: o.KillEvery,
 	}}
@@ -88,7 +88,7 @@ func (d *demo) send(ctx, until context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	defer transport.Close() //nolint:errcheck // idle connections
+	defer transport.Close() // idle connections
 	d.welcome(endpoint)
 	d.drive(ctx, until)
 	if ctx.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -68,6 +69,16 @@ type Figures struct {
 func (s *Summary) OK() bool {
 	return s.Lost == 0 && s.Phantom == 0 && s.Mutated == 0 && s.Accepted > 0 && s.Rejected == 0 &&
 		s.Messages.CorruptAccepted == 0 && s.Unanswered == Unanswered{} && s.Books.Balanced()
+}
+
+// Err returns nil when the run is OK, and else an error that says what is not.
+func (s *Summary) Err() error {
+	if s.OK() {
+		return nil
+	}
+	return penstock.Errorf(penstock.Internal,
+		"the demo failed: %d reports lost, %d phantom, %d mutated, %d rejected, %d without an answer, %d damaged ones accepted, of %d acknowledged; books balanced: %v",
+		s.Lost, s.Phantom, s.Mutated, s.Rejected, s.Unanswered.Stored+s.Unanswered.Absent, s.Messages.CorruptAccepted, s.Accepted, s.Books.Balanced())
 }
 
 // add puts the fleet's side into the summary.

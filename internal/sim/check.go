@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"sync"
+	"sync/atomic"
 
 	"github.com/penstock/penstock"
 )
@@ -17,7 +19,7 @@ type Stored struct {
 	Unit   string
 }
 
-// A Store is read back sample by sample.
+// A Store is read back sample by sample. It is safe for concurrent use.
 type Store interface {
 	// Controllers returns the names of all controllers that the store knows.
 	Controllers(ctx context.Context) ([]string, error)
@@ -57,48 +59,100 @@ func (b *Balance) find(format string, args ...any) {
 	}
 }
 
+// add merges what another part of a check found.
+func (b *Balance) add(o *Balance) {
+	b.Sent += o.Sent
+	b.Accepted += o.Accepted
+	b.Committed += o.Committed
+	b.Rejected += o.Rejected
+	b.Unknown += o.Unknown
+	b.Unheard += o.Unheard
+	b.Lost += o.Lost
+	b.Phantom += o.Phantom
+	b.Mutated += o.Mutated
+	b.Samples += o.Samples
+	for _, f := range o.Findings {
+		b.find("%s", f)
+	}
+}
+
 // Check reads all that the store has of the fleet's time and holds it against
 // the ledgers, report by report and bit by bit. When alone is true, the store is
 // the fleet's own: whatever else is in it is a phantom. The fleet must not run
 // meanwhile.
 func Check(ctx context.Context, f *Fleet, store Store, alone bool) (*Balance, error) {
-	b := &Balance{}
 	from := f.Model().Start()
 	if alone {
 		from = 0
 	}
+	b, err := checkFleet(ctx, f, store, from)
+	if err != nil || !alone {
+		return b, err
+	}
 	known := make(map[string]bool, f.Model().Controllers())
 	for i := range f.Model().Controllers() {
 		known[f.Model().Name(i)] = true
-		a := newAudit(b, f, i)
-		if err := store.Samples(ctx, f.Model().Name(i), from, a.see); err != nil {
-			return nil, fmt.Errorf("read %s back: %w", f.Model().Name(i), err)
-		}
-		a.settle()
-	}
-	if !alone {
-		return b, nil
 	}
 	names, err := store.Controllers(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the controllers back: %w", err)
 	}
 	for _, name := range names {
-		if known[name] {
-			continue
+		if !known[name] {
+			if err := b.addStranger(ctx, store, name); err != nil {
+				return nil, err
+			}
 		}
-		times := map[int64]bool{}
-		err := store.Samples(ctx, name, from, func(s Stored) error {
-			times[s.Time] = true
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read %s back: %w", name, err)
-		}
-		b.Phantom += int64(len(times))
-		b.find("%s never sent a report, and the store has samples of it at %d times", name, len(times))
 	}
 	return b, nil
+}
+
+// checkFleet audits the fleet's controllers, a few at a time.
+func checkFleet(ctx context.Context, f *Fleet, store Store, from int64) (*Balance, error) {
+	const readers = 4
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var parts [readers]Balance
+	var all sync.WaitGroup
+	for r := range parts {
+		all.Go(func() {
+			for i := int(next.Add(1) - 1); i < f.Model().Controllers() && ctx.Err() == nil; i = int(next.Add(1) - 1) {
+				a := newAudit(&parts[r], f, i)
+				if err := store.Samples(ctx, f.Model().Name(i), from, a.see); err != nil {
+					cancel(fmt.Errorf("read %s back: %w", f.Model().Name(i), err))
+					return
+				}
+				a.settle()
+			}
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	b := &Balance{}
+	for i := range parts {
+		b.add(&parts[i])
+	}
+	return b, nil
+}
+
+// addStranger counts what the store has of a controller that is not the fleet's.
+func (b *Balance) addStranger(ctx context.Context, store Store, name string) error {
+	times := map[int64]bool{}
+	err := store.Samples(ctx, name, 0, func(s Stored) error {
+		times[s.Time] = true
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read %s back: %w", name, err)
+	}
+	b.Phantom += int64(len(times))
+	if len(times) > 0 {
+		b.find("%s never sent a report, and the store has samples of it at %d times", name, len(times))
+	}
+	return nil
 }
 
 // An audit goes through the samples of one controller.

@@ -94,18 +94,18 @@ func (t *HTTPS) Send(ctx context.Context, m Message) (Answer, error) {
 	request.Header.Set("Penstock-Crc32", fmt.Sprintf("%08x", crc))
 	response, err := t.clients[m.Controller%len(t.clients)].Do(request)
 	if err != nil {
-		// The transport may still be writing the body: it is left to the collector.
+		// The client may still be writing the body: it is left to the collector.
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read to its end
+	defer response.Body.Close() // it was read to its end
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	t.bodies.Put(body)
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusMultiStatus {
 		return Answer{}, refusal(response, raw)
 	}
+	t.bodies.Put(body) // it was judged, so all of it was sent
 	return readAnswer(raw, m.Report)
 }
 
@@ -169,28 +169,23 @@ func readAnswer(raw []byte, r *penstock.Report) (Answer, error) {
 // gateway itself leaves open what became of the message.
 func refusal(response *http.Response, body []byte) error {
 	var problem struct {
+		Code   string `json:"code"`
 		Title  string `json:"title"`
 		Detail string `json:"detail"`
 	}
 	_ = json.Unmarshal(body, &problem) // a proxy may answer in another form: then the status says all
 	text := fmt.Sprintf("the gateway answered %d: %s: %s", response.StatusCode, problem.Title, problem.Detail)
-	switch response.StatusCode {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
+	switch status := response.StatusCode; {
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // absent: the sender's own back-off holds
 		return penstock.RetryLater(penstock.Unavailable, time.Duration(max(seconds, 0))*time.Second, text)
-	case http.StatusUnauthorized:
-		return penstock.Errorf(penstock.Unauthenticated, "%s", text)
-	case http.StatusForbidden:
-		return penstock.Errorf(penstock.Forbidden, "%s", text)
-	case http.StatusNotFound:
-		return penstock.Errorf(penstock.NotFound, "%s", text)
-	case http.StatusRequestEntityTooLarge:
-		return penstock.Errorf(penstock.TooLarge, "%s", text)
-	case http.StatusRequestTimeout:
+	case status == http.StatusRequestTimeout, status >= http.StatusInternalServerError:
 		return fmt.Errorf("%w: %s", ErrUnknown, text)
 	}
-	if response.StatusCode >= http.StatusInternalServerError {
-		return fmt.Errorf("%w: %s", ErrUnknown, text)
+	for code := penstock.Invalid; code <= penstock.Closed; code++ {
+		if code.String() == problem.Code && !code.Temporary() {
+			return penstock.Errorf(code, "%s", text)
+		}
 	}
 	return penstock.Errorf(penstock.Invalid, "%s", text)
 }

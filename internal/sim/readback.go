@@ -37,7 +37,7 @@ func (r *Reader) Get(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // only read from
+	defer body.Close() // only read from
 	if err := json.NewDecoder(io.LimitReader(body, maxDocument)).Decode(v); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -55,7 +55,7 @@ func (r *Reader) open(ctx context.Context, path string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		defer response.Body.Close() //nolint:errcheck // only read from
+		defer response.Body.Close() // only read from
 		raw, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 		return nil, fmt.Errorf("%s: %w", path, refusal(response, raw))
 	}
@@ -97,7 +97,7 @@ func (r *Reader) page(ctx context.Context, query url.Values, controller string, 
 	if err != nil {
 		return "", err
 	}
-	defer body.Close() //nolint:errcheck // only read from
+	defer body.Close() // only read from
 	d := jx.Decode(body, 64<<10)
 	var next string
 	err = d.Obj(func(d *jx.Decoder, key string) error {

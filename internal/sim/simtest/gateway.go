@@ -15,6 +15,10 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sim"
+	"github.com/penstock/penstock/link"
 )
 
 // Faults are what the gateway does wrong. Each number n means every n-th time, 0
@@ -64,6 +68,7 @@ type Gateway struct {
 	journal *os.File   // nil: in memory only
 	count   int
 	known   map[identity]bool
+	marks   map[identity]uint64            // by controller and epoch: up to which seq there is no gap
 	stored  map[string]map[string][]Sample // by controller and point
 	books   Books
 }
@@ -83,7 +88,7 @@ type Books struct {
 func Open(token, file string, faults Faults) (*Gateway, error) {
 	g := &Gateway{
 		token: token, faults: faults, mux: http.NewServeMux(),
-		known: map[identity]bool{}, stored: map[string]map[string][]Sample{},
+		known: map[identity]bool{}, marks: map[identity]uint64{}, stored: map[string]map[string][]Sample{},
 		books: Books{Rejected: map[string]int64{}},
 	}
 	g.mux.HandleFunc("POST /v1/reports", g.reports)
@@ -152,11 +157,14 @@ func (g *Gateway) reports(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	sum := fmt.Sprintf("%08x", crc32.ChecksumIEEE(body))
+	if r.Header.Get("Content-Type") == link.MediaType {
+		body = fromBinary(body)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.count++
 	var report Report
-	sum := fmt.Sprintf("%08x", crc32.ChecksumIEEE(body))
 	switch {
 	case g.due(g.faults.Unavailable):
 		problem(w, http.StatusServiceUnavailable, "later")
@@ -180,13 +188,24 @@ func (g *Gateway) reports(w http.ResponseWriter, r *http.Request) {
 	}}})
 }
 
+// fromBinary returns a report of the binary format in JSON, nothing when it is
+// none.
+func fromBinary(body []byte) []byte {
+	var d link.Decoder
+	var r penstock.Report
+	if _, err := d.Decode(body, &r); err != nil {
+		return nil
+	}
+	return sim.AppendJSON(nil, &r)
+}
+
 // through returns up to which seq the report's epoch has no gap.
 func (g *Gateway) through(r Report) uint64 {
-	var seq uint64
-	for g.known[identity{r.Controller, r.Epoch, seq + 1}] {
-		seq++
+	epoch := identity{r.Controller, r.Epoch, 0}
+	for g.known[identity{r.Controller, r.Epoch, g.marks[epoch] + 1}] {
+		g.marks[epoch]++
 	}
-	return seq
+	return g.marks[epoch]
 }
 
 // judge takes a report and returns the result, with the faults that are due.
