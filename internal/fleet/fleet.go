@@ -10,8 +10,9 @@ import (
 	"github.com/penstock/penstock"
 )
 
-// A Table keeps small records under short keys. Put and Delete return only when
-// the change is durable. Keys hold numbers and never names.
+// A Table keeps small records, below 1 MiB, under short keys. Put and Delete
+// return only when the change is durable. Scan may yield in any order. Keys hold
+// numbers and never names.
 type Table interface {
 	Put(key, value []byte) error
 	Delete(key []byte) error
@@ -73,12 +74,14 @@ type Fleet struct {
 	declared []declaration
 	limits   Limits
 
-	credentials book
+	credentials *book
 
-	mu          sync.RWMutex // guards controllers, held and pages
+	mu          sync.RWMutex // guards controllers and pages
 	controllers map[string]*controller
-	held        map[string]*Controller
 	pages       []*page
+
+	waiting sync.Mutex // guards held; taken after mu where both are
+	held    map[string]*Controller
 
 	points atomic.Int64 // of all controllers
 
@@ -97,7 +100,7 @@ func Open(table Table, o Options) (*Fleet, error) {
 		controllers: map[string]*controller{},
 		held:        map[string]*Controller{},
 	}
-	f.credentials = newBook(o.Rand)
+	f.credentials = newBook(table, o, f.limits.Credentials)
 	switch f.unknown {
 	case "":
 		f.unknown = RegisterUnknown

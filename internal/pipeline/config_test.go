@@ -136,6 +136,8 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"validate: {skew_ahead: 0s}":                         "skew_ahead",
 		"validate: {skew_behind: -1s}":                       "skew_behind",
 		"validate: {skew_ahead: 2h, refuse_ahead: 1h}":       "refuse_ahead",
+		"validate: {refuse_ahead: 876001h}":                  "refuse_ahead",
+		"validate: {refuse_behind: 876001h}":                 "refuse_behind",
 		"validate: {skew_behind: 2000h, refuse_behind: 10h}": "refuse_behind",
 	} {
 		cfg, err := parse("middleware: [{" + setting + "}]")

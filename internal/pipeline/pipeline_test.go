@@ -253,6 +253,20 @@ func TestReportsOfOneEnvelope(t *testing.T) {
 	}
 }
 
+// What the first report of an envelope teaches is not forgotten because the last
+// one has nothing new.
+func TestEveryReportOfAnEnvelopeTeaches(t *testing.T) {
+	b := newBench(t, nil, fleet.Options{})
+	b.send(t, report("pump-1", 1, sample("a", penstock.FloatValue(1))))
+	b.submit(t, b.envelope(
+		report("pump-1", 2, sample("b", penstock.FloatValue(1))),
+		report("pump-1", 3, sample("a", penstock.FloatValue(1))),
+	))
+	if p := b.fleet.Points("pump-1"); len(p) != 2 {
+		t.Errorf("points %+v", p)
+	}
+}
+
 // Whatever a credential's scope is, no report of a controller outside of it is
 // ever admitted or books anything on that controller.
 func TestScopeMatrix(t *testing.T) {

@@ -127,7 +127,12 @@ func TestPrincipalOfTheSourceIsNotBelieved(t *testing.T) {
 	b := newBench(t, nil, fleetOptions())
 	e := b.envelope(report("pump-1", 1))
 	e.Credential.Token, e.Principal = "", &penstock.Principal{Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}}
-	wantRefused(t, b.submit(t, e), penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
+	es := []penstock.Envelope{e}
+	b.pipeline.Submit(t.Context(), es)
+	wantRefused(t, b.judged[0], penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
+	if es[0].Principal != nil {
+		t.Error("who was refused still has a principal")
+	}
 }
 
 func TestLimitOfACredential(t *testing.T) {
@@ -218,6 +223,10 @@ func TestLimitOfAnAddress(t *testing.T) {
 				}
 			}
 			wantRefused(t, b.submit(t, e), penstock.ReasonLimited, penstock.Limited, "limit_peer")
+			if name == "mapped" {
+				e.Peer = "192.0.2.7:5"
+				wantRefused(t, b.submit(t, e), penstock.ReasonLimited, penstock.Limited, "limit_peer")
+			}
 			e.Peer = peers[1]
 			wantRefused(t, b.submit(t, e), penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
 		})
@@ -423,7 +432,7 @@ func TestLog(t *testing.T) {
 	e.Body = []byte{1}
 	b.now = b.now.Add(time.Second)
 	b.submit(t, e)
-	if log := b.log.String(); !strings.Contains(log, `"reason":"malformed"`) {
+	if log := b.log.String(); !strings.Contains(log, `"reason":"malformed"`) || !strings.Contains(log, `"suppressed":0`) {
 		t.Error(log)
 	}
 }
