@@ -11,13 +11,6 @@ import (
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// Learner is told of every report at its admission, in the order of the log. It
-// may still refuse one, when two reports of the same moment disagree about a
-// new point.
-type Learner interface {
-	Learn(r *penstock.Report) (penstock.Reason, string)
-}
-
 // Record is what the intake asks of the system of record at the start.
 type Record interface {
 	Through() penstock.Position
@@ -27,18 +20,19 @@ type Record interface {
 
 // Options are what an Intake works with. All but Limits are required.
 type Options struct {
-	Log     *spool.Spool
-	Record  Record
-	Learner Learner
-	Now     func() time.Time
-	Limits  ledger.Limits // the zero value stands for the defaults
+	Log    *spool.Spool
+	Record Record
+	// Replayed is told, at the start, of each report that is accepted and not yet
+	// in the record.
+	Replayed func(r *penstock.Report)
+	Now      func() time.Time
+	Limits   ledger.Limits // the zero value stands for the defaults
 }
 
 // Intake admits reports. It is safe for concurrent use.
 type Intake struct {
-	log     *spool.Spool
-	learner Learner
-	now     func() time.Time
+	log *spool.Spool
+	now func() time.Time
 
 	// mu guards what follows. Entries are appended to the log under it, so that
 	// the order of the ledger is the order of the log.
@@ -108,15 +102,10 @@ func (n *Intake) judgeReport(s *submission, envelope, index int) {
 		n.refuse(s, v, item)
 		return
 	}
-	claim := n.ledger.Claim(r.Controller, r.Identity, r.Fingerprint)
+	claim := n.ledger.Claim(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
 	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: claim.Original})
 	switch claim.Standing {
 	case ledger.Fresh:
-		if reason, detail := n.learner.Learn(r); reason != "" {
-			n.ledger.Release(claim)
-			n.refuse(s, v, &Item{Report: r, Reason: reason, Detail: detail, Trusted: true})
-			return
-		}
 		v.Result = penstock.Accepted
 		s.accept(claim, item)
 	case ledger.Repeated:
@@ -187,7 +176,7 @@ func (n *Intake) abort(s *submission, err error) {
 			n.ledger.Release(s.facts[i].claim)
 		}
 	}
-	if !penstock.CodeOf(err).Temporary() {
+	if code := penstock.CodeOf(err); !code.Temporary() && code != penstock.TooLarge {
 		err = tryAgain("the spool cannot make reports durable now")
 	}
 	for i := range s.ticket.outcomes {
@@ -222,8 +211,8 @@ func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests []
 	for i, digest := range digests {
 		position := first + penstock.Position(i)
 		e, err := ledger.DecodeEntry(digest)
-		if err != nil || e.Kind != ledger.EntryReport || position <= n.ledger.DamagedThrough() {
-			continue // a decision is whole in its digest; what has none cannot be named
+		if err != nil || e.Kind != ledger.EntryReport || position <= max(n.settled, n.ledger.DamagedThrough()) {
+			continue // unknown; or whole in its digest, as decisions are; or seen to before
 		}
 		s.decide(ledger.Entry{Kind: ledger.EntryDamaged, Controller: e.Controller, Identity: e.Identity, Position: position})
 	}

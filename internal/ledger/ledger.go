@@ -121,6 +121,16 @@ func standing(same bool) Standing {
 	return Different
 }
 
+// Vacant tells whether a sequence identity's place holds nothing yet, not even a
+// report under way, so that a refusal may fill it.
+func (l *Ledger) Vacant(controller string, id penstock.Identity) bool {
+	if id.Form != penstock.Sequence {
+		return false
+	}
+	e := l.account(controller).epoch(id.Epoch)
+	return e.claims[id.Seq] == nil && !e.filled.Contains(id.Seq)
+}
+
 // Release takes back a claim whose entry did not become durable.
 func (l *Ledger) Release(c *Claim) {
 	c.Failed = true
