@@ -101,7 +101,7 @@ func layerOf(layers []layer, dir string) int {
 	best, length := -1, -1
 	for i, l := range layers {
 		for _, d := range l.dirs {
-			if (dir == d || strings.HasPrefix(dir, d+"/")) && len(d) > length {
+			if isBelow(dir, d) && len(d) > length {
 				best, length = i, len(d)
 			}
 		}

@@ -17,9 +17,7 @@ var harmless = []string{"os.FileMode", "os.IsNotExist", "os.IsExist", "os.Getpid
 func storageSeam() Rule {
 	return eachFile("storage-seam", "Storage (keyring, spool, store, historian) touches files only through the file system that it is given.",
 		func(m *tree.Module, f *tree.File, report report) {
-			inStorage := slices.ContainsFunc(storage, func(dir string) bool {
-				return f.Package.Dir == dir || strings.HasPrefix(f.Package.Dir, dir+"/")
-			})
+			inStorage := slices.ContainsFunc(storage, func(dir string) bool { return isBelow(f.Package.Dir, dir) })
 			if f.Test || !inStorage {
 				return
 			}
