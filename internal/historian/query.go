@@ -105,7 +105,7 @@ type Bucket struct {
 	Unusable    uint64 // samples that are bad, missing, text or not a number
 	Min, Max    float64
 	Sum         float64
-	First, Last float64
+	First, Last penstock.Value
 	Worst       penstock.Status // of the worst severity among all samples
 }
 
@@ -119,17 +119,17 @@ func (b *Bucket) add(v penstock.Value, status penstock.Status) {
 		return
 	}
 	if b.Count == 0 {
-		b.Min, b.Max, b.First = x, x, x
+		b.Min, b.Max, b.First = x, x, v
 	}
 	b.Min, b.Max = min(b.Min, x), max(b.Max, x)
 	b.Sum += x
-	b.Last = x
+	b.Last = v
 	b.Count++
 }
 
-// Aggregates yields a bucket for each step of [from, to) in which there are
-// samples, counted from from, all in nanoseconds. It reads as
-// [Historian.Samples] does. A step below 1 is [penstock.Invalid].
+// Aggregates yields a bucket for each step in which there are samples of
+// [from, to), in nanoseconds. Steps begin at multiples of step since 1970 UTC.
+// It reads as [Historian.Samples] does. A step below 1 is [penstock.Invalid].
 func (h *Historian) Aggregates(ctx context.Context, id SeriesID, from, to, step int64) iter.Seq2[Bucket, error] {
 	return func(yield func(Bucket, error) bool) {
 		if step < 1 {
@@ -137,30 +137,39 @@ func (h *Historian) Aggregates(ctx context.Context, id SeriesID, from, to, step 
 			return
 		}
 		var b Bucket
-		var end uint64 // of the bucket, as distance from from; 0 before the first
-		more := true
+		begun, more := false, true
 		err := h.runs(ctx, id, from, to, func(r run) bool {
 			for i := r.from; i < r.to && more; i++ {
-				distance := uint64(r.columns.Times[i]) - uint64(from)
-				if distance >= end {
-					if end > 0 {
-						more = yield(b, nil)
-					}
-					start := distance / uint64(step) * uint64(step)
-					end = start + uint64(step)
-					b = Bucket{Start: from + int64(start)}
+				start := floor(r.columns.Times[i], step)
+				if begun && start != b.Start {
+					more = yield(b, nil)
+				}
+				if !begun || start != b.Start {
+					b, begun = Bucket{Start: start}, true
 				}
 				b.add(r.columns.Value(i), penstock.Status(r.columns.QualityAt(i).Status))
 			}
 			return more
 		})
-		if more && err == nil && end > 0 {
+		if more && err == nil && begun {
 			more = yield(b, nil)
 		}
 		if more && err != nil {
 			yield(Bucket{}, err)
 		}
 	}
+}
+
+// floor returns the last multiple of step that is not after t.
+func floor(t, step int64) int64 {
+	rest := t % step
+	if rest < 0 {
+		rest += step
+	}
+	if t < math.MinInt64+rest {
+		return math.MinInt64 // the first step of all is cut off by the range of time
+	}
+	return t - rest
 }
 
 // Plot yields about as many samples of [from, to) as there are points to draw,
