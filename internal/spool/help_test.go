@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/spool"
-	"github.com/penstock/penstock/internal/testkit/crashfs"
 )
 
 const (
@@ -145,12 +143,3 @@ func until(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
-
-// The marks that tests leave in the journal of a crashfs.
-type (
-	acked   struct{ first, last penstock.Position }
-	refused struct{ last penstock.Position } // of the entries of a call, by their number
-)
-
-var _ sync.Locker
-var _ = crashfs.None

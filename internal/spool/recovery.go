@@ -211,7 +211,7 @@ func judge(first penstock.Position, frames []frame, acked uint64) ending {
 // firstNonZero returns the offset of the first sector from off on that is not
 // all zeros, or 0.
 func firstNonZero(r io.ReaderAt, off, end int64) (int64, error) {
-	buf := make([]byte, scanWindow)
+	buf := make([]byte, max(0, min(scanWindow, end-off)))
 	for off < end {
 		b := buf[:min(int64(len(buf)), end-off)]
 		if n, err := r.ReadAt(b, off); n < len(b) {

@@ -254,7 +254,7 @@ func (d directory) readSnapshot(path string, serial uint64) ([]byte, error) {
 
 func readChunks(r io.Reader, length uint64, stream *keyring.Stream, hash [sha256.Size]byte) ([]byte, error) {
 	var data []byte
-	buf := make([]byte, snapshotChunk+keyring.Overhead)
+	buf := make([]byte, min(length, snapshotChunk)+keyring.Overhead)
 	for n := uint64(0); n == 0 || length > 0; n++ {
 		chunk := min(length, snapshotChunk)
 		length -= chunk

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/spool"
@@ -90,5 +89,3 @@ func TestWait(t *testing.T) {
 	wantCode(t, err, penstock.Closed)
 	wantCode(t, (<-submit(s, entry("c"))).err, penstock.Closed)
 }
-
-var _ = time.Second

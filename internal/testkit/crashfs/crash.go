@@ -44,9 +44,10 @@ func (d *disk) crash(c Choice) *disk {
 		m := after.add(n.isDir())
 		made[n.id] = m
 		if !n.isDir() {
-			m.data = n.crashed(c, rng)
+			m.data, m.path = n.crashed(c, rng), n.path
 			return m
 		}
+		m.path = n.path
 		names := n.crashedEntries(c, rng)
 		for _, name := range sortedNames(names) {
 			child := visit(names[name])

@@ -9,6 +9,7 @@ import (
 // clean with the bytes they replaced, so that a crash can take them back.
 type inode struct {
 	id     int
+	path   string // its last name
 	data   []byte // what the process sees
 	writes []write
 
@@ -120,7 +121,7 @@ func (d *disk) add(dir bool) *inode {
 func (d *disk) clone() *disk {
 	c := &disk{inodes: make([]*inode, len(d.inodes))}
 	for i, n := range d.inodes {
-		c.inodes[i] = &inode{id: i, data: slices.Clone(n.data), writes: slices.Clone(n.writes)}
+		c.inodes[i] = &inode{id: i, path: n.path, data: slices.Clone(n.data), writes: slices.Clone(n.writes)}
 	}
 	at := func(m map[string]*inode) map[string]*inode {
 		if m == nil {

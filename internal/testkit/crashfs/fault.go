@@ -9,7 +9,7 @@ import (
 // of its bytes. A sync that fails leaves its pages clean and lost.
 type Fault struct {
 	Kind  Kind   // the operation, or Any
-	Path  string // part of its path; "" is any
+	Path  string // how its path ends; "" is any
 	Skip  int    // so many of them succeed first
 	Times int    // so many then fail; 0 is one, a negative number all
 	Err   error  // nil is EIO
@@ -55,7 +55,7 @@ func (fs *FS) Calls() int {
 func (fs *FS) fault(k Kind, path string) error {
 	fs.calls++
 	for _, f := range fs.faults {
-		if f.Kind != Any && f.Kind != k || !strings.Contains(path, f.Path) || f.Times == 0 {
+		if f.Kind != Any && f.Kind != k || !strings.HasSuffix(path, f.Path) || f.Times == 0 {
 			continue
 		}
 		if f.Skip > 0 {

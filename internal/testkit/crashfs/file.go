@@ -13,7 +13,6 @@ import (
 type file struct {
 	fs       *FS
 	node     *inode
-	path     string
 	pos      int64
 	writable bool
 	closed   bool
@@ -25,7 +24,7 @@ func (f *file) Close() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	if f.closed {
-		return pathError("close", f.path, os.ErrClosed)
+		return pathError("close", f.node.path, os.ErrClosed)
 	}
 	f.closed = true
 	return nil
@@ -50,13 +49,13 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 
 func (f *file) readAt(p []byte, off int64) (int, error) {
 	if f.closed {
-		return 0, pathError("read", f.path, os.ErrClosed)
+		return 0, pathError("read", f.node.path, os.ErrClosed)
 	}
 	if f.node.isDir() {
-		return 0, pathError("read", f.path, syscall.EISDIR)
+		return 0, pathError("read", f.node.path, syscall.EISDIR)
 	}
-	if err := f.fs.fault(Read, f.path); err != nil {
-		return 0, pathError("read", f.path, err)
+	if err := f.fs.fault(Read, f.node.path); err != nil {
+		return 0, pathError("read", f.node.path, err)
 	}
 	if off >= int64(len(f.node.data)) {
 		return 0, io.EOF
@@ -84,12 +83,12 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 
 func (f *file) writeAt(p []byte, off int64) (int, error) {
 	if f.closed {
-		return 0, pathError("write", f.path, os.ErrClosed)
+		return 0, pathError("write", f.node.path, os.ErrClosed)
 	}
 	if !f.writable {
-		return 0, pathError("write", f.path, syscall.EBADF)
+		return 0, pathError("write", f.node.path, syscall.EBADF)
 	}
-	err := f.fs.fault(Write, f.path)
+	err := f.fs.fault(Write, f.node.path)
 	grow := off + int64(len(p)) - int64(len(f.node.data))
 	if err == nil && f.fs.capacity > 0 && grow > 0 && f.fs.disk.used()+grow > f.fs.capacity {
 		err = syscall.ENOSPC
@@ -101,10 +100,10 @@ func (f *file) writeAt(p []byte, off int64) (int, error) {
 		}
 	}
 	if len(p) > 0 {
-		f.fs.do(op{kind: Write, path: f.path, node: f.node.id, off: off, data: slices.Clone(p)})
+		f.fs.do(op{kind: Write, path: f.node.path, node: f.node.id, off: off, data: slices.Clone(p)})
 	}
 	if err != nil {
-		return len(p), pathError("write", f.path, err)
+		return len(p), pathError("write", f.node.path, err)
 	}
 	return len(p), nil
 }
@@ -113,15 +112,15 @@ func (f *file) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	if f.closed {
-		return pathError("sync", f.path, os.ErrClosed)
+		return pathError("sync", f.node.path, os.ErrClosed)
 	}
-	err := f.fs.fault(Sync, f.path)
+	err := f.fs.fault(Sync, f.node.path)
 	failed := err != nil
 	if !failed || !f.node.isDir() {
-		f.fs.do(op{kind: Sync, path: f.path, node: f.node.id, failed: failed})
+		f.fs.do(op{kind: Sync, path: f.node.path, node: f.node.id, failed: failed})
 	}
 	if failed {
-		return pathError("sync", f.path, err)
+		return pathError("sync", f.node.path, err)
 	}
 	return nil
 }
@@ -134,7 +133,7 @@ func (f *file) SyncTo(int64) (bool, error) { return false, nil }
 func (f *file) Stat() (vfs.FileInfo, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	return info{name: f.fs.PathBase(f.path), size: int64(len(f.node.data)), dir: f.node.isDir()}, nil
+	return info{name: f.fs.PathBase(f.node.path), size: int64(len(f.node.data)), dir: f.node.isDir()}, nil
 }
 
 func (*file) Preallocate(int64, int64) error { return nil }

@@ -30,6 +30,7 @@ func New() *FS { return newFS(newDisk(), true) }
 
 func newFS(d *disk, recorded bool) *FS {
 	fs := &FS{disk: d, locked: map[string]bool{}}
+	d.inodes[0].path = "/"
 	if recorded {
 		fs.start = d.clone()
 	}
@@ -100,7 +101,7 @@ func (fs *FS) create(name string) (vfs.File, error) {
 		return nil, pathError("create", name, syscall.EISDIR)
 	}
 	fs.do(op{kind: Create, path: name, dir: dir.id, name: base})
-	return &file{fs: fs, node: dir.entries[base], path: name, writable: true}, nil
+	return &file{fs: fs, node: dir.entries[base], writable: true}, nil
 }
 
 // Link implements vfs.FS.
@@ -140,7 +141,7 @@ func (fs *FS) open(name string, writable bool) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{fs: fs, node: n, path: name, writable: writable}, nil
+	return &file{fs: fs, node: n, writable: writable}, nil
 }
 
 // OpenReadWrite implements vfs.FS.
@@ -249,7 +250,7 @@ func (fs *FS) MkdirAll(name string, _ os.FileMode) error {
 			continue
 		}
 		if dir.entries[part] == nil {
-			fs.do(op{kind: Mkdir, path: name, dir: dir.id, name: part})
+			fs.do(op{kind: Mkdir, path: path.Join(dir.path, "/", part), dir: dir.id, name: part})
 		}
 		if dir = dir.entries[part]; !dir.isDir() {
 			return pathError("mkdir", name, syscall.ENOTDIR)

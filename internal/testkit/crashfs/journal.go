@@ -62,15 +62,20 @@ func (o op) String() string {
 func (d *disk) do(o op) {
 	switch o.kind {
 	case Create:
-		d.inodes[o.dir].change(change{name: o.name, node: d.add(false)})
+		n := d.add(false)
+		n.path = o.path
+		d.inodes[o.dir].change(change{name: o.name, node: n})
 	case Mkdir:
-		d.inodes[o.dir].change(change{name: o.name, node: d.add(true)})
+		n := d.add(true)
+		n.path = o.path
+		d.inodes[o.dir].change(change{name: o.name, node: n})
 	case Link:
 		d.inodes[o.dir].change(change{name: o.name, node: d.inodes[o.node]})
 	case Remove:
 		d.inodes[o.dir].change(change{gone: o.name})
 	case Rename:
 		n := d.inodes[o.node]
+		n.path = o.path
 		if o.dir == o.oldDir {
 			d.inodes[o.dir].change(change{gone: o.old, name: o.name, node: n})
 			return
