@@ -37,16 +37,20 @@ func (c *Call) NewBody() *Body {
 	return b
 }
 
-// Account takes what the buffer has grown by from the budget of all requests.
-func (b *Body) Account() error {
-	n := int64(cap(b.Bytes)) - b.taken
-	if n <= 0 {
+// Account takes what is in the buffer from the budget of all requests.
+func (b *Body) Account() error { return b.charge(int64(len(b.Bytes))) }
+
+// charge takes from the budget what is missing to n bytes. Room that a pooled
+// buffer brings along costs nothing until it is used: the pool is bounded by what
+// was paid for once.
+func (b *Body) charge(n int64) error {
+	if n <= b.taken {
 		return nil
 	}
-	if err := b.s.use.take(n); err != nil {
+	if err := b.s.use.take(n - b.taken); err != nil {
 		return err
 	}
-	b.taken += n
+	b.taken = n
 	return nil
 }
 
@@ -72,10 +76,13 @@ func (b *Body) Grow(limit int64) error {
 		return b.Account()
 	}
 	size := min(int64(2*cap(b.Bytes)), limit)
+	if err := b.charge(size); err != nil {
+		return err
+	}
 	larger := make([]byte, len(b.Bytes), size)
 	copy(larger, b.Bytes)
 	b.Bytes = larger
-	return b.Account()
+	return nil
 }
 
 // ReadAll reads r to its end; more than limit bytes are refused.
