@@ -29,6 +29,16 @@ const (
 	RejectUnknown   Policy = "reject"   // its reports are refused
 )
 
+// Validate returns an error of code [penstock.Invalid] when the policy is none of
+// these, or empty.
+func (p Policy) Validate() error {
+	switch p {
+	case "", RegisterUnknown, HoldUnknown, RejectUnknown:
+		return nil
+	}
+	return penstock.Errorf(penstock.Invalid, "%q is none of register, hold and reject", string(p))
+}
+
 // Limits bound the memory of a fleet. A zero field takes its default.
 type Limits struct {
 	Controllers         int // registered controllers: 100,000
@@ -101,12 +111,11 @@ func Open(table Table, o Options) (*Fleet, error) {
 		held:        map[string]*Controller{},
 	}
 	f.credentials = newBook(table, o, f.limits.Credentials)
-	switch f.unknown {
-	case "":
+	if err := o.Unknown.Validate(); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "unknown: %w", err)
+	}
+	if f.unknown == "" {
 		f.unknown = RegisterUnknown
-	case RegisterUnknown, HoldUnknown, RejectUnknown:
-	default:
-		return nil, penstock.Errorf(penstock.Invalid, "unknown: %q is none of register, hold and reject", string(o.Unknown))
 	}
 	var problems []error
 	for i := range o.Declared {

@@ -21,12 +21,12 @@ type Rates struct {
 	Burst   time.Duration `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause, such as for a backlog"`
 }
 
-// The defaults leave room for the backlog of days after an outage; they are there
-// for controllers that have gone mad.
+// The defaults leave room for the backlog of days after an outage: they are there
+// for a controller that has gone mad. A shared credential may use the whole node.
 func defaultLimit() *LimitConfig {
 	return &LimitConfig{
 		Single: Rates{Reports: 10_000, Bytes: 64 << 20, Burst: 10 * time.Second},
-		Shared: Rates{Reports: 200_000, Bytes: 1 << 30, Burst: 10 * time.Second},
+		Shared: Rates{Reports: 5_000_000, Bytes: 1 << 30, Burst: 10 * time.Second},
 	}
 }
 

@@ -37,7 +37,11 @@ type Deps struct {
 type Pipeline struct {
 	deps   Deps
 	stages []stage
+	faults *throttle // of the log of panics
 }
+
+// faultsLogged is how many panics a second are logged with their stacks.
+const faultsLogged = 5
 
 var _ penstock.Handler = (*Pipeline)(nil)
 
@@ -95,7 +99,7 @@ func New(cfg Config, deps Deps) (*Pipeline, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Pipeline{deps: deps, stages: build(cfg, deps)}, nil
+	return &Pipeline{deps: deps, stages: build(cfg, deps), faults: newThrottle(faultsLogged)}, nil
 }
 
 // Submit judges the envelopes in their order and gives them to the intake in one
@@ -169,9 +173,11 @@ func (p *Pipeline) contain(ctx context.Context, w *passage, do func(context.Cont
 		if fault == nil {
 			return
 		}
-		p.deps.Log.ErrorContext(ctx, "a step of the pipeline panicked; its envelope was refused",
-			"stage", w.step, "source", w.envelope.Source, "peer", w.envelope.Peer, "bytes", len(w.envelope.Body),
-			"panic", fault, "stack", string(debug.Stack()))
+		if suppressed, ok := p.faults.allow(p.deps.Now()); ok {
+			p.deps.Log.ErrorContext(ctx, "a step of the pipeline panicked; its envelope was refused",
+				"stage", w.step, "source", w.envelope.Source, "peer", w.envelope.Peer, "bytes", len(w.envelope.Body),
+				"panic", fault, "stack", string(debug.Stack()), "suppressed", suppressed)
+		}
 		w.refused = &refused{penstock.ReasonMalformed,
 			penstock.Errorf(penstock.Internal, "%s: a fault of the gateway; its log says more", w.step)}
 	}()
