@@ -58,10 +58,10 @@ func BenchmarkSubmit(b *testing.B) {
 			binary = link.AppendReport(binary, r)
 		}
 		for _, format := range []struct {
-			mediaType string
-			body      []byte
-		}{{pipeline.JSONType, append(text, ']')}, {link.MediaType, binary}} {
-			b.Run(fmt.Sprintf("%dx%d/%s", shape.reports, shape.samples, format.mediaType), func(b *testing.B) {
+			name, mediaType string
+			body            []byte
+		}{{"json", pipeline.JSONType, append(text, ']')}, {"binary", link.MediaType, binary}} {
+			b.Run(fmt.Sprintf("%dx%d/%s", shape.reports, shape.samples, format.name), func(b *testing.B) {
 				submit(b, penstock.Envelope{
 					Source: "https", Peer: "192.0.2.7:4711", ContentType: format.mediaType, Body: format.body, ReceivedTime: noon,
 				}, shape.reports*shape.samples)

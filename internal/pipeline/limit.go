@@ -69,11 +69,10 @@ func (r Rates) compile() rates {
 type limit struct {
 	single, shared rates
 	budgets        *budgets
-	now            func() time.Time
 }
 
-func newLimit(c LimitConfig, now func() time.Time) *limit {
-	return &limit{single: c.Single.compile(), shared: c.Shared.compile(), budgets: newBudgets(maxCredentials), now: now}
+func newLimit(c LimitConfig) *limit {
+	return &limit{single: c.Single.compile(), shared: c.Shared.compile(), budgets: newBudgets(maxCredentials)}
 }
 
 func (s *limit) onEnvelope(_ context.Context, w *passage) *refused {
@@ -82,19 +81,18 @@ func (s *limit) onEnvelope(_ context.Context, w *passage) *refused {
 	if len(principal.Scope) == 1 && !strings.Contains(principal.Scope[0], "*") {
 		r = s.single
 	}
-	now := s.now()
-	b := s.budgets.of(principal.Credential, r, now)
-	if wait := b.wait(now); wait > 0 {
+	b := s.budgets.of(principal.Credential, r, w.now)
+	if wait := b.wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"limit: credential "+principal.Credential+" sends more than it may")}
 	}
-	b.chargeBytes(now, len(w.envelope.Body))
+	b.chargeBytes(w.now, len(w.envelope.Body))
 	w.budget = b
 	return nil
 }
 
 func (s *limit) atEnd(_ context.Context, w *passage) {
 	if w.budget != nil {
-		w.budget.chargeCount(s.now(), max(1, len(w.items)))
+		w.budget.chargeCount(w.now, max(1, len(w.items)))
 	}
 }

@@ -35,14 +35,13 @@ func (c *LogConfig) Validate() error {
 // with something refused as long as they are few.
 type logging struct {
 	log      *slog.Logger
-	now      func() time.Time
 	every    uint64
 	refusals *throttle
 	seen     atomic.Uint64
 }
 
-func newLog(c LogConfig, log *slog.Logger, now func() time.Time) *logging {
-	return &logging{log: log, now: now, every: uint64(c.Every), refusals: newThrottle(c.Refusals)}
+func newLog(c LogConfig, log *slog.Logger) *logging {
+	return &logging{log: log, every: uint64(c.Every), refusals: newThrottle(c.Refusals)}
 }
 
 // throttle lets so many lines a second into the log and counts the others.
@@ -70,7 +69,7 @@ func (s *logging) onEnvelope(context.Context, *passage) *refused { return nil }
 func (s *logging) atEnd(ctx context.Context, w *passage) {
 	first, count := firstRefused(w.items)
 	if w.refused != nil || count > 0 {
-		if suppressed, ok := s.refusals.allow(s.now()); ok {
+		if suppressed, ok := s.refusals.allow(w.now); ok {
 			list := append(attributes(w), slog.Uint64("suppressed", suppressed))
 			s.log.LogAttrs(ctx, slog.LevelWarn, "refused", append(list, refusal(w, first, count)...)...)
 		}

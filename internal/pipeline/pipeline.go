@@ -54,6 +54,7 @@ type passage struct {
 	fresh    bool          // a report names something that the fleet has to learn
 	budget   *budget       // of the credential, to be charged for the reports
 	step     string        // that is at work
+	now      time.Time     // when it began
 }
 
 // refused says why an envelope is refused as a whole.
@@ -117,16 +118,16 @@ func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.
 
 // pass takes the passage through the steps. It is the only place that times them.
 func (p *Pipeline) pass(ctx context.Context, w *passage) {
-	since := p.deps.Now()
+	w.now = p.deps.Now()
 	for i := range p.stages {
 		s := &p.stages[i]
 		w.step = s.name
 		n := s.run(ctx, w)
 		now := p.deps.Now()
 		if p.deps.Observer != nil && n > 0 {
-			p.deps.Observer.Step(s.name, now.Sub(since), n)
+			p.deps.Observer.Step(s.name, now.Sub(w.now), n)
 		}
-		since = now
+		w.now = now
 		if w.refused != nil {
 			return
 		}
