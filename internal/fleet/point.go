@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/penstock/penstock"
 )
@@ -121,7 +122,7 @@ func (c *controller) apply(changed map[string]point) {
 		if _, known := c.points[name]; !known {
 			name = strings.Clone(name)
 		}
-		p.unit = strings.Clone(p.unit)
+		p.unit = unique.Make(p.unit).Value() // a fleet has few units and many points
 		c.points[name] = p
 	}
 }
