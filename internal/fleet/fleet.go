@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -44,7 +43,7 @@ type Limits struct {
 	Controllers         int // registered controllers: 100,000
 	Held                int // controllers listed as held: 1,000, those last seen longest ago make room
 	PointsPerController int // 10,000
-	Points              int // of all controllers: 2,000,000
+	Points              int // of all controllers: 1,000,000
 	Credentials         int // 100,000, the revoked ones included
 }
 
@@ -56,7 +55,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Controllers, 100_000},
 		{&l.Held, 1_000},
 		{&l.PointsPerController, 10_000},
-		{&l.Points, 2_000_000},
+		{&l.Points, 1_000_000},
 		{&l.Credentials, 100_000},
 	} {
 		if *d.field == 0 {
@@ -81,7 +80,7 @@ type Fleet struct {
 	table    Table
 	now      func() time.Time
 	unknown  Policy
-	declared []declaration
+	declared *declarations
 	limits   Limits
 
 	credentials *book
@@ -117,17 +116,11 @@ func Open(table Table, o Options) (*Fleet, error) {
 	if f.unknown == "" {
 		f.unknown = RegisterUnknown
 	}
-	var problems []error
-	for i := range o.Declared {
-		d, err := o.Declared[i].compile()
-		if err != nil {
-			problems = append(problems, penstock.Errorf(penstock.Invalid, "declared point %d: %w", i+1, err))
-		}
-		f.declared = append(f.declared, d)
+	declared, err := compile(o.Declared)
+	if err != nil {
+		return nil, err
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, penstock.Errorf(penstock.Invalid, "%w", err)
-	}
+	f.declared = declared
 	if err := table.Scan(f.load); err != nil {
 		return nil, err
 	}

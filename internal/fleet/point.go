@@ -87,7 +87,7 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 			if err := checkPointName(s.Point); err != nil {
 				return &Refusal{penstock.ReasonName, err.Error()}
 			}
-			p = f.declaredAs(r.Controller, s.Point)
+			p = f.declared.of(r.Controller, s.Point)
 			added++
 		}
 		if known && !p.learns(s) {
@@ -150,7 +150,7 @@ func (f *Fleet) LearnPoint(controller, name string, kind penstock.Kind, unit str
 	if err != nil {
 		return err
 	}
-	p := f.declaredAs(controller, name)
+	p := f.declared.of(controller, name)
 	switch {
 	case !p.declared:
 		p.kind = kind
