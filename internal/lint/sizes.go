@@ -3,6 +3,7 @@ package lint
 import (
 	"bytes"
 	"go/ast"
+	"slices"
 
 	"github.com/penstock/penstock/internal/lint/tree"
 )
@@ -47,7 +48,7 @@ func packageLength() Rule {
 			}
 			for _, p := range m.Packages {
 				if n := sum[p]; n > maxPackageLines {
-					report(p.Files[0].Line(1), p.Dir, "the package has %d lines, at most %d: find the part that others could use alone and give it a package", n, maxPackageLines)
+					report(p.Files[slices.IndexFunc(p.Files, isCode)].Line(1), p.Dir, "the package has %d lines, at most %d: find the part that others could use alone and give it a package", n, maxPackageLines)
 				}
 			}
 		},
