@@ -148,5 +148,7 @@ func isStandard(target string) bool {
 
 // hasCode tells whether the package has a file that is not a test.
 func hasCode(p *tree.Package) bool {
-	return slices.ContainsFunc(p.Files, func(f *tree.File) bool { return !f.Test })
+	return slices.ContainsFunc(p.Files, isCode)
 }
+
+func isCode(f *tree.File) bool { return !f.Test }
