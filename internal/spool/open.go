@@ -72,6 +72,10 @@ func (s *Spool) start() (*Recovery, error) {
 	if err := h.checkEnd(&e, s.opt.AcceptLoss); err != nil {
 		return nil, err
 	}
+	if past := s.opt.Past; past >= e.next {
+		r.Notes = append(r.Notes, fmt.Sprintf("the log ends at position %d, and the record stands at %d: the log was lost or is an old copy; it goes on behind the record", e.next-1, past))
+		e.next, e.durable, e.tail, e.raw = past+1, past+1, nil, nil
+	}
 	if err := s.putAside(h, e, r); err != nil {
 		return nil, err
 	}

@@ -16,12 +16,13 @@ type Options struct {
 	Dir     string // the spool's own directory, made when it is not there
 	Keyring *keyring.Keyring
 
-	SegmentBytes int64         // size of a segment: 64 KiB to 1 GiB, default 64 MiB
-	QuotaBytes   int64         // most that the directory may hold; 0 is no limit but the disk's
-	PendingBytes int64         // most that may wait for its fsync, default 64 MiB
-	IdleMark     time.Duration // after so long without entries the log states through where it is durable, default 200 ms
-	Retry        time.Duration // how long to wait after a failure before trying again, default 1 s
-	AcceptLoss   bool          // start although segments are missing or unreadable: their positions are delivered as damaged
+	SegmentBytes int64             // size of a segment: 64 KiB to 1 GiB, default 64 MiB
+	QuotaBytes   int64             // most that the directory may hold; 0 is no limit but the disk's
+	PendingBytes int64             // most that may wait for its fsync, default 64 MiB
+	IdleMark     time.Duration     // after so long without entries the log states through where it is durable, default 200 ms
+	Retry        time.Duration     // how long to wait after a failure before trying again, default 1 s
+	Past         penstock.Position // positions through this one were given before, whatever the directory says: the record knows them
+	AcceptLoss   bool              // start although segments are missing or unreadable: their positions are delivered as damaged
 
 	Log *slog.Logger     // default: none
 	Now func() time.Time // stamps frames; default time.Now
