@@ -106,5 +106,14 @@ func (h *Handler) settled(c *web.Call) error {
 		return &problem.Error{Kind: problem.Unavailable, RetryAfter: 5 * time.Second,
 			Detail: "The record is behind: what was accepted before this request is not in it after " + h.limits.Settle.String() + "."}
 	}
-	return err
+	return ours(err)
+}
+
+// ours turns an error of the record into one that does not blame the caller:
+// damage in a store is no damage in the request.
+func ours(err error) error {
+	if err == nil || penstock.CodeOf(err).Temporary() || penstock.CodeOf(err) == penstock.Closed {
+		return err
+	}
+	return penstock.Errorf(penstock.Internal, "the record: %w", err)
 }

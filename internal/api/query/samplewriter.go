@@ -50,7 +50,7 @@ func (w *sampleWriter) series(s Series, read reader) error {
 	last, same := int64(math.MinInt64), uint64(0) // how many of the last time there were
 	for r, err := range read(w.c.R.Context(), &q, s.ID) {
 		if err != nil {
-			return err
+			return ours(err)
 		}
 		if r.time != last {
 			last, same = r.time, 0

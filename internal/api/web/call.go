@@ -78,11 +78,11 @@ func (s *Server) handle(r *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		start := s.now()
 		c := &Call{response: response{w: w}, R: req, route: r, s: s}
+		defer func() { s.observer.Request(name, statusText(c.status), s.now().Sub(start), c.read) }()
 		defer func() {
 			if v := recover(); v != nil {
 				s.recovered(c, v)
 			}
-			s.observer.Request(name, statusText(c.status), s.now().Sub(start), c.read)
 		}()
 		setSecurityHeaders(w.Header())
 		if err := c.serve(); err != nil {
@@ -104,11 +104,12 @@ func (c *Call) serve() error {
 // fail answers with a problem. After the first byte of an answer only the end of
 // the connection can tell that it is not whole.
 func (c *Call) fail(err error) {
-	if c.R.Context().Err() != nil && c.status == 0 {
-		c.s.log.Debug("a request ended before its answer", "route", c.route.name(), "peer", c.R.RemoteAddr)
-	}
 	if c.status != 0 {
-		c.s.log.Warn("an answer broke off", "route", c.route.name(), "peer", c.R.RemoteAddr, "error", err)
+		level := slog.LevelWarn
+		if c.R.Context().Err() != nil {
+			level = slog.LevelDebug // the caller is gone, which is its own affair
+		}
+		c.s.log.Log(c.R.Context(), level, "an answer broke off", "route", c.route.name(), "peer", c.R.RemoteAddr, "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	p := problem.From(err)
@@ -131,26 +132,24 @@ func (s *Server) recovered(c *Call, v any) {
 }
 
 // guard stands before the multiplexer and refuses what no route should see.
-func (s *Server) guard(mux http.Handler, known map[string]bool) http.Handler {
-	refuse := func(w http.ResponseWriter, err error) {
-		setSecurityHeaders(w.Header())
-		problem.Write(w, err)
-	}
+func (s *Server) guard(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var refusal *problem.Error
 		switch {
-		case !known[r.Method]:
-			w.Header().Set("Allow", s.allow)
-			refuse(w, problem.New(problem.Method, "The gateway takes the methods "+s.allow+"."))
 		case headerSize(r) > s.limits.Header:
-			refuse(w, problem.New(problem.HeaderTooLarge, "The header has more than "+strconv.Itoa(s.limits.Header)+" bytes."))
+			refusal = problem.New(problem.HeaderTooLarge, "The header has more than "+strconv.Itoa(s.limits.Header)+" bytes.")
 		case !cleanPath(r.URL):
 			// A redirect would be the mux's answer; no client of an API means one.
-			refuse(w, problem.New(problem.NotFound, "There is nothing at this path."))
+			refusal = problem.New(problem.NotFound, "There is nothing at this path.")
 		case s.origins.Check(r) != nil:
-			refuse(w, problem.New(problem.CrossOrigin, "A page of another site sent this request."))
+			refusal = problem.New(problem.CrossOrigin, "A page of another site sent this request.")
 		default:
 			mux.ServeHTTP(w, r)
+			return
 		}
+		setSecurityHeaders(w.Header())
+		problem.Write(w, refusal)
+		s.observer.Request("refused", statusText(refusal.Kind.Status), 0, 0)
 	})
 }
 
