@@ -1,7 +1,6 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -82,7 +81,7 @@ func (h *Handler) answer(c *web.Call, q *sampleQuery, read reader) error {
 	// one place.
 	series = slices.DeleteFunc(series, func(s Series) bool { return !c.Who.Scope.Covers(s.Controller) })
 	slices.SortFunc(series, func(a, b Series) int {
-		return cmp.Or(cmp.Compare(a.Controller, b.Controller), cmp.Compare(a.Point, b.Point))
+		return compareNames(a.Controller, a.Point, b.Controller, b.Point)
 	})
 	w := newSampleWriter(c, q)
 	defer w.buf.Free()
