@@ -104,6 +104,16 @@ func TestReportsComeOnTime(t *testing.T) {
 	})
 }
 
+func TestEveryCopyIsADuplicate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := virtual(t, &memory{delay: time.Millisecond}, sim.Options{Impair: sim.Impairments{Duplicate: 0.5}}, 100*time.Second)
+		s := f.Stats()
+		if s.Copies < s.Reports*4/10 || s.Copies > s.Reports*6/10 || s.Duplicate != s.Copies || s.Messages != s.Reports+s.Copies {
+			t.Errorf("half of all reports are sent twice: %+v", s)
+		}
+	})
+}
+
 func TestReorderedReportsComeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
@@ -121,7 +131,7 @@ func TestReorderedReportsComeLater(t *testing.T) {
 func TestNothingIsGivenUpWhileTheGatewayIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{downUntil: time.Now().Add(90 * time.Second), delay: time.Millisecond}
-		f := virtual(t, m, sim.Options{InFlight: 3}, 60*time.Second)
+		f := virtual(t, m, sim.Options{InFlight: 3, Backoff: 10 * time.Millisecond}, 60*time.Second)
 		s := f.Stats()
 		if s.Reports == 0 || s.Accepted != s.Reports || s.Busy == 0 {
 			t.Errorf("after 90 s without a gateway: %+v", s)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -44,6 +46,7 @@ func Serve(arguments []string, faults Faults) error {
 		return err
 	}
 	server.Listener = listener
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients of a test leave as they like
 	server.StartTLS()
 	defer server.Close()
 	addresses, err := json.Marshal(map[string]string{"listen.https": listener.Addr().String()})
