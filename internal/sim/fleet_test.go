@@ -3,8 +3,7 @@ package sim_test
 import (
 	"context"
 	"crypto/x509"
-	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -25,7 +24,7 @@ func serve(t *testing.T, faults simtest.Faults) sim.Endpoint {
 		t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(g)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // a fleet that ends leaves as it likes
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // a fleet that ends leaves as it likes
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()

@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -46,7 +45,7 @@ func Serve(arguments []string, faults Faults) error {
 		return err
 	}
 	server.Listener = listener
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients of a test leave as they like
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // clients of a test leave as they like
 	server.StartTLS()
 	defer server.Close()
 	addresses, err := json.Marshal(map[string]string{"listen.https": listener.Addr().String()})
