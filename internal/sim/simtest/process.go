@@ -54,7 +54,8 @@ func Serve(arguments []string, faults Faults) error {
 	}
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	for name, content := range map[string][]byte{
-		"tls/cert.pem": certificate, "admin.token": []byte(token + "\n"), "run/addresses.json": addresses,
+		"tls/cert.pem": certificate, "admin.token": []byte(token + "\n"),
+		"run/addresses.json": addresses, "run/pid": []byte(strconv.Itoa(os.Getpid())),
 	} {
 		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
 			return err
