@@ -62,6 +62,8 @@ func hostile(t testing.TB) map[string]string {
 			`{"controller":"c","key":"k","samples":[{"point":"p","value":1,"epoch":1}]}]`,
 		"bad UTF-8 in a text":         with(`"value":1`, "\"value\":\"\xff\""),
 		"bad UTF-8 in a long text":    with(`"value":1`, "\"value\":\"abc\xe2\x82defghijklmnopqrst\""),
+		"continuation byte in a text": with(`"value":1`, "\"value\":\"a\x85bcdefghijklmnopqrst\""),
+		"raw tab in a long text":      with(`"value":1`, "\"value\":\"abc\tdefghijklmnopqrst\""),
 		"bad UTF-8 in a key":          with(`"epoch":1,"seq":1`, "\"key\":\"\xc3\""),
 		"unknown key":                 with(`"seq":1`, `"seq":1,"x":1`),
 		"unknown key of a sample":     with(`"value":1`, `"value":1,"quality":1`),
