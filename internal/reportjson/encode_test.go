@@ -245,7 +245,7 @@ func TestTimesAgreeWithTheStandardLibrary(t *testing.T) {
 func TestAppendValue(t *testing.T) {
 	for want, v := range map[string]penstock.Value{
 		"12.0": penstock.FloatValue(12), "-0.0": penstock.FloatValue(math.Copysign(0, -1)), "0.1": penstock.FloatValue(0.1),
-		"1e+21": penstock.FloatValue(1e21), "100000000000000000000.0": penstock.FloatValue(1e20), "1e-07": penstock.FloatValue(1e-7),
+		"1e+21": penstock.FloatValue(1e21), "100000000000000000000.0": penstock.FloatValue(1e20), "1e-07": penstock.FloatValue(1e-7), "0.000001": penstock.FloatValue(1e-6),
 		`"NaN"`: penstock.FloatValue(math.NaN()), `"Infinity"`: penstock.FloatValue(math.Inf(1)), `"-Infinity"`: penstock.FloatValue(math.Inf(-1)),
 		"-9223372036854775808": penstock.IntValue(math.MinInt64), "18446744073709551615": penstock.UintValue(math.MaxUint64),
 		"true": penstock.BoolValue(true), "false": penstock.BoolValue(false), "null": {}, `"a\"\\\n\t\u0000<ö"`: penstock.TextValue("a\"\\\n\t\x00<ö"),
@@ -320,6 +320,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`[{"controller":"c","key":"k","samples":[{"point":"p","value":null,"status":"Bad","time":"1"}]}]`))
 	f.Add([]byte(`{"controller":"c\u0041","samples":[{"point":"p","value":-0,"time":1,"unit":"kPa","native":192,"historical":true}]}`))
 	f.Add([]byte(`{"controller":"c","samples":[{"point":"p","value":"\ud83d\ude00","time":"2026-11-22T06:00:00.5+01:00","status":2147483648}]}`))
+	for _, in := range hostile(f) {
+		if len(in) < 1000 {
+			f.Add([]byte(in))
+		}
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var d reportjson.Decoder
 		reports, err := d.Decode(in, nil)
@@ -352,6 +357,11 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzDecodeLine(f *testing.F) {
 	f.Add(body(2), body(1))
+	for _, in := range hostile(f) {
+		if len(in) < 1000 {
+			f.Add([]byte(in), []byte(good))
+		}
+	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		var used, fresh reportjson.Decoder
 		var r, want penstock.Report
