@@ -20,10 +20,10 @@ import (
 //go:embed VERSION
 var version string
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(run(program())) }
 
 // run runs the command line and returns the exit code.
-func run() int {
+func run(parts cli.Program) int {
 	return cli.Run(context.Background(), cli.Env{
 		Args:    os.Args[1:],
 		Stdin:   os.Stdin,
@@ -34,7 +34,7 @@ func run() int {
 		Now:     time.Now,
 		Rand:    rand.Reader,
 		Signals: signals,
-	}, program())
+	}, parts)
 }
 
 // signals ends the context at the first signal that asks the process to stop; a
@@ -43,9 +43,4 @@ func signals(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
-}
-
-// program returns the parts that the commands start.
-func program() cli.Program {
-	return cli.Program{}
 }

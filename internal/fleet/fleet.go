@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -29,12 +28,22 @@ const (
 	RejectUnknown   Policy = "reject"   // its reports are refused
 )
 
+// Validate returns an error of code [penstock.Invalid] when the policy is none of
+// these, or empty.
+func (p Policy) Validate() error {
+	switch p {
+	case "", RegisterUnknown, HoldUnknown, RejectUnknown:
+		return nil
+	}
+	return penstock.Errorf(penstock.Invalid, "%q is none of register, hold and reject", string(p))
+}
+
 // Limits bound the memory of a fleet. A zero field takes its default.
 type Limits struct {
 	Controllers         int // registered controllers: 100,000
 	Held                int // controllers listed as held: 1,000, those last seen longest ago make room
 	PointsPerController int // 10,000
-	Points              int // of all controllers: 2,000,000
+	Points              int // of all controllers: 1,000,000
 	Credentials         int // 100,000, the revoked ones included
 }
 
@@ -46,7 +55,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Controllers, 100_000},
 		{&l.Held, 1_000},
 		{&l.PointsPerController, 10_000},
-		{&l.Points, 2_000_000},
+		{&l.Points, 1_000_000},
 		{&l.Credentials, 100_000},
 	} {
 		if *d.field == 0 {
@@ -71,7 +80,7 @@ type Fleet struct {
 	table    Table
 	now      func() time.Time
 	unknown  Policy
-	declared []declaration
+	declared *declarations
 	limits   Limits
 
 	credentials *book
@@ -101,24 +110,17 @@ func Open(table Table, o Options) (*Fleet, error) {
 		held:        map[string]*Controller{},
 	}
 	f.credentials = newBook(table, o, f.limits.Credentials)
-	switch f.unknown {
-	case "":
+	if err := o.Unknown.Validate(); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "unknown: %w", err)
+	}
+	if f.unknown == "" {
 		f.unknown = RegisterUnknown
-	case RegisterUnknown, HoldUnknown, RejectUnknown:
-	default:
-		return nil, penstock.Errorf(penstock.Invalid, "unknown: %q is none of register, hold and reject", string(o.Unknown))
 	}
-	var problems []error
-	for i := range o.Declared {
-		d, err := o.Declared[i].compile()
-		if err != nil {
-			problems = append(problems, penstock.Errorf(penstock.Invalid, "declared point %d: %w", i+1, err))
-		}
-		f.declared = append(f.declared, d)
+	declared, err := compile(o.Declared)
+	if err != nil {
+		return nil, err
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, penstock.Errorf(penstock.Invalid, "%w", err)
-	}
+	f.declared = declared
 	if err := table.Scan(f.load); err != nil {
 		return nil, err
 	}

@@ -209,14 +209,14 @@ type Stats struct {
 	Series      int
 	Samples     uint64 // ever stored
 	Conflicts   uint64
-	HeadBytes   int    // rows in memory
-	DiskBytes   uint64 // of the whole store, 0 when it is dead
+	HeadBytes   int        // rows in memory
+	Disk        store.Size // of the whole store, 0 when it is dead
 }
 
 // Stats returns the size of the historian.
 func (h *Historian) Stats() Stats {
 	s := Stats{}
-	s.DiskBytes, _ = h.o.Store.Size()
+	s.Disk, _ = h.o.Store.Size()
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	s.Controllers, s.Series, s.HeadBytes = len(h.catalogue.byNumber), h.catalogue.series, h.head.bytes

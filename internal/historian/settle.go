@@ -144,6 +144,9 @@ func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
 		if settled, found, err := s.answered(d); found || err != nil {
 			return settled, err
 		}
+		if d.Report.Identity.Form == penstock.Natural && len(d.Report.Samples) == 0 {
+			return penstock.Stored, nil // it has no sample to be told by
+		}
 	}
 	v, err := s.judge(d.Report)
 	if err != nil {

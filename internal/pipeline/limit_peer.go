@@ -30,21 +30,19 @@ func (c *LimitPeerConfig) Validate() error { return c.rates().check("envelopes")
 type limitPeer struct {
 	rates   rates
 	budgets *budgets
-	now     func() time.Time
 }
 
-func newLimitPeer(c LimitPeerConfig, now func() time.Time) *limitPeer {
-	return &limitPeer{rates: c.rates().compile(), budgets: newBudgets(maxPeers), now: now}
+func newLimitPeer(c LimitPeerConfig) *limitPeer {
+	return &limitPeer{rates: c.rates().compile(), budgets: newBudgets(maxPeers)}
 }
 
 func (s *limitPeer) onEnvelope(_ context.Context, w *passage) *refused {
-	now := s.now()
-	b := s.budgets.of(peerKey(w.envelope.Peer), s.rates, now)
-	if wait := b.wait(now); wait > 0 {
+	b := s.budgets.of(peerKey(w.envelope.Peer), s.rates, w.now)
+	if wait := b.wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"limit_peer: this address sends more than it may")}
 	}
-	b.chargeCount(now, 1)
-	b.chargeBytes(now, len(w.envelope.Body))
+	b.chargeCount(w.now, 1)
+	b.chargeBytes(w.now, len(w.envelope.Body))
 	return nil
 }

@@ -64,7 +64,7 @@ func decodeSegmentHeader(b []byte) (segmentHeader, error) {
 		return h, penstock.Errorf(penstock.Corrupt, "the checksum of its header does not hold")
 	}
 	if features := binary.BigEndian.Uint32(b[12:]); b[8] != version || features != 0 {
-		return h, penstock.Errorf(penstock.Unsupported, "it has version %d and features %x, this build reads version %d: use the newer penstock that wrote it", b[8], features, version)
+		return h, penstock.Errorf(penstock.Unsupported, "it has version %d and features %08x, this build reads version %d: use the newer penstock that wrote it", b[8], features, version)
 	}
 	h.node = [16]byte(b[16:])
 	h.number = binary.BigEndian.Uint64(b[32:])
