@@ -16,6 +16,32 @@ var (
 	ourCommand   = regexp.MustCompile(`(?:^(?:bin/)?|\| |-- )penstock ([^|&#]*)`)
 )
 
+var ourTarget = regexp.MustCompile(`(?m)^make ([a-z-]+)`)
+
+// TestTargets looks for every target of make that a document shows.
+func TestTargets(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range ourTarget.FindAllStringSubmatch(string(text), -1) {
+			shown++
+			if !strings.Contains(string(makefile), "\n"+found[1]+":") {
+				t.Errorf("%s shows 'make %s', which the Makefile does not have", document, found[1])
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("no document shows a target: does the pattern still fit?")
+	}
+}
+
 // checkCommands asks the program for the help of every command line that a
 // document shows: a command or a flag that does not exist is an error then.
 func checkCommands(t *testing.T, bin string) {

@@ -70,7 +70,10 @@ func TestProgram(t *testing.T) {
 func runExamples(t *testing.T, bin string) {
 	examples := readExamples(t)
 	home := t.TempDir()
-	environ := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"),
+	if err := os.Symlink(bin, filepath.Join(home, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	environ := append(os.Environ(),
 		"PENSTOCK_LISTEN_HTTPS=127.0.0.1:0", "PENSTOCK_LISTEN_HEALTH=127.0.0.1:0")
 	stop := startGateway(t, home, environ, examples[0].script)
 	outputs := runShell(t, home, environ, examples[1:], waitForAddress(t, home))
