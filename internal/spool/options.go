@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/keyring"
+	"github.com/penstock/penstock/internal/spool/segment"
 )
 
 // Options are what a spool needs. FS, Dir and Keyring must be given.
@@ -27,6 +28,9 @@ type Options struct {
 	Log *slog.Logger     // default: none
 	Now func() time.Time // stamps frames; default time.Now
 }
+
+// Entry is one thing to keep: Data, and in Digest what it was in a few bytes.
+type Entry = segment.Entry
 
 // The limits of an entry and a call, beside those of [Options].
 const (
@@ -55,7 +59,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.SegmentBytes < minSegment || o.SegmentBytes > maxSegment {
 		return o, penstock.Errorf(penstock.Invalid, "a segment has %d to %d bytes, not %d", minSegment, maxSegment, o.SegmentBytes)
 	}
-	o.SegmentBytes = align(o.SegmentBytes)
+	o.SegmentBytes = segment.Align(o.SegmentBytes)
 	if o.QuotaBytes != 0 && o.QuotaBytes < 3*o.SegmentBytes {
 		return o, penstock.Errorf(penstock.Invalid, "a quota of %d bytes holds less than three segments of %d", o.QuotaBytes, o.SegmentBytes)
 	}
@@ -77,5 +81,5 @@ func setDefault[T int64 | time.Duration](v *T, to T) {
 // maxCall is the most that one call may encode to, so that a fresh segment has
 // room for its opening, for the call and for the digests of a frame before it.
 func (o Options) maxCall() int64 {
-	return min(MaxCall, (o.SegmentBytes-4*dataStart)/4)
+	return min(MaxCall, (o.SegmentBytes-4*segment.DataStart)/4)
 }
