@@ -160,6 +160,7 @@ func (h *Historian) joined(c *store.Cursor, id SeriesID, flush uint64) ([]store.
 	day := h.pass.day
 	v := &view{h: h, id: id, flushed: flush, horizon: day.start(), cursor: c}
 	m := v.merge(day.start(), day.last())
+	defer m.close()
 	var out []store.Pair
 	columns := new(chunk.Columns)
 	put := func() {

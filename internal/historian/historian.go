@@ -29,6 +29,7 @@ type Options struct {
 type Historian struct {
 	o       Options
 	decoder *chunk.Decoder
+	parts   sync.Pool // of *part
 
 	maintenance sync.Mutex // one flush, compaction step or deletion at a time
 	encoder     *chunk.Encoder

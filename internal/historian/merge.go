@@ -157,6 +157,31 @@ func (m *merger) putBack() {
 	}
 }
 
+// part returns a part to decode into: its columns are large, so they are used
+// again, also by later queries.
+func (m *merger) part() *part {
+	if n := len(m.spare); n > 0 {
+		p := m.spare[n-1]
+		m.spare = m.spare[:n-1]
+		return p
+	}
+	if p, ok := m.v.h.parts.Get().(*part); ok {
+		return p
+	}
+	return &part{columns: new(chunk.Columns)}
+}
+
+// close gives the parts back.
+func (m *merger) close() {
+	for _, p := range append(m.spare, m.parts...) {
+		m.v.h.parts.Put(p)
+	}
+	if m.shown != nil {
+		m.v.h.parts.Put(m.shown)
+	}
+	*m = merger{}
+}
+
 // open opens the chunks that begin no later than the next sample.
 func (m *merger) open() error {
 	for {
@@ -167,10 +192,7 @@ func (m *merger) open() error {
 		if len(m.parts) > 0 && key.start > m.parts[0].time() {
 			return nil
 		}
-		p := &part{columns: new(chunk.Columns)}
-		if n := len(m.spare); n > 0 {
-			p, m.spare = m.spare[n-1], m.spare[:n-1]
-		}
+		p := m.part()
 		if err := m.v.h.decoder.Decode(m.chunks.take(), p.columns); err != nil {
 			return err
 		}

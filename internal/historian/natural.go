@@ -142,6 +142,7 @@ func (s *settler) window(id SeriesID, at int64) (*window, error) {
 	}
 	defer v.close()
 	m := v.merge(w.first, w.last)
+	defer m.close()
 	if err := m.addHead(); err != nil {
 		return nil, err
 	}

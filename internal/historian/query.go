@@ -1,10 +1,12 @@
 package historian
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/penstock/penstock"
 )
@@ -55,9 +57,21 @@ func (h *Historian) describeSample(id SeriesID) (penstock.Sample, error) {
 }
 
 func eachSample(r run, s *penstock.Sample, yield func(penstock.Sample, error) bool) bool {
-	for i := r.from; i < r.to; i++ {
-		r.fill(i, s)
-		if !yield(*s, nil) {
+	c := r.columns
+	if c.Quality != nil || c.Kind == penstock.Text || c.Kind == penstock.None {
+		for i := r.from; i < r.to; i++ {
+			r.fill(i, s)
+			if !yield(*s, nil) {
+				return false
+			}
+		}
+		return true
+	}
+	plain := penstock.Sample{Point: s.Point, Unit: s.Unit}
+	times, bits := c.Times[r.from:r.to], c.Bits[r.from:r.to]
+	for i, t := range times {
+		plain.SourceTime, plain.Value = t, penstock.BitsValue(c.Kind, bits[i])
+		if !yield(plain, nil) {
 			return false
 		}
 	}
@@ -82,6 +96,7 @@ func (h *Historian) runs(ctx context.Context, id SeriesID, from, to int64, yield
 	}
 	defer func() { err = errors.Join(err, v.close()) }()
 	m := v.merge(from, to-1)
+	defer m.close()
 	if err := m.addHead(); err != nil {
 		return err
 	}
@@ -109,19 +124,39 @@ type Bucket struct {
 	Worst       penstock.Status // of the worst severity among all samples
 }
 
-func (b *Bucket) add(v penstock.Value, status penstock.Status) {
-	if status.Worse(b.Worst) {
-		b.Worst = status
+// addRun adds the samples of r.
+func (b *Bucket) addRun(r run) {
+	c := r.columns
+	if c.Quality != nil || c.Kind != penstock.Float64 {
+		for i := r.from; i < r.to; i++ {
+			q := c.QualityAt(i)
+			if q.Status.Worse(b.Worst) {
+				b.Worst = q.Status
+			}
+			x, ok := c.Value(i).Number()
+			b.add(x, ok && !q.Status.IsBad())
+		}
+		return
 	}
-	x, ok := v.Number()
-	if !ok || status.IsBad() || math.IsNaN(x) {
+	for _, bits := range c.Bits[r.from:r.to] {
+		b.add(math.Float64frombits(bits), true)
+	}
+}
+
+func (b *Bucket) add(x float64, usable bool) {
+	if !usable || math.IsNaN(x) {
 		b.Unusable++
 		return
 	}
 	if b.Count == 0 {
 		b.Min, b.Max, b.First = x, x, x
 	}
-	b.Min, b.Max = min(b.Min, x), max(b.Max, x)
+	if x < b.Min {
+		b.Min = x
+	}
+	if x > b.Max {
+		b.Max = x
+	}
 	b.Sum += x
 	b.Last = x
 	b.Count++
@@ -140,8 +175,8 @@ func (h *Historian) Aggregates(ctx context.Context, id SeriesID, from, to, step 
 		var end uint64 // of the bucket, as distance from from; 0 before the first
 		more := true
 		err := h.runs(ctx, id, from, to, func(r run) bool {
-			for i := r.from; i < r.to && more; i++ {
-				distance := uint64(r.columns.Times[i]) - uint64(from)
+			for r.from < r.to && more {
+				distance := uint64(r.columns.Times[r.from]) - uint64(from)
 				if distance >= end {
 					if end > 0 {
 						more = yield(b, nil)
@@ -150,7 +185,10 @@ func (h *Historian) Aggregates(ctx context.Context, id SeriesID, from, to, step 
 					end = start + uint64(step)
 					b = Bucket{Start: from + int64(start)}
 				}
-				b.add(r.columns.Value(i), penstock.Status(r.columns.QualityAt(i).Status))
+				part := r
+				part.to = r.reach(uint64(from), end)
+				b.addRun(part)
+				r.from = part.to
 			}
 			return more
 		})
@@ -161,6 +199,15 @@ func (h *Historian) Aggregates(ctx context.Context, id SeriesID, from, to, step 
 			yield(Bucket{}, err)
 		}
 	}
+}
+
+// reach returns the index of the first sample of the run whose distance from from
+// is end or more.
+func (r run) reach(from, end uint64) int {
+	i, _ := slices.BinarySearchFunc(r.columns.Times[r.from:r.to], end, func(t int64, end uint64) int {
+		return cmp.Compare(uint64(t)-from, end)
+	})
+	return r.from + i
 }
 
 // Plot yields about as many samples of [from, to) as there are points to draw,
@@ -175,8 +222,7 @@ func (h *Historian) Plot(ctx context.Context, id SeriesID, from, to int64, point
 			return
 		}
 		const perSlice = 5
-		slices := uint64(max(1, points/perSlice))
-		width := (uint64(to)-uint64(from))/slices + 1
+		width := (uint64(to)-uint64(from))/uint64(max(1, points/perSlice)) + 1
 		var p slice
 		var end uint64
 		more := true
