@@ -141,7 +141,7 @@ func BenchmarkScan(b *testing.B) {
 	h, samples := oneDay(b)
 	defer h.close(b)
 	all := h.Series(historian.Selector{Scope: penstock.Scope{"*"}})
-	perSample := float64(h.Stats().Disk.Tables) / float64(samples)
+	perSample := float64(h.Stats().DataBytes) / float64(samples)
 	measure := func(name string, read func(id historian.SeriesID)) {
 		b.Run(name, func(b *testing.B) {
 			began := cpuTime()
