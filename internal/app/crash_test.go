@@ -167,9 +167,10 @@ func TestCrashOfTheWholeNode(t *testing.T) {
 			}
 			disk.Sweep(0, func(p *crashfs.Point) bool {
 				if chosen[p.Op] {
-					choice := crashfs.Choice{
-						Keep: crashfs.Keep(rng.IntN(4)), Tear: []int{1, 512, 4096}[rng.IntN(3)], Seed: rng.Uint64(),
-					}
+					// Pebble counts on the entries of a directory to reach the disk in
+					// their order, as they do on a journaling file system; the spool,
+					// which does not, is crashed without order in its own tests.
+					choice := crashfs.Choice{Keep: crashfs.Keep(rng.IntN(3)), Tear: []int{1, 512, 4096}[rng.IntN(3)]}
 					checkCrash(t, p, choice)
 				}
 				return !t.Failed()

@@ -66,7 +66,7 @@ func openPebble(o Options, s *Store) (*pebble.DB, error) {
 
 func refuseNewer(o Options) error {
 	if _, err := o.FS.Stat(o.Dir); err != nil {
-		return nil //nolint:nilerr // Pebble makes the directory or says why it cannot
+		return nil // Pebble makes the directory, or says why it cannot
 	}
 	found, err := pebble.Peek(o.Dir, o.FS)
 	if err != nil {
