@@ -3,13 +3,20 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,6 +107,58 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSlowStreamsAreCutOff(t *testing.T) {
+	g := start(t, func(o *api.Options) { o.Limits.Web.Progress = 200 * time.Millisecond })
+	r, w := io.Pipe()
+	defer w.Close()
+	req, _ := http.NewRequest(http.MethodPost, "https://"+g.addr+"/v1/reports", r)
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	req.Header.Set("Authorization", "Bearer controller")
+	go w.Write([]byte("{"))
+	res, err := g.client(true).Do(req)
+	if err != nil {
+		return // the stream was reset, which is as good
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+// A certificate of a client is what its credential is looked up by.
+func TestClientCertificate(t *testing.T) {
+	ca, cert := testCertificate(t, "pump-17")
+	g := start(t, func(o *api.Options) {
+		o.TLS.ClientCAs, o.TLS.ClientAuth, o.TLS.GetConfigForClient = ca, tls.VerifyClientCertIfGiven, nil
+	})
+	c := g.client(false)
+	c.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{cert}
+	r := g.send(c, "["+report("pump-17", 1, 1, 1)+","+report("pump-18", 1, 1, 1)+"]", "Authorization", "")
+	if r.status != 207 || !strings.Contains(r.body, `"accepted"`) || !strings.Contains(r.body, `"forbidden"`) {
+		t.Error(r)
+	}
+}
+
+func testCertificate(t *testing.T, name string) (*x509.CertPool, tls.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(encodePEM(der))
+	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func asTimeout(err error, target *net.Error) bool {
