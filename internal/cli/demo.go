@@ -57,7 +57,7 @@ lost, nothing made up and nothing changed.`,
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.For, "for", 0, "the `DURATION` to run; without it until Ctrl-C")
-	f.IntVar(&o.Controllers, "controllers", 100, "`NUMBER` of controllers that send")
+	f.IntVar(&o.Controllers, "controllers", 200, "`NUMBER` of controllers that send")
 	f.DurationVar(&o.Interval, "interval", 0, "`DURATION` between two reports of a controller (default: chosen)")
 	f.Uint64Var(&o.Seed, "seed", 1, "`NUMBER` that the run follows from")
 	f.BoolVar(&o.JSON, "json", false, "end with one JSON object")

@@ -106,26 +106,23 @@ func TestCheck(t *testing.T) {
 	command{program: p}.run("check", "--schema", "--print").want(t, cli.ExitUsage, "", "none of the others can be")
 }
 
-// shelf is a spool with one torn end and one rotten place.
+// shelf is a spool with a torn end, and a rotten place if asked for.
 type shelf struct{}
 
-func (shelf) Verify(_ context.Context, dir string) (cli.SpoolVerdict, error) {
+func (shelf) Inspect(_ context.Context, dir string, each func(cli.SpoolFrame) error) (cli.SpoolReport, error) {
 	if dir == "none" {
-		return cli.SpoolVerdict{}, penstock.Errorf(penstock.NotFound, "there is no spool below none")
+		return cli.SpoolReport{}, penstock.Errorf(penstock.NotFound, "there is no spool below none")
 	}
-	v := cli.SpoolVerdict{Segments: 2, Frames: 5, Entries: 9, Bytes: 4096, First: 1, Last: 9, Damage: []cli.SpoolDamage{
-		{Segment: "000002.seg", Offset: 2048, Length: 512, Text: "the frame ends early", Torn: true},
-	}}
+	at := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	err := errors.Join(
+		each(cli.SpoolFrame{Segment: 1, Number: 1, Offset: 1024, Size: 512, Type: "opening", First: 1, Time: at, Origin: "first start"}),
+		each(cli.SpoolFrame{Segment: 1, Number: 2, Offset: 1536, Size: 1024, Type: "batch", First: 1, Entries: 9, Acked: 1, Time: at, Void: true}))
+	r := cli.SpoolReport{Segments: 2, Frames: 2, Entries: 9, Bytes: 4096, First: 1, Last: 9, Notes: []string{"segment 3 is missing"},
+		Damage: []cli.SpoolDamage{{Path: "000002.seg", From: 2048, To: 2560, What: "the end of the log", Torn: true}}}
 	if dir == "rotten" {
-		v.Damage = append(v.Damage, cli.SpoolDamage{Segment: "000001.seg", Offset: 512, Length: 512, First: 3, Last: 4, Text: "the seal does not hold", Held: []string{"pump-17 1/3"}})
+		r.Damage = append(r.Damage, cli.SpoolDamage{Path: "000001.seg", From: 512, To: 1024, What: "frames", Lost: []string{"pump-17 1/3"}})
 	}
-	return v, nil
-}
-
-func (shelf) Inspect(_ context.Context, _ string, each func(cli.SpoolSegment) error) error {
-	return errors.Join(
-		each(cli.SpoolSegment{Name: "000001.seg", Bytes: 2048, Frames: 3, Entries: 5, First: 1, Last: 5, Created: "2026-11-22T06:00:00Z", State: "sealed"}),
-		each(cli.SpoolSegment{Name: "000002.seg", Bytes: 2048, Frames: 2, Entries: 4, First: 6, Last: 9, Created: "2026-11-22T06:10:00Z", State: "open"}))
+	return r, err
 }
 
 func TestSpool(t *testing.T) {
@@ -137,8 +134,8 @@ func TestSpool(t *testing.T) {
 	inspect := command{program: p}.run("spool", "inspect", "good")
 	inspect.want(t, cli.ExitOK, inspect.stdout, "")
 	golden(t, "spool.txt", good.stdout+rotten.stdout+inspect.stdout)
-	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, cli.ExitDamaged, `"held": [`, "1 place damaged")
-	command{program: p}.run("spool", "inspect", "good", "--json").want(t, cli.ExitOK, `"state": "sealed"`, "")
+	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, cli.ExitDamaged, `"lost": [`, "1 place damaged")
+	command{program: p}.run("spool", "inspect", "good", "--json").want(t, cli.ExitOK, `"void":true`, "")
 	command{program: p}.run("spool", "verify", "none").want(t, cli.ExitFailed, "", "there is no spool below none")
 }
 

@@ -37,6 +37,9 @@ func newRowWriter(w io.Writer, format string) (rowWriter, error) {
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
+// stretch is how many rows of a table are aligned together.
+const stretch = 500
+
 // tableRows aligns columns over a stretch of rows, so that memory stays bounded.
 type tableRows struct {
 	w     *tabwriter.Writer
@@ -44,7 +47,6 @@ type tableRows struct {
 }
 
 func (t *tableRows) row(r apiclient.Row) error {
-	const stretch = 500
 	if t.count == 0 {
 		fmt.Fprintln(t.w, "CONTROLLER\tPOINT\tTIME\tVALUE\tUNIT\tSTATUS") // errors come up at Flush
 	}
