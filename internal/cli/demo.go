@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/internal/cli/manual"
 )
 
 // Demo runs a gateway and a simulated fleet that sends to it. It returns an
@@ -68,7 +70,7 @@ lost, nothing made up and nothing changed.`,
 	f.Var((*share)(&o.Reorder), "reorder", "share of messages that are overtaken by later ones")
 	f.Var((*share)(&o.Corrupt), "corrupt", "share of messages whose bytes are changed on the way")
 	f.DurationVar(&o.KillEvery, "kill-every", 0, "kill the gateway, without warning, after each `DURATION`")
-	inGroup(f, "Trouble", "loss", "duplicate", "reorder", "corrupt", "kill-every")
+	manual.InGroup(f, "Trouble", "loss", "duplicate", "reorder", "corrupt", "kill-every")
 	return cmd
 }
 

@@ -161,22 +161,20 @@ type outcome struct {
 
 // command is a run of the command line.
 type command struct {
-	ctx     context.Context
 	stdin   io.Reader
 	environ []string
 	program cli.Program
 	slept   []time.Duration
 }
 
-func (c command) run(args ...string) outcome {
+func (c command) run(args ...string) outcome { return c.runIn(context.Background(), args...) }
+
+func (c command) runIn(ctx context.Context, args ...string) outcome {
 	var out, messages strings.Builder
-	if c.ctx == nil {
-		c.ctx = context.Background()
-	}
 	if c.stdin == nil {
 		c.stdin = strings.NewReader("")
 	}
-	code := cli.Run(c.ctx, cli.Env{
+	code := cli.Run(ctx, cli.Env{
 		Args: args, Stdin: c.stdin, Stdout: &out, Stderr: &messages, Environ: c.environ, Version: "0.0.1",
 		Now:  func() time.Time { return time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC) },
 		Rand: rand.NewChaCha8([32]byte{}),

@@ -70,7 +70,7 @@ func TestServeEnds(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	command{ctx: ctx, program: p}.run("serve").want(t, cli.ExitOK, "", "")
+	command{program: p}.runIn(ctx, "serve").want(t, cli.ExitOK, "", "")
 	p = program(func(context.Context, *settings, cli.Start) error {
 		return errors.New("listen.https: port 8080 is taken")
 	})

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/cli/output"
 )
 
 // SpoolReader reads the spool of a gateway, below its data directory, and changes
@@ -86,7 +86,7 @@ that was acknowledged cannot be read.`,
 				return err
 			}
 			if asJSON {
-				err = printJSON(env.Stdout, v)
+				err = output.JSON(env.Stdout, v)
 			} else {
 				_, err = fmt.Fprint(env.Stdout, v.String())
 			}
@@ -100,7 +100,7 @@ that was acknowledged cannot be read.`,
 // String returns the report for people, with the damage line by line.
 func (r SpoolReport) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %d readable entries, %d bytes", plural(r.Segments, "segment"), plural(r.Frames, "frame"), r.Entries, r.Bytes)
+	fmt.Fprintf(&b, "%s, %s, %d readable entries, %d bytes", output.Count(r.Segments, "segment"), output.Count(r.Frames, "frame"), r.Entries, r.Bytes)
 	if r.Last > 0 {
 		fmt.Fprintf(&b, ", positions %d to %d", r.First, r.Last)
 	}
@@ -110,13 +110,13 @@ func (r SpoolReport) String() string {
 		if d.Torn {
 			kind = "torn by a crash, never acknowledged"
 		}
-		fmt.Fprintf(&b, "%s: bytes %d to %d %s: %s\n", clean(d.Path), d.From, d.To, kind, clean(d.What))
+		fmt.Fprintf(&b, "%s: bytes %d to %d %s: %s\n", output.Clean(d.Path), d.From, d.To, kind, output.Clean(d.What))
 		for _, entry := range d.Lost {
-			fmt.Fprintf(&b, "  held %s\n", clean(entry))
+			fmt.Fprintf(&b, "  held %s\n", output.Clean(entry))
 		}
 	}
 	for _, text := range r.Notes {
-		fmt.Fprintf(&b, "note: %s\n", clean(text))
+		fmt.Fprintf(&b, "note: %s\n", output.Clean(text))
 	}
 	return b.String()
 }
@@ -132,7 +132,7 @@ func (r SpoolReport) loss() error {
 	if lost == 0 {
 		return nil
 	}
-	return &exitError{ExitDamaged, fmt.Errorf("%s damaged. Keep a copy of the directory; when the gateway starts it asks the controllers for the reports again", plural(lost, "place"))}
+	return &exitError{ExitDamaged, fmt.Errorf("%s damaged. Keep a copy of the directory; when the gateway starts it asks the controllers for the reports again", output.Count(lost, "place"))}
 }
 
 func newSpoolInspect(env Env, reader SpoolReader) *cobra.Command {
@@ -148,35 +148,17 @@ func newSpoolInspect(env Env, reader SpoolReader) *cobra.Command {
 				_, err := reader.Inspect(cmd.Context(), args[0], func(f SpoolFrame) error { return lines.Encode(f) })
 				return err
 			}
-			frames := &tableFrames{w: newTable(env.Stdout)}
-			_, err := reader.Inspect(cmd.Context(), args[0], frames.row)
-			return errors.Join(err, frames.w.Flush())
+			t := output.NewTable(env.Stdout, "SEGMENT", "FRAME", "OFFSET", "SIZE", "TYPE", "FIRST", "ENTRIES", "ACKED", "TIME", "REMARK")
+			_, err := reader.Inspect(cmd.Context(), args[0], func(f SpoolFrame) error {
+				remark := f.Origin
+				if f.Void {
+					remark = "void"
+				}
+				return t.Row(f.Segment, f.Number, f.Offset, f.Size, f.Type, f.First, f.Entries, f.Acked, f.Time.UTC().Format(time.RFC3339Nano), remark)
+			})
+			return errors.Join(err, t.End())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print NDJSON, an object a frame")
 	return cmd
-}
-
-// tableFrames aligns columns over a stretch of frames, so that memory stays
-// bounded.
-type tableFrames struct {
-	w     *tabwriter.Writer
-	count int
-}
-
-func (t *tableFrames) row(f SpoolFrame) error {
-	if t.count == 0 {
-		fmt.Fprintln(t.w, "SEGMENT\tFRAME\tOFFSET\tSIZE\tTYPE\tFIRST\tENTRIES\tACKED\tTIME\tREMARK") // errors come up at Flush
-	}
-	t.count++
-	remark := clean(f.Origin)
-	if f.Void {
-		remark = "void"
-	}
-	_, err := fmt.Fprintf(t.w, "%d\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%s\t%s\n", f.Segment, f.Number, f.Offset, f.Size, f.Type, f.First, f.Entries,
-		f.Acked, f.Time.UTC().Format(time.RFC3339Nano), remark)
-	if err == nil && t.count%stretch == 0 {
-		err = t.w.Flush()
-	}
-	return err
 }

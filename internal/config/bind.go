@@ -34,13 +34,8 @@ func (b *binder) bind(dst reflect.Value, node ast.Node, key string) {
 		b.places[key] = where
 	}
 	if _, null := node.(*ast.NullNode); null && kind != ownForm {
-		switch {
-		case dst.Kind() == reflect.Pointer:
-			dst.SetZero()
-		case kind == scalarForm || kind == textForm:
-			b.refuse(where, key, "has no value: give one, or remove the line")
-		}
-		return // an empty section keeps its defaults
+		b.bindNull(dst, where, key)
+		return
 	}
 	for dst.Kind() == reflect.Pointer {
 		if dst.IsNil() {
@@ -61,6 +56,17 @@ func (b *binder) bind(dst reflect.Value, node ast.Node, key string) {
 		if text := setScalar(dst, node); text != "" {
 			b.refuse(where, key, text)
 		}
+	}
+}
+
+// bindNull handles a key without a value: what may be absent is, and an empty
+// section keeps its defaults.
+func (b *binder) bindNull(dst reflect.Value, where place, key string) {
+	switch kind, _ := formOf(dst.Type()); {
+	case dst.Kind() == reflect.Pointer:
+		dst.SetZero()
+	case kind == scalarForm || kind == textForm:
+		b.refuse(where, key, "has no value: give one, or remove the line")
 	}
 }
 
