@@ -23,7 +23,7 @@ type binder struct {
 
 // bind writes the node into dst, which is settable.
 func (b *binder) bind(dst reflect.Value, node ast.Node, key string) {
-	where := b.placeOf(node.GetToken())
+	where := b.placeOf(tokenOf(node))
 	if text := refused(node); text != "" {
 		b.refuse(where, key, text)
 		return
@@ -105,7 +105,7 @@ func (b *binder) bindMap(dst reflect.Value, node ast.Node, key string) {
 func (b *binder) bindList(dst reflect.Value, node ast.Node, key string) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
-		b.refuse(b.placeOf(node.GetToken()), key, "needs a list, this is "+article(node))
+		b.refuse(b.placeOf(tokenOf(node)), key, "needs a list, this is "+article(node))
 		return
 	}
 	list := reflect.MakeSlice(dst.Type(), 0, len(sequence.Values))
@@ -123,7 +123,7 @@ func (b *binder) bindOwn(dst reflect.Value, node ast.Node, key string) {
 	if err == nil {
 		return
 	}
-	where, text := b.placeOf(node.GetToken()), err.Error()
+	where, text := b.placeOf(tokenOf(node)), err.Error()
 	var located yaml.Error
 	if errors.As(err, &located) {
 		text = located.GetMessage()
@@ -144,7 +144,7 @@ func (b *binder) entries(node ast.Node, key string) []*ast.MappingValueNode {
 	case *ast.MappingValueNode:
 		all = []*ast.MappingValueNode{mapping}
 	default:
-		b.refuse(b.placeOf(node.GetToken()), key, "needs keys and values, this is "+article(node))
+		b.refuse(b.placeOf(tokenOf(node)), key, "needs keys and values, this is "+article(node))
 		return nil
 	}
 	first := make(map[string]*token.Token, len(all))
@@ -212,6 +212,15 @@ func newElement(t reflect.Type) reflect.Value {
 		d.SetDefaults()
 	}
 	return v.Elem()
+}
+
+// tokenOf returns where a node begins: a section at its first key, not at the
+// colon behind it.
+func tokenOf(node ast.Node) *token.Token {
+	if mapping, ok := node.(*ast.MappingNode); ok && !mapping.IsFlowStyle && len(mapping.Values) > 0 {
+		return mapping.Values[0].Key.GetToken()
+	}
+	return node.GetToken()
 }
 
 func keyText(key ast.MapKeyNode) string { return key.GetToken().Value }
