@@ -140,6 +140,9 @@ func (f *fake) reports(w http.ResponseWriter, body []byte) {
 		case report["controller"] == "bad":
 			result["result"], result["reason"], result["detail"] = "rejected", "conflict", "known with \x1b another content"
 			status = http.StatusMultiStatus
+		case report["controller"] == "unread":
+			result = map[string]any{"controller": "", "result": "rejected", "reason": "malformed", "detail": "line 1"}
+			status = http.StatusMultiStatus
 		case f.seen[identity]:
 			result["result"] = "duplicate"
 		}

@@ -167,7 +167,7 @@ func (t *Tally) add(results []apiclient.Result) {
 			}
 			t.Reasons[r.Reason]++
 			if len(t.Rejects) < maxRejects {
-				t.Rejects = append(t.Rejects, fmt.Sprintf("report %d (%s %s): %s: %s", t.Sent, output.Clean(r.Controller), output.Clean(r.Identity()), r.Reason, output.Clean(r.Detail)))
+				t.Rejects = append(t.Rejects, reject(t.Sent, r))
 			}
 		}
 	}
@@ -176,4 +176,14 @@ func (t *Tally) add(results []apiclient.Result) {
 // String returns the tally in one line.
 func (t Tally) String() string {
 	return fmt.Sprintf("%s: %d accepted, %d duplicate, %d rejected", output.Count(t.Sent, "report"), t.Accepted, t.Duplicate, t.Rejected)
+}
+
+// reject tells of a rejected report, the n-th of the input. One that could not be
+// read has no name.
+func reject(n int, r apiclient.Result) string {
+	text := fmt.Sprintf("report %d", n)
+	if r.Controller != "" {
+		text += " (" + r.Controller + " " + r.Identity() + ")"
+	}
+	return output.Clean(text + ": " + r.Reason + ": " + r.Detail)
 }
