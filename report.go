@@ -3,6 +3,7 @@ package penstock
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -13,6 +14,8 @@ const (
 	MaxUnit     = 32        // bytes of a UCUM unit
 	MaxKey      = 255       // bytes of an idempotency key
 	MaxText     = 64 << 10  // bytes of a text value
+	MaxSamples  = 1<<16 - 1 // samples of a report
+	MaxReport   = 1 << 20   // bytes of a report in the encoding of package link
 )
 
 // SampleFlags tell how a sample's time came about. The bits are part of the
@@ -90,6 +93,9 @@ func (id Identity) Check() error {
 		if id.Key == "" || len(id.Key) > MaxKey {
 			return Errorf(Invalid, "a key has 1 to %d bytes, this one has %d", MaxKey, len(id.Key))
 		}
+		if !utf8.ValidString(id.Key) {
+			return Errorf(Invalid, "the key %s is not valid UTF-8", quotedPrefix(id.Key))
+		}
 	case Natural:
 	default:
 		return Errorf(Invalid, "identity form %d is unknown", id.Form)
@@ -133,6 +139,16 @@ func CheckPointName(name string) error {
 	return checkName("point", name, true)
 }
 
+// CheckUnit returns an error of code [Invalid] when unit cannot be a sample's:
+// it has at most [MaxUnit] bytes of valid UTF-8 without control characters, and
+// may be empty.
+func CheckUnit(unit string) error {
+	if len(unit) > MaxUnit {
+		return Errorf(Invalid, "a unit has at most %d bytes, %s… has %d", MaxUnit, quotedPrefix(unit), len(unit))
+	}
+	return checkLine("unit", unit)
+}
+
 func checkName(what, name string, slash bool) error {
 	if name == "" {
 		return Errorf(Invalid, "a %s needs a name", what)
@@ -140,15 +156,20 @@ func checkName(what, name string, slash bool) error {
 	if len(name) > MaxName {
 		return Errorf(Invalid, "the name of a %s has at most %d bytes, %s… has %d", what, MaxName, quotedPrefix(name), len(name))
 	}
-	if !utf8.ValidString(name) {
-		return Errorf(Invalid, "the name of %s %s is not valid UTF-8", what, quotedPrefix(name))
+	if !slash && strings.Contains(name, "/") {
+		return Errorf(Invalid, "the name of %s %s has a '/', which only points may have", what, quotedPrefix(name))
 	}
-	for _, r := range name {
+	return checkLine("name of "+what, name)
+}
+
+// checkLine returns an error when s is not valid UTF-8 on one line.
+func checkLine(what, s string) error {
+	if !utf8.ValidString(s) {
+		return Errorf(Invalid, "the %s %s is not valid UTF-8", what, quotedPrefix(s))
+	}
+	for _, r := range s {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return Errorf(Invalid, "the name of %s %s has a control character", what, quotedPrefix(name))
-		}
-		if r == '/' && !slash {
-			return Errorf(Invalid, "the name of %s %s has a '/', which only points may have", what, quotedPrefix(name))
+			return Errorf(Invalid, "the %s %s has a control character", what, quotedPrefix(s))
 		}
 	}
 	return nil

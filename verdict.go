@@ -42,6 +42,7 @@ const (
 	ReasonName            Reason = "name"            // a name breaks the rules
 	ReasonIdentity        Reason = "identity"        // epoch, seq or key break the rules
 	ReasonConflict        Reason = "conflict"        // the identity is known with another content
+	ReasonRefused         Reason = "refused"         // this seq was refused, or declared lost, before: that is final
 	ReasonGaps            Reason = "gaps"            // too many gaps in the epoch already
 	ReasonType            Reason = "type"            // the value's type is not the point's
 	ReasonRange           Reason = "range"           // the value is outside the point's limits

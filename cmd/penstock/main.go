@@ -44,8 +44,3 @@ func signals(ctx context.Context) (context.Context, context.CancelFunc) {
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
-
-// program returns the parts that the commands start.
-func program() cli.Program {
-	return cli.Program{}
-}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/sim"
+)
+
+// headlineInterval is how often a controller of the headline fleet reports.
+const headlineInterval = 10 * time.Second
+
+// fleet runs the headline: thousands of pump stations with 24 points, each with a
+// connection of its own, and holds the store against their ledgers at the end.
+func (s settings) fleet(ctx context.Context) error {
+	data := filepath.Join(s.directory, "headline")
+	gateway, err := startGateway(ctx, s.gateway, data)
+	if err != nil {
+		return err
+	}
+	defer gateway.stop()
+	fleet, transport, err := s.newFleet(gateway.endpoint)
+	if err != nil {
+		return err
+	}
+	defer transport.Close() // idle connections
+	f, err := s.drive(ctx, fleet, gateway)
+	if err != nil {
+		return err
+	}
+	reader := sim.NewReader(gateway.endpoint)
+	defer reader.Close()
+	balance, err := sim.Check(ctx, fleet, reader, true)
+	if err != nil {
+		return err
+	}
+	s.printHeadline(f, balance, fleet, data)
+	if !balance.Clean() || fleet.Err() != nil {
+		return fmt.Errorf("the headline fleet found %d reports lost, %d phantom, %d mutated: %v %v",
+			balance.Lost, balance.Phantom, balance.Mutated, fleet.Err(), balance.Findings)
+	}
+	return nil
+}
+
+func (s settings) newFleet(e sim.Endpoint) (*sim.Fleet, *sim.HTTPS, error) {
+	model, err := sim.NewModel(sim.ModelOptions{
+		Seed: 1, Controllers: s.controllers, Kind: "pump station", Start: time.Now(), Interval: headlineInterval, Speed: 6,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	transport, err := sim.NewHTTPS(sim.HTTPSOptions{Endpoint: e, Controllers: s.controllers})
+	if err != nil {
+		return nil, nil, err
+	}
+	fleet, err := sim.New(sim.Options{Model: model, Transport: transport, Timeout: 30 * time.Second})
+	return fleet, transport, err
+}
+
+// drive lets all controllers connect within the first interval, then measures.
+func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process) (figure, error) {
+	var f figure
+	var err error
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		defer fleet.Stop()
+		f, err = s.watch(ctx, fleet, gateway)
+	})
+	fleet.Run(ctx)
+	watcher.Wait()
+	return f, err
+}
+
+func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process) (f figure, err error) {
+	if err = wait(ctx, headlineInterval); err != nil {
+		return f, err
+	}
+	before, err := gateway.cpu()
+	if err != nil {
+		return f, err
+	}
+	accepted := fleet.Stats().Accepted
+	fleet.Latency().Reset()
+	started := time.Now()
+	if err = wait(ctx, s.headline); err != nil {
+		return f, err
+	}
+	f.length = time.Since(started)
+	f.requests = fleet.Stats().Accepted - accepted
+	f.p50, f.p99 = fleet.Latency().Quantile(0.5), fleet.Latency().Quantile(0.99)
+	after, err := gateway.cpu()
+	if err != nil {
+		return f, err
+	}
+	f.cpu = after - before
+	_, f.peak, err = gateway.memory()
+	return f, err
+}
+
+func (s settings) printHeadline(f figure, b *sim.Balance, fleet *sim.Fleet, data string) {
+	const points = 24
+	t := newTable(fmt.Sprintf("Headline: %d controllers over TLS, a connection each, %d points every %v, for %v",
+		s.controllers, points, headlineInterval, s.headline), "what", "value", "floor", "of the floor")
+	t.row("readings/s", number(f.perSecond()*points), "", "")
+	t.row("p50 of an acknowledgement", duration(f.p50), "", "")
+	t.row("p99 of an acknowledgement", duration(f.p99), "20 ms", ratio(20*float64(time.Millisecond), float64(f.p99)))
+	cores := f.cpu.Seconds() / f.length.Seconds()
+	t.row("gateway, processors", fmt.Sprintf("%.3f", cores), "0.5", ratio(0.5, cores))
+	const memory = 512 << 20
+	t.row("gateway, peak memory", size(f.peak), size(memory), ratio(memory, float64(f.peak)))
+	t.row("reports stored once and unchanged", fmt.Sprintf("%d of %d", b.Committed, b.Accepted), "all", "")
+	t.row("lost, phantom, mutated", fmt.Sprintf("%d, %d, %d", b.Lost, b.Phantom, b.Mutated), "0, 0, 0", "")
+	t.row("messages without an answer", fmt.Sprint(fleet.Stats().Unknown), "", "")
+	entries, err := os.ReadDir(data)
+	if err == nil {
+		for _, e := range entries {
+			if bytes := usage(filepath.Join(data, e.Name())); e.IsDir() && bytes > 64<<10 {
+				t.row("bytes a reading in "+e.Name()+"/", fmt.Sprintf("%.2f", float64(bytes)/float64(b.Samples)), "", "")
+			}
+		}
+	}
+	t.print()
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/sim"
+)
+
+// A load is a number of connections, each with one request under way.
+type load struct {
+	endpoint    sim.Endpoint
+	connections int
+	warm        time.Duration
+	length      time.Duration
+	rate        float64                        // requests a second altogether; 0: as many as possible
+	media       string                         // media type of the bodies
+	body        func(connection int) bodyMaker // one for each connection
+}
+
+// A bodyMaker appends the next request's body to dst. It belongs to one
+// connection.
+type bodyMaker func(dst []byte) []byte
+
+// A figure is what one load came to.
+type figure struct {
+	requests int64
+	length   time.Duration
+	cpu      time.Duration // of the server
+	peak     int64         // of the server's resident memory, bytes
+	p50, p99 time.Duration
+}
+
+func (f figure) perSecond() float64 { return float64(f.requests) / f.length.Seconds() }
+
+// cpuPerMillion returns the server's CPU seconds for a million readings.
+func (f figure) cpuPerMillion(readings int) float64 {
+	return f.cpu.Seconds() / (float64(f.requests) * float64(readings)) * 1e6
+}
+
+// run loads a server and measures it, after a time to warm up.
+func (l load) run(ctx context.Context, server *process) (figure, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var counted atomic.Int64
+	var measuring atomic.Bool
+	var latency sim.Latency
+	var all sync.WaitGroup
+	defer all.Wait()
+	for i := range l.connections {
+		c, err := dial(l.endpoint)
+		if err != nil {
+			cancel(err)
+			return figure{}, err
+		}
+		all.Go(func() {
+			defer c.close()
+			err := l.drive(ctx, c, l.body(i), func(d time.Duration) {
+				if measuring.Load() {
+					counted.Add(1)
+					latency.Add(d)
+				}
+			})
+			if err != nil {
+				cancel(err)
+			}
+		})
+	}
+	if err := wait(ctx, l.warm); err != nil {
+		return figure{}, err
+	}
+	before, err := server.cpu()
+	if err != nil {
+		return figure{}, err
+	}
+	measuring.Store(true)
+	started := time.Now()
+	if err := wait(ctx, l.length); err != nil {
+		return figure{}, err
+	}
+	measuring.Store(false)
+	f := figure{requests: counted.Load(), length: time.Since(started), p50: latency.Quantile(0.5), p99: latency.Quantile(0.99)}
+	after, err := server.cpu()
+	if err != nil {
+		return figure{}, err
+	}
+	f.cpu = after - before
+	_, f.peak, err = server.memory()
+	cancel(nil)
+	return f, err
+}
+
+// drive sends one request after the other until ctx ends.
+func (l load) drive(ctx context.Context, c *connection, body bodyMaker, done func(time.Duration)) error {
+	var pause time.Duration
+	if l.rate > 0 {
+		pause = time.Duration(float64(l.connections) / l.rate * float64(time.Second))
+	}
+	head := l.head()
+	next := time.Now()
+	for ctx.Err() == nil {
+		if pause > 0 {
+			if wait(ctx, time.Until(next)) != nil {
+				return nil
+			}
+			next = next.Add(pause)
+		}
+		c.content = body(c.content[:0])
+		started := time.Now()
+		if err := c.post(head); err != nil {
+			return err
+		}
+		done(time.Since(started))
+	}
+	return nil
+}
+
+// head returns the part of the request's header that never changes.
+func (l load) head() []byte {
+	host := strings.TrimPrefix(l.endpoint.URL, "https://")
+	return fmt.Appendf(nil, "POST /v1/reports HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n", host, l.endpoint.Token, l.media)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// A connection speaks just enough HTTP/1.1 to cost the generator little: it
+// shares the processors with the server.
+type connection struct {
+	tls     *tls.Conn
+	in      *bufio.Reader
+	out     []byte
+	content []byte
+	answer  []byte
+}
+
+func dial(e sim.Endpoint) (*connection, error) {
+	host := strings.TrimPrefix(e.URL, "https://")
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	t, err := tls.DialWithDialer(dialer, "tcp", host, &tls.Config{RootCAs: e.Roots, MinVersion: tls.VersionTLS13})
+	if err != nil {
+		return nil, err
+	}
+	return &connection{tls: t, in: bufio.NewReaderSize(t, 4<<10)}, nil
+}
+
+func (c *connection) close() { _ = c.tls.Close() } // nothing waits to be sent
+
+// post sends the content and reads the answer, which must be 200 and must not
+// speak of a rejected report.
+func (c *connection) post(head []byte) error {
+	out := append(c.out[:0], head...)
+	out = append(out, "Penstock-Crc32: "...)
+	out = appendHex(out, crc32.ChecksumIEEE(c.content))
+	out = append(out, "\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(len(c.content)), 10)
+	out = append(out, "\r\n\r\n"...)
+	out = append(out, c.content...)
+	c.out = out
+	if err := c.tls.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := c.tls.Write(out); err != nil {
+		return err
+	}
+	status, err := c.read()
+	if err != nil {
+		return err
+	}
+	if status != 200 {
+		return fmt.Errorf("the server answered %d: %.500s", status, c.answer)
+	}
+	if !bytes.Contains(c.answer, []byte(`"accepted"`)) {
+		return fmt.Errorf("the server did not accept: %.500s", c.answer)
+	}
+	return nil
+}
+
+func appendHex(dst []byte, n uint32) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 28; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[n>>shift&15])
+	}
+	return dst
+}
+
+// read reads one answer into c.answer and returns its status.
+func (c *connection) read() (int, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return 0, err
+	}
+	if len(line) < 12 {
+		return 0, errors.New("the server answered no status")
+	}
+	status, err := strconv.Atoi(string(line[9:12]))
+	if err != nil {
+		return 0, err
+	}
+	length := -1
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			break
+		}
+		const name = "content-length: "
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) {
+			if length, err = strconv.Atoi(string(line[len(name):])); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if length >= 0 {
+		c.answer = append(c.answer[:0], make([]byte, length)...)
+		_, err = io.ReadFull(c.in, c.answer)
+		return status, err
+	}
+	return status, c.readChunks()
+}
+
+// readChunks reads a body in the chunked coding.
+func (c *connection) readChunks() error {
+	c.answer = c.answer[:0]
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		size, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 32)
+		if err != nil {
+			return err
+		}
+		start := len(c.answer)
+		c.answer = append(c.answer, make([]byte, size+2)...) // and the line's end
+		if _, err := io.ReadFull(c.in, c.answer[start:]); err != nil {
+			return err
+		}
+		c.answer = c.answer[:start+int(size)]
+		if size == 0 {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// settings are the flags.
+type settings struct {
+	gateway     string
+	directory   string
+	length      time.Duration
+	rounds      int
+	connections int
+	idle        int
+	controllers int
+	headline    time.Duration
+}
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == bareCommand {
+		finish(serveBare(os.Args[2]))
+	}
+	var s settings
+	flag.StringVar(&s.gateway, "gateway", "bin/penstock", "the gateway's `program`")
+	flag.StringVar(&s.directory, "data", "", "`directory` for the data; on the disk to measure (default: a temporary one)")
+	flag.DurationVar(&s.length, "for", 5*time.Second, "length of each measurement")
+	flag.IntVar(&s.rounds, "rounds", 3, "how often each load runs, in turn; the table has the medians")
+	flag.IntVar(&s.connections, "connections", 32, "connections with one request under way each")
+	flag.IntVar(&s.idle, "idle", 2000, "idle connections to weigh; 0 for none")
+	flag.IntVar(&s.controllers, "controllers", 5000, "controllers of the headline fleet")
+	flag.DurationVar(&s.headline, "headline", time.Minute, "length of the headline run; 0 for none")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := s.run(ctx)
+	stop()
+	finish(err)
+}
+
+func finish(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run measures everything and prints one table after the other.
+func (s settings) run(ctx context.Context) error {
+	if flag.NArg() > 0 || s.rounds < 1 || s.connections < 1 || s.length <= 0 || s.idle < 0 || s.controllers < 1 {
+		return errors.New("every number must be positive, and there are no arguments; see -help")
+	}
+	program, err := findGateway(s.gateway)
+	if err != nil {
+		return err
+	}
+	s.gateway = program
+	if s.directory == "" {
+		if s.directory, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(s.directory) // a temporary directory that stays harms nobody
+	}
+	fmt.Printf("Penstock's benchmarks, %s, %s/%s, %d processors shared by generator and server\n",
+		time.Now().UTC().Format(time.DateTime), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	flushed, err := s.machine()
+	if err != nil {
+		return err
+	}
+	if err := s.throughput(ctx, flushed); err != nil {
+		return err
+	}
+	if s.headline > 0 {
+		return s.fleet(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/internal/sim"
+)
+
+// A process is a server under measurement.
+type process struct {
+	endpoint sim.Endpoint
+	command  *exec.Cmd
+	words    bytes.Buffer
+	waiter   sync.WaitGroup
+	ended    chan struct{}
+}
+
+// start runs a program and waits until ready finds how to reach it. The caller
+// must not leave the thread that it runs on: the kernel ends a child whose
+// parent thread ends.
+func start(ctx context.Context, ready func() (sim.Endpoint, error), program string, arguments ...string) (*process, error) {
+	runtime.LockOSThread()
+	p := &process{command: exec.Command(program, arguments...), ended: make(chan struct{})}
+	p.command.Stdout = &p.words
+	p.command.Stderr = &p.words
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.command.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	p.waiter.Go(func() {
+		_ = p.command.Wait() // how it ended is in words
+		close(p.ended)
+	})
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	for {
+		var err error
+		if p.endpoint, err = ready(); err == nil {
+			return p, nil
+		}
+		select {
+		case <-p.ended:
+			return nil, fmt.Errorf("%s ended at once:\n%s", program, &p.words)
+		case <-deadline.C:
+			p.kill()
+			return nil, fmt.Errorf("%s did not get ready: %w:\n%s", program, err, &p.words)
+		case <-ctx.Done():
+			p.kill()
+			return nil, ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the process in peace, or not.
+func (p *process) stop() {
+	_ = p.command.Process.Signal(syscall.SIGTERM) // it may have ended: then there is nothing to do
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		p.kill()
+	}
+	p.waiter.Wait()
+}
+
+// kill ends the process as a power cut would.
+func (p *process) kill() {
+	_ = p.command.Process.Kill() // it may have ended: then there is nothing to do
+	p.waiter.Wait()
+}
+
+// startGateway runs the gateway with its data in a directory.
+func startGateway(ctx context.Context, program, directory string) (*process, error) {
+	addresses := filepath.Join(directory, "run", "addresses.json")
+	if err := os.Remove(addresses); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
+		program, "serve", "--data", directory, "--allow-root",
+		"--set", "listen.https=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn")
+}
+
+// gatewayEndpoint reads what the gateway left for its clients, and asks it
+// something.
+func gatewayEndpoint(ctx context.Context, directory, addresses string) (sim.Endpoint, error) {
+	var bound map[string]string
+	raw, err := os.ReadFile(addresses)
+	if err != nil {
+		return sim.Endpoint{}, err
+	}
+	if err := json.Unmarshal(raw, &bound); err != nil {
+		return sim.Endpoint{}, err
+	}
+	token, err := os.ReadFile(filepath.Join(directory, "admin.token"))
+	if err != nil {
+		return sim.Endpoint{}, err
+	}
+	roots, err := readRoots(filepath.Join(directory, "tls", "cert.pem"))
+	if err != nil {
+		return sim.Endpoint{}, err
+	}
+	e := sim.Endpoint{URL: "https://" + bound["listen.https"], Token: strings.TrimSpace(string(token)), Roots: roots}
+	r := sim.NewReader(e)
+	defer r.Close()
+	_, err = r.Controllers(ctx)
+	return e, err
+}
+
+func readRoots(file string) (*x509.CertPool, error) {
+	certificate, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(certificate) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return roots, nil
+}
+
+// cpu returns how much processor time the process has used.
+func (p *process) cpu() (time.Duration, error) {
+	const ticksPerSecond = 100 // USER_HZ, the same on every Linux
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name in parentheses may hold anything; utime and stime are the 12th
+	// and 13th field after it.
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	if len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat is too short")
+	}
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
+// memory returns the resident memory of the process, now and at its peak, in
+// bytes.
+func (p *process) memory() (now, peak int64, err error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		var kib int64
+		switch name, rest, _ := strings.Cut(line, ":"); name {
+		case "VmRSS", "VmHWM":
+			if _, err := fmt.Sscanf(rest, "%d kB", &kib); err != nil {
+				return 0, 0, err
+			}
+			if name == "VmRSS" {
+				now = kib << 10
+			} else {
+				peak = kib << 10
+			}
+		}
+	}
+	return now, peak, nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/reportjson"
+	"github.com/penstock/penstock/link"
+)
+
+// A work is one kind of load with its floors.
+type work struct {
+	name     string
+	media    string
+	readings int // a request
+	body     func(connection, readings int, epoch uint64) bodyMaker
+	floor    float64 // readings a second; 0: none
+	cpuFloor float64 // server CPU seconds a million readings; 0: none
+	bare     bool    // against the bare server
+}
+
+const mediaJSON = "application/json"
+
+// works are the loads in the order in which a round runs them: the bare server
+// stands beside the gateway's load with the same bodies.
+var works = []work{
+	{name: "bare net/http, JSON x1", media: mediaJSON, readings: 1, body: jsonBodies, bare: true},
+	{name: "JSON x1", media: mediaJSON, readings: 1, body: jsonBodies, floor: 20_000, cpuFloor: 50},
+	{name: "bare net/http, JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, bare: true},
+	{name: "JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, floor: 1_000_000, cpuFloor: 1.1},
+	{name: "binary x100", media: link.MediaType, readings: 100, body: binaryBodies, floor: 1_500_000, cpuFloor: 0.8},
+}
+
+// machine measures the disk and the decoders, which no server can outdo.
+func (s settings) machine() ([]flushes, error) {
+	flushed, err := measureFlushes(s.directory, s.length/4)
+	if err != nil {
+		return nil, err
+	}
+	t := newTable("The machine", "what", "a second", "p50", "p99")
+	for _, f := range flushed {
+		t.row(fmt.Sprintf("write %s + fdatasync", size(int64(f.size))), number(f.perSecond), duration(f.p50), duration(f.p99))
+	}
+	var text reportjson.Decoder
+	var reports []penstock.Report
+	decoded, err := measureDecoder(jsonBodies(0, 100, 1), 100, s.length/4, func(body []byte) (int, error) {
+		var err error
+		if reports, err = text.Decode(body, reports[:0]); err != nil {
+			return 0, err
+		}
+		return len(reports[0].Samples), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.row("decode JSON x100 only, readings, one processor", number(decoded), "", "")
+	if decoded, err = measureDecoder(binaryBodies(0, 100, 1), 100, s.length/4, binaryDecoder()); err != nil {
+		return nil, err
+	}
+	t.row("decode binary x100 only, readings, one processor", number(decoded), "", "")
+	t.print()
+	return flushed, nil
+}
+
+// throughput loads the gateway and the bare server in turn.
+func (s settings) throughput(ctx context.Context, flushed []flushes) error {
+	directory := filepath.Join(s.directory, "bare")
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err
+	}
+	bare, err := startBare(ctx, directory)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	data := filepath.Join(s.directory, "throughput")
+	gateway, err := startGateway(ctx, s.gateway, data)
+	if err != nil {
+		return err
+	}
+	defer func() { gateway.stop() }() // it may be another by then
+	figures := make([][]figure, len(works))
+	for range s.rounds {
+		for i, w := range works {
+			server := gateway
+			if w.bare {
+				server = bare
+			}
+			f, err := s.load(w, server, 0).run(ctx, server)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			figures[i] = append(figures[i], f)
+		}
+	}
+	printThroughput(figures, s.connections)
+	if err := s.details(ctx, gateway, median(figures[1]), flushed); err != nil {
+		return err
+	}
+	gateway.kill()
+	killed := time.Now()
+	if gateway, err = startGateway(ctx, s.gateway, data); err != nil {
+		return err
+	}
+	fmt.Printf("\nReady again %s after kill -9, with %s of data.\n", duration(time.Since(killed)), size(usage(data)))
+	return nil
+}
+
+// load returns a run of the work. Each has its own epoch, so that its sequences
+// begin anew.
+func (s settings) load(w work, server *process, rate float64) load {
+	epoch := uint64(time.Now().UnixMicro())
+	return load{
+		endpoint: server.endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: w.media,
+		body: func(connection int) bodyMaker { return w.body(connection, w.readings, epoch) },
+	}
+}
+
+// median returns the figure in the middle by throughput.
+func median(figures []figure) figure {
+	sorted := slices.SortedFunc(slices.Values(figures), func(a, b figure) int { return cmp.Compare(a.perSecond(), b.perSecond()) })
+	return sorted[len(sorted)/2]
+}
+
+func printThroughput(figures [][]figure, connections int) {
+	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", connections, len(figures[0])),
+		"work", "readings/s", "range", "of the floor", "of bare", "server CPU s/M", "of the floor", "p50", "p99", "peak memory")
+	bare := map[string]float64{}
+	for i, w := range works {
+		f := median(figures[i])
+		rate := f.perSecond() * float64(w.readings)
+		shape := fmt.Sprint(w.media, w.readings)
+		ofBare, ofFloor, ofCPU := "", "", ""
+		if w.bare {
+			bare[shape] = rate
+		} else if b := bare[shape]; b > 0 {
+			ofBare = fmt.Sprintf("%.2f", rate/b)
+		}
+		if w.floor > 0 {
+			ofFloor = ratio(rate, w.floor)
+			ofCPU = ratio(w.cpuFloor, f.cpuPerMillion(w.readings))
+		}
+		low, high := rate, rate
+		for _, f := range figures[i] {
+			low = min(low, f.perSecond()*float64(w.readings))
+			high = max(high, f.perSecond()*float64(w.readings))
+		}
+		t.row(w.name, number(rate), number(low)+" – "+number(high), ofFloor, ofBare, fmt.Sprintf("%.2f", f.cpuPerMillion(w.readings)), ofCPU,
+			duration(f.p50), duration(f.p99), size(f.peak))
+	}
+	t.print()
+}
+
+// details measures latency at half of the load that the gateway can take, and
+// what an idle connection weighs.
+func (s settings) details(ctx context.Context, gateway *process, full figure, flushed []flushes) error {
+	half, err := s.load(works[1], gateway, full.perSecond()/2).run(ctx, gateway)
+	if err != nil {
+		return err
+	}
+	t := newTable("Beside it", "what", "value", "floor", "of the floor", "note")
+	disk := flushed[1].p99
+	t.row("p99 of an acknowledgement at half load, JSON x1", duration(half.p99), "5 ms", ratio(5*float64(time.Millisecond), float64(half.p99)),
+		fmt.Sprintf("%.1f × the p99 of a 4 KiB flush in this run; %s requests/s", float64(half.p99)/float64(disk), number(half.perSecond())))
+	if s.idle > 0 {
+		each, err := s.weighIdle(gateway)
+		if err != nil {
+			return err
+		}
+		const floor = 40 << 10
+		t.row("memory of an idle TLS connection", size(each), size(floor), ratio(floor, float64(each)), fmt.Sprintf("%d connections, after one request each", s.idle))
+	}
+	t.print()
+	return nil
+}
+
+// weighIdle returns by how much the gateway's memory grows for each connection
+// that has asked once and stays open.
+func (s settings) weighIdle(gateway *process) (int64, error) {
+	before, _, err := gateway.memory()
+	if err != nil {
+		return 0, err
+	}
+	body := jsonBodies(999, 1, uint64(time.Now().UnixMicro()))
+	head := load{endpoint: gateway.endpoint, media: mediaJSON}.head()
+	open := make([]*connection, 0, s.idle)
+	defer func() {
+		for _, c := range open {
+			c.close()
+		}
+	}()
+	for range s.idle {
+		c, err := dial(gateway.endpoint)
+		if err != nil {
+			return 0, err
+		}
+		open = append(open, c)
+		c.content = body(c.content[:0])
+		if err := c.post(head); err != nil {
+			return 0, err
+		}
+	}
+	after, _, err := gateway.memory()
+	return max(after-before, 0) / int64(s.idle), err
+}

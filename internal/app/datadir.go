@@ -1,0 +1,90 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/penstock/penstock"
+)
+
+// Directory is a node's data directory. It belongs to one process at a time.
+//
+//	DIR/keys            the key-encryption key and the keyring
+//	DIR/spool           the durable log
+//	DIR/store           the historian and the fleet
+//	DIR/tls             the node's own certificate and key
+//	DIR/admin.token     the first admin token, 0600
+//	DIR/run             what is true while the node runs: addresses.json
+type Directory struct {
+	path string
+	lock *os.File
+}
+
+// openDirectory makes the directory with mode 0750 if it is not there, and locks
+// it. The error of a directory in use names the process.
+func openDirectory(path string) (*Directory, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "the data directory cannot be made: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "the data directory cannot be written: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(lock.Name()) // best effort: the pid only makes the message better
+		lock.Close()
+		return nil, penstock.Errorf(penstock.Conflict, "the data directory %s is in use by the process %s; stop that one or name another directory",
+			path, strings.TrimSpace(string(holder)))
+	}
+	d := &Directory{path: path, lock: lock}
+	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid())+"\n"), os.MkdirAll(d.file("run"), 0o750)); err != nil {
+		d.close()
+		return nil, penstock.Errorf(penstock.Invalid, "the data directory cannot be written: %w", err)
+	}
+	return d, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// file returns the path of what stands under name in the directory.
+func (d *Directory) file(name ...string) string {
+	return filepath.Join(append([]string{d.path}, name...)...)
+}
+
+// writeAddresses tells other programs where the node listens, under the names
+// of the configuration keys.
+func (d *Directory) writeAddresses(addresses map[string]string) error {
+	text, err := json.MarshalIndent(addresses, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(d.file("run", "addresses.json"), append(text, '\n'), 0o640)
+}
+
+// replaceFile writes a file so that a reader sees the old content or the new.
+func replaceFile(path string, content []byte, mode os.FileMode) error {
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, content, mode); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.Rename(temporary, path)
+}
+
+// close gives the directory up. What is true only while the node runs goes.
+func (d *Directory) close() {
+	os.Remove(d.file("run", "addresses.json"))
+	d.lock.Close()
+}

@@ -1,0 +1,100 @@
+package fleet
+
+import (
+	"crypto/subtle"
+	"crypto/x509"
+	"strings"
+
+	"github.com/penstock/penstock"
+)
+
+const (
+	maxSubject = 512 // bytes
+	uriSubject = "uri:"
+	cnSubject  = "cn:"
+)
+
+// Authenticate returns who shows the credential, or an error of code
+// [penstock.Unauthenticated]. A token decides where there is one: a wrong token
+// beside a good certificate is refused. The user name is not looked at, since the
+// token names its credential. The principal is shared: it must not be changed.
+func (f *Fleet) Authenticate(c penstock.Credential) (*penstock.Principal, error) {
+	switch {
+	case c.Token != "":
+		return f.credentials.byToken(c.Token)
+	case len(c.Certificates) > 0:
+		return f.credentials.byCertificate(c.Certificates[0])
+	}
+	return nil, penstock.Errorf(penstock.Unauthenticated, "no credential was shown: send a token, or connect with a client certificate")
+}
+
+// byToken takes the same time for an id that is not known as for a wrong secret.
+func (b *book) byToken(token string) (*penstock.Principal, error) {
+	id, ok := idOf(token)
+	if !ok {
+		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not one of Penstock's: those begin with %q and have %d characters", tokenPrefix, tokenLength)
+	}
+	shown := digestOf(token)
+	var want digest
+	b.mu.RLock()
+	known := b.byID[id]
+	valid := known != nil && known.record.Revoked == 0 && known.record.Subject == ""
+	b.mu.RUnlock()
+	if valid {
+		want = known.digest
+	}
+	if subtle.ConstantTimeCompare(shown[:], want[:]) != 1 || !valid {
+		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not known, or was revoked")
+	}
+	known.lastUsed.Store(b.now().UnixNano())
+	return known.principal, nil
+}
+
+// byCertificate looks at the end of validity once more, because a connection may
+// outlive it.
+func (b *book) byCertificate(leaf *x509.Certificate) (*penstock.Principal, error) {
+	subject, err := Subject(leaf)
+	if err != nil {
+		return nil, err
+	}
+	now := b.now()
+	if now.After(leaf.NotAfter) {
+		return nil, penstock.Errorf(penstock.Unauthenticated, "the certificate of %q ended on %s: renew it", subject, leaf.NotAfter.UTC().Format("2006-01-02"))
+	}
+	b.mu.RLock()
+	known := b.bySubject[subject]
+	b.mu.RUnlock()
+	if known == nil {
+		return nil, penstock.Errorf(penstock.Unauthenticated, "the certificate of %q has no credential here, or it was revoked", subject)
+	}
+	known.lastUsed.Store(now.UnixNano())
+	return known.principal, nil
+}
+
+// Subject returns the name by which a client certificate is known here: "uri:"
+// and its URI when it has URI names, of which it may have one only; otherwise
+// "cn:" and its common name. A certificate with a URI is never known by its
+// common name, so that neither can pass for the other.
+func Subject(leaf *x509.Certificate) (string, error) {
+	switch len(leaf.URIs) {
+	case 0:
+		if leaf.Subject.CommonName == "" {
+			return "", penstock.Errorf(penstock.Unauthenticated, "the certificate has neither a URI nor a common name")
+		}
+		return cnSubject + leaf.Subject.CommonName, nil
+	case 1:
+		return uriSubject + leaf.URIs[0].String(), nil
+	}
+	return "", penstock.Errorf(penstock.Unauthenticated, "the certificate has %d URIs: one only can say whose it is", len(leaf.URIs))
+}
+
+func checkSubject(subject string) error {
+	rest, ok := strings.CutPrefix(subject, uriSubject)
+	if !ok {
+		rest, ok = strings.CutPrefix(subject, cnSubject)
+	}
+	if !ok || rest == "" || len(subject) > maxSubject {
+		return penstock.Errorf(penstock.Invalid, "the subject %.60q of a certificate is \"uri:\" and its URI, or \"cn:\" and its common name, at most %d bytes", subject, maxSubject)
+	}
+	return checkText("subject", subject)
+}

@@ -1,0 +1,148 @@
+package fleet
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock"
+)
+
+// A Table keeps small records, below 1 MiB, under short keys. Put and Delete
+// return only when the change is durable. Scan may yield in any order. Keys hold
+// numbers and never names.
+type Table interface {
+	Put(key, value []byte) error
+	Delete(key []byte) error
+	Scan(yield func(key, value []byte) error) error
+}
+
+// Policy says what becomes of a controller that the fleet does not know.
+type Policy string
+
+// The policies.
+const (
+	RegisterUnknown Policy = "register" // it is registered on first sight
+	HoldUnknown     Policy = "hold"     // its reports are refused until a person admits it
+	RejectUnknown   Policy = "reject"   // its reports are refused
+)
+
+// Validate returns an error of code [penstock.Invalid] when the policy is none of
+// these, or empty.
+func (p Policy) Validate() error {
+	switch p {
+	case "", RegisterUnknown, HoldUnknown, RejectUnknown:
+		return nil
+	}
+	return penstock.Errorf(penstock.Invalid, "%q is none of register, hold and reject", string(p))
+}
+
+// Limits bound the memory of a fleet. A zero field takes its default.
+type Limits struct {
+	Controllers         int // registered controllers: 100,000
+	Held                int // controllers listed as held: 1,000, those last seen longest ago make room
+	PointsPerController int // 10,000
+	Points              int // of all controllers: 1,000,000
+	Credentials         int // 100,000, the revoked ones included
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.Controllers, 100_000},
+		{&l.Held, 1_000},
+		{&l.PointsPerController, 10_000},
+		{&l.Points, 1_000_000},
+		{&l.Credentials, 100_000},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return l
+}
+
+// Options are what a fleet needs beside its table.
+type Options struct {
+	Now      func() time.Time // the gateway's clock
+	Rand     io.Reader        // a source of secrets, crypto/rand.Reader
+	Unknown  Policy           // RegisterUnknown when empty
+	Declared []Declaration    // the first that matches a point holds
+	Limits   Limits
+}
+
+// Fleet is the registry of credentials, controllers and points. It is safe for
+// concurrent use.
+type Fleet struct {
+	table    Table
+	now      func() time.Time
+	unknown  Policy
+	declared *declarations
+	limits   Limits
+
+	credentials *book
+
+	mu          sync.RWMutex // guards controllers and pages
+	controllers map[string]*controller
+	pages       []*page
+
+	waiting sync.Mutex // guards held; taken after mu where both are
+	held    map[string]*Controller
+
+	points atomic.Int64 // of all controllers
+
+	writing sync.Mutex // held while pages are written to the table
+}
+
+// Open returns the fleet that table holds, or an error of code
+// [penstock.Invalid] when an option breaks a rule, [penstock.Corrupt] when a
+// record cannot be read and [penstock.Unsupported] when a newer version wrote it.
+func Open(table Table, o Options) (*Fleet, error) {
+	f := &Fleet{
+		table:       table,
+		now:         o.Now,
+		unknown:     o.Unknown,
+		limits:      o.Limits.withDefaults(),
+		controllers: map[string]*controller{},
+		held:        map[string]*Controller{},
+	}
+	f.credentials = newBook(table, o, f.limits.Credentials)
+	if err := o.Unknown.Validate(); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "unknown: %w", err)
+	}
+	if f.unknown == "" {
+		f.unknown = RegisterUnknown
+	}
+	declared, err := compile(o.Declared)
+	if err != nil {
+		return nil, err
+	}
+	f.declared = declared
+	if err := table.Scan(f.load); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// load takes one record of the table into the fleet that is being opened.
+func (f *Fleet) load(key, value []byte) error {
+	if len(key) != keySize {
+		return penstock.Errorf(penstock.Corrupt, "fleet: a key of %d bytes in the table, want %d", len(key), keySize)
+	}
+	switch key[0] {
+	case credentialKey:
+		return f.credentials.load(key, value)
+	case pageKey:
+		return f.loadPage(key, value)
+	}
+	return penstock.Errorf(penstock.Unsupported, "fleet: a record of kind %q, which this version does not know: use the version that wrote it", key[0])
+}
+
+// A Refusal says why a report is not taken.
+type Refusal struct {
+	Reason penstock.Reason
+	Detail string // a sentence for the sender
+}

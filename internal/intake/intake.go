@@ -1,0 +1,280 @@
+package intake
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/ledger"
+	"github.com/penstock/penstock/internal/plant"
+	"github.com/penstock/penstock/internal/spool"
+)
+
+// Record is what the intake asks of the system of record at the start.
+type Record interface {
+	Through() penstock.Position
+	Settled(yield func(controller string, epoch uint64, settled *interval.Set) bool) error
+	Counters(yield func(controller string, stored, storedTwice, quarantined uint64) bool)
+}
+
+// Options are what an Intake works with. All but Limits are required.
+type Options struct {
+	Log    *spool.Spool
+	Record Record
+	// Replayed is told, at the start, of each report that is accepted and not yet
+	// in the record.
+	Replayed func(r *penstock.Report)
+	Now      func() time.Time
+	Limits   ledger.Limits // the zero value stands for the defaults
+}
+
+// Intake admits reports. It is safe for concurrent use.
+type Intake struct {
+	log *spool.Spool
+	now func() time.Time
+
+	// mu guards what follows. Entries are appended to the log under it, so that
+	// the order of the ledger is the order of the log.
+	mu       sync.Mutex
+	ledger   *ledger.Ledger
+	applied  penstock.Position          // the last entry folded into the ledger
+	settled  penstock.Position          // the last entry that the record is known to be past
+	deferred map[penstock.Reason]uint64 // refusals that are booked with the next commit
+}
+
+// Admit judges the reports by the ledger, appends what is to be kept to the log
+// and returns at once. The ticket resolves when the group is durable.
+func (n *Intake) Admit(js []Judged) penstock.Ticket {
+	s := newSubmission(js, n.now().UnixNano())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.judge(s)
+	if len(s.entries) == 0 {
+		s.ticket.resolve()
+		return s.ticket
+	}
+	done := func(first penstock.Position, err error) { n.committed(s, first, err) }
+	if err := n.log.Append(s.entries, done); err != nil {
+		n.abort(s, err)
+	}
+	return s.ticket
+}
+
+// judge decides every report of the submission and collects the entries. Refusals
+// that anybody can cause without a credential must not buy a commit each: they
+// are booked with the next one that somebody else causes.
+func (n *Intake) judge(s *submission) {
+	for i := range s.judged {
+		j := &s.judged[i]
+		outcome := &s.ticket.outcomes[i]
+		if j.Err != nil {
+			outcome.Err = j.Err
+			if j.Reason == penstock.ReasonUnauthenticated || j.Reason == penstock.ReasonLimited {
+				n.deferred[j.Reason]++
+			} else {
+				s.tallyFor("").reject(j.Reason)
+			}
+			continue
+		}
+		outcome.Verdicts = make([]penstock.Verdict, len(j.Reports))
+		for k := range j.Reports {
+			n.judgeReport(s, i, k)
+		}
+	}
+	if len(s.entries) > 0 || len(s.tallies) > 0 {
+		for reason, count := range n.deferred {
+			s.tallyFor("").rejected[reason] += count
+		}
+		clear(n.deferred)
+	}
+	if !plant.BooksNotInCommit.On() {
+		s.appendTallies()
+	}
+}
+
+func (n *Intake) judgeReport(s *submission, envelope, index int) {
+	item := &s.judged[envelope].Reports[index]
+	r := item.Report
+	v := &s.ticket.outcomes[envelope].Verdicts[index]
+	v.Controller, v.Identity = r.Controller, r.Identity
+	if item.Reason != "" {
+		n.refuse(s, v, item)
+		return
+	}
+	claim := n.ledger.Claim(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
+	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: claim.Original})
+	switch claim.Standing {
+	case ledger.Fresh:
+		v.Result = penstock.Accepted
+		s.accept(claim, item)
+	case ledger.Repeated:
+		v.Result = penstock.Duplicate
+		s.tallyFor(r.Controller).duplicates++
+	case ledger.Different:
+		reject(v, penstock.ReasonConflict, "this identity was accepted before with another content; a new report needs a new sequence number or key")
+		s.tallyFor(r.Controller).reject(penstock.ReasonConflict)
+	case ledger.Refused:
+		reject(v, penstock.ReasonRefused, "this sequence number was refused or declared lost before, which is final; send the report with a new one")
+		s.tallyFor(r.Controller).reject(penstock.ReasonRefused)
+	case ledger.TooSparse:
+		reject(v, penstock.ReasonGaps, "too many sequence numbers are missing before this one; send those first, or begin a new epoch")
+		s.tallyFor(r.Controller).reject(penstock.ReasonGaps)
+	}
+}
+
+// refuse books a refusal. One of a trusted sender fills the sequence, so that
+// the watermark does not wait for what will never come.
+func (n *Intake) refuse(s *submission, v *penstock.Verdict, item *Item) {
+	reject(v, item.Reason, item.Detail)
+	if !item.Trusted {
+		s.tallyFor("").reject(item.Reason)
+		return
+	}
+	r := item.Report
+	s.answers = append(s.answers, answer{verdict: v})
+	if n.ledger.Vacant(r.Controller, r.Identity) && !s.refuses(r) {
+		s.decide(ledger.Entry{Kind: ledger.EntryRefused, Controller: r.Controller, Identity: r.Identity, Reason: item.Reason})
+		return
+	}
+	s.tallyFor(r.Controller).reject(item.Reason)
+}
+
+func reject(v *penstock.Verdict, reason penstock.Reason, detail string) {
+	v.Result, v.Reason, v.Detail = penstock.Rejected, reason, detail
+}
+
+// committed is called by the log's writer, in the order of the log, when the
+// submission's entries are durable or never will be.
+func (n *Intake) committed(s *submission, first penstock.Position, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err != nil {
+		n.abort(s, err)
+		return
+	}
+	for i := range s.facts {
+		n.ledger.Apply(&s.facts[i].entry)
+		n.applied = first + penstock.Position(i)
+	}
+	for _, a := range s.answers {
+		if a.original != nil && a.original.Failed {
+			s.ticket.outcomes[a.envelope] = penstock.Outcome{Err: tryAgain("the report that this one repeats could not be made durable")}
+			continue
+		}
+		if id := a.verdict.Identity; id.Form == penstock.Sequence {
+			a.verdict.Accepted, a.verdict.Committed = n.ledger.Marks(a.verdict.Controller, id.Epoch)
+		}
+	}
+	s.ticket.resolve()
+}
+
+// abort takes back the submission's claims; its senders must try again.
+func (n *Intake) abort(s *submission, err error) {
+	for i := range s.facts {
+		if s.facts[i].claim != nil {
+			n.ledger.Release(s.facts[i].claim)
+		}
+	}
+	if code := penstock.CodeOf(err); !code.Temporary() && code != penstock.TooLarge {
+		err = tryAgain("the spool cannot make reports durable now")
+	}
+	for i := range s.ticket.outcomes {
+		if s.ticket.outcomes[i].Err == nil {
+			s.ticket.outcomes[i] = penstock.Outcome{Err: err}
+		}
+	}
+	s.ticket.resolve()
+}
+
+func tryAgain(text string) error {
+	return penstock.RetryLater(penstock.Unavailable, time.Second, text)
+}
+
+// Settled folds in what the record did with the deliveries, and that it is past
+// all positions up to through.
+func (n *Intake) Settled(ds []penstock.Delivery, what []penstock.Settlement, through penstock.Position) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.settled = through
+	for i, d := range ds {
+		n.ledger.Settle(d.Report.Controller, d.Report.Identity, what[i])
+	}
+}
+
+// Damage takes back accepted reports that can no longer be read: digests holds
+// what the spool knew of each, lost stands where it knows nothing, by position
+// from first. It returns when that is durable, so that resends are new.
+func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests [][]byte) error {
+	s := newSubmission(nil, 0)
+	n.mu.Lock()
+	for i, digest := range digests {
+		position := first + penstock.Position(i)
+		e, err := ledger.DecodeEntry(digest)
+		if err != nil || e.Kind != ledger.EntryReport || position <= max(n.settled, n.ledger.DamagedThrough()) {
+			continue // unknown; or whole in its digest, as decisions are; or seen to before
+		}
+		s.decide(ledger.Entry{Kind: ledger.EntryDamaged, Controller: e.Controller, Identity: e.Identity, Position: position})
+	}
+	var err error
+	if len(s.entries) > 0 {
+		err = n.log.Append(s.entries, func(first penstock.Position, err error) {
+			s.ticket.err = err
+			n.committed(s, first, err)
+		})
+	} else {
+		s.ticket.resolve()
+	}
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if _, err := s.ticket.Wait(ctx); err != nil {
+		return err
+	}
+	return s.ticket.err
+}
+
+// Checkpoint writes a snapshot of the ledger and lets go of the part of the log
+// that both the snapshot and the record are past.
+func (n *Intake) Checkpoint() error {
+	n.mu.Lock()
+	snapshot, through, settled := n.ledger.AppendSnapshot(nil), n.applied, n.settled
+	n.mu.Unlock()
+	if err := n.log.WriteSnapshot(through, snapshot); err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "snapshot of the ledger: %w", err)
+	}
+	return n.log.Release(min(through, settled))
+}
+
+// Account is the books of one controller.
+type Account struct {
+	Controller string // empty for input that names no controller
+	Books      ledger.Books
+}
+
+// Books returns the accounts of all controllers, sorted by name, and before
+// them that of input that names none.
+func (n *Intake) Books() []Account {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	unnamed := n.ledger.Unnamed()
+	for reason, count := range n.deferred {
+		unnamed.Add(&ledger.Books{Received: count, Rejected: map[penstock.Reason]uint64{reason: count}})
+	}
+	accounts := []Account{{Books: unnamed}}
+	for _, name := range n.ledger.Controllers() {
+		books, _ := n.ledger.Books(name)
+		accounts = append(accounts, Account{name, books})
+	}
+	return accounts
+}
+
+// Marks returns the accepted mark and the committed watermark of the
+// controller's last epoch; both are zero for one that never sent a sequence.
+func (n *Intake) Marks(controller string) (accepted, committed penstock.Mark) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ledger.Marks(controller, n.ledger.LastEpoch(controller))
+}

@@ -1,0 +1,79 @@
+package metrics
+
+// The names of the metrics that are given as events happen.
+const (
+	Requests       Name = "penstock_api_requests_total"
+	RequestSeconds Name = "penstock_api_request_seconds"
+	ReceivedBytes  Name = "penstock_api_received_bytes_total"
+	StepSeconds    Name = "penstock_step_seconds"
+	StepReports    Name = "penstock_step_reports_total"
+	Misuse         Name = "penstock_metrics_misuse_total"
+)
+
+// The names of the metrics that are read when somebody scrapes.
+const (
+	Connections     Name = "penstock_api_connections"
+	Streams         Name = "penstock_api_streams"
+	ReportsByResult Name = "penstock_ledger_reports_total"
+	Nameless        Name = "penstock_ledger_nameless_total"
+	SpoolBytes      Name = "penstock_spool_bytes"
+	SpoolQuota      Name = "penstock_spool_quota_bytes"
+	SpoolSegments   Name = "penstock_spool_segments"
+	SpoolPosition   Name = "penstock_spool_position"
+	Controllers     Name = "penstock_controllers"
+	RecordPosition  Name = "penstock_record_position"
+	RecordSeries    Name = "penstock_record_series"
+	RecordSamples   Name = "penstock_record_samples"
+	RecordBytes     Name = "penstock_record_bytes"
+	Quarantined     Name = "penstock_quarantined_reports"
+	ComponentOK     Name = "penstock_component_ok"
+	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
+	BuildInfo       Name = "penstock_build_info"
+)
+
+var apiDefinitions = []Definition{
+	{Name: Requests, Kind: Counter, Unit: "requests", Help: "Requests answered by the HTTP API.",
+		Labels: []Label{{"route", "the route's method and path"}, {"status", "the HTTP status"}}},
+	{Name: RequestSeconds, Kind: Histogram, Unit: "seconds", Help: "Time from a request's header to the end of its answer.",
+		Labels: []Label{{"route", "the route's method and path"}}, Buckets: latency},
+	{Name: ReceivedBytes, Kind: Counter, Unit: "bytes", Help: "Bytes of request bodies as they came, before decompression."},
+	{Name: Connections, Kind: Gauge, Unit: "connections", Help: "Open connections to the HTTP API."},
+	{Name: Streams, Kind: Gauge, Unit: "streams", Help: "Open event streams."},
+}
+
+var pipelineDefinitions = []Definition{
+	{Name: StepSeconds, Kind: Histogram, Unit: "seconds", Help: "Time a step of the pipeline took for one envelope.",
+		Labels: []Label{{"step", "the step's name in the configuration"}}, Buckets: latency},
+	{Name: StepReports, Kind: Counter, Unit: "reports", Help: "Reports that a step of the pipeline saw.",
+		Labels: []Label{{"step", "the step's name in the configuration"}}},
+}
+
+var spoolDefinitions = []Definition{
+	{Name: ReportsByResult, Kind: Counter, Unit: "reports", Help: "Reports of named controllers, as the books have them.",
+		Labels: []Label{{"result", "accepted, duplicate, or the reason of a rejection"}}},
+	{Name: Nameless, Kind: Counter, Unit: "envelopes", Help: "Input refused before it named a controller, as the books have it.",
+		Labels: []Label{{"reason", "the reason of the refusal"}}},
+	{Name: SpoolBytes, Kind: Gauge, Unit: "bytes", Help: "Bytes of the spool on disk."},
+	{Name: SpoolQuota, Kind: Gauge, Unit: "bytes", Help: "Bytes the spool may use before it refuses reports."},
+	{Name: SpoolSegments, Kind: Gauge, Unit: "files", Help: "Segments of the spool."},
+	{Name: SpoolPosition, Kind: Gauge, Unit: "position", Help: "Last durable position of the spool."},
+	{Name: Controllers, Kind: Gauge, Unit: "controllers", Help: "Controllers known to the fleet."},
+}
+
+var recordDefinitions = []Definition{
+	{Name: RecordPosition, Kind: Gauge, Unit: "position", Help: "Position of the spool through which the record has settled; what is missing to penstock_spool_position is its backlog."},
+	{Name: RecordSeries, Kind: Gauge, Unit: "series", Help: "Series in the historian."},
+	{Name: RecordSamples, Kind: Gauge, Unit: "samples", Help: "Samples in the historian."},
+	{Name: RecordBytes, Kind: Gauge, Unit: "bytes", Help: "Bytes of the historian on disk."},
+	{Name: Quarantined, Kind: Gauge, Unit: "reports", Help: "Reports in quarantine, waiting for a person."},
+}
+
+var gatewayDefinitions = []Definition{
+	{Name: ComponentOK, Kind: Gauge, Unit: "boolean", Help: "1 while a component does its work, 0 otherwise.",
+		Labels: []Label{{"component", "the component's name as /readyz shows it"}}},
+	{Name: CertExpiry, Kind: Gauge, Unit: "seconds", Help: "Time since 1970 at which the certificate of the HTTP API expires."},
+	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
+		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},
+	{Name: Misuse, Kind: Counter, Unit: "calls", Help: "Values given to a metric that is not declared so: a fault of the gateway.",
+		Labels: []Label{{"name", "the name that was used"}}},
+}

@@ -1,0 +1,38 @@
+package pipeline
+
+// build returns the stages of a list that was checked.
+func build(cfg Config, deps Deps) []stage {
+	var stages []stage
+	add := func(name string, step any) {
+		s := stage{name: name}
+		s.envelope, _ = step.(envelopeStep)
+		s.report, _ = step.(reportStep)
+		s.closing, _ = step.(closingStep)
+		stages = append(stages, s)
+	}
+	for i := range cfg {
+		name, _ := cfg[i].name()
+		switch c := &cfg[i]; name {
+		case limitPeerName:
+			add(name, newLimitPeer(*c.LimitPeer))
+		case authenticateName:
+			add(name, newAuthenticate(*c.Authenticate, deps.Fleet))
+		case limitName:
+			add(name, newLimit(*c.Limit))
+		case logName:
+			add(name, newLog(*c.Log, deps.Log))
+		case checksumName:
+			add(name, newChecksum(*c.Checksum))
+		case decodeName:
+			add(name, newDecode(*c.Decode, deps.Formats))
+			add(scopeName, scope{})
+			add(registerName, register{deps.Fleet})
+		case validateName:
+			add(name, newValidate(*c.Validate, deps.Fleet))
+		case stampName:
+			add(name, stamp{})
+		}
+	}
+	add(learnName, learn{deps.Fleet})
+	return stages
+}

@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/link"
+)
+
+// DecodeConfig are the settings of the step that turns a body into reports.
+type DecodeConfig struct {
+	MaxReports int `yaml:"max_reports" jsonschema_description:"reports that one body may hold"`
+	MaxSamples int `yaml:"max_samples" jsonschema_description:"samples that the reports of one body may hold together"`
+}
+
+func defaultDecode() *DecodeConfig { return &DecodeConfig{MaxReports: 10_000, MaxSamples: 1_000_000} }
+
+// Validate returns an error of code [penstock.Invalid] when a setting breaks a rule.
+func (c *DecodeConfig) Validate() error {
+	if c.MaxReports < 1 {
+		return penstock.Errorf(penstock.Invalid, "max_reports: %d is less than 1", c.MaxReports)
+	}
+	if c.MaxSamples < 1 {
+		return penstock.Errorf(penstock.Invalid, "max_samples: %d is less than 1", c.MaxSamples)
+	}
+	return nil
+}
+
+// Format is a way to write reports in a body.
+type Format struct {
+	// Decode adds the reports of the body to the batch. An error of it, or of the
+	// batch, refuses the whole body: code [penstock.TooLarge] for a limit, any
+	// other for what cannot be read. The reports keep nothing of the body. It is
+	// called from many goroutines.
+	Decode func(body []byte, b *Batch) error
+	// Literal says that whole numbers come without a type, as in JSON.
+	Literal bool
+}
+
+// Batch collects the reports of one body within the limits.
+type Batch struct {
+	limits    DecodeConfig
+	items     []intake.Item
+	encodings [][]byte // of the items, nil where there is none
+	samples   int
+}
+
+// Add takes a report. Encoding is its canonical encoding, if that is at hand. An
+// error of code [penstock.TooLarge] says that a limit is reached.
+func (b *Batch) Add(r *penstock.Report, encoding []byte) error {
+	b.samples += len(r.Samples)
+	if b.samples > b.limits.MaxSamples {
+		return penstock.Errorf(penstock.TooLarge, "the body holds more than %d samples: send it in parts", b.limits.MaxSamples)
+	}
+	return b.put(intake.Item{Report: r}, encoding)
+}
+
+// Refuse takes the place of a report that cannot be read, for the cause given,
+// while those around it can. It returns the errors of [Batch.Add].
+func (b *Batch) Refuse(cause error) error {
+	return b.put(intake.Item{
+		Report: &penstock.Report{}, Reason: reasonOf(cause), Detail: decodeName + ": " + cause.Error(),
+	}, nil)
+}
+
+func (b *Batch) put(item intake.Item, encoding []byte) error {
+	if len(b.items) >= b.limits.MaxReports {
+		return penstock.Errorf(penstock.TooLarge, "the body holds more than %d reports: send it in parts", b.limits.MaxReports)
+	}
+	b.items = append(b.items, item)
+	b.encodings = append(b.encodings, encoding)
+	return nil
+}
+
+// decode turns the body into reports, gives them what the envelope knows of them,
+// and their fingerprints.
+type decode struct {
+	config  DecodeConfig
+	formats map[string]Format
+	buffers sync.Pool // of *[]byte
+}
+
+func newDecode(c DecodeConfig, formats map[string]Format) *decode {
+	return &decode{config: c, formats: formats, buffers: sync.Pool{New: func() any { return new([]byte) }}}
+}
+
+func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
+	e := w.envelope
+	format, ok := s.formats[mediaType(e.ContentType)]
+	if !ok {
+		return &refused{penstock.ReasonMalformed, penstock.Errorf(penstock.Unsupported,
+			"decode: media type %.80q is not known here: send one of %s", e.ContentType, strings.Join(slices.Sorted(maps.Keys(s.formats)), ", "))}
+	}
+	b := Batch{limits: s.config}
+	err := format.Decode(e.Body, &b)
+	if err == nil && len(b.items) == 0 {
+		err = penstock.Errorf(penstock.Invalid, "the body holds no report")
+	}
+	if err != nil {
+		return refusedBody(err)
+	}
+	s.complete(e, &b)
+	w.items, w.literal = b.items, format.Literal
+	return nil
+}
+
+func refusedBody(err error) *refused {
+	return &refused{reasonOf(err), penstock.Errorf(penstock.CodeOf(err), "decode: %w", err)}
+}
+
+func reasonOf(err error) penstock.Reason {
+	if penstock.CodeOf(err) == penstock.TooLarge {
+		return penstock.ReasonTooLarge
+	}
+	return penstock.ReasonMalformed
+}
+
+// complete gives the reports what the envelope knows, and refuses those whose
+// identity or size breaks a rule.
+func (s *decode) complete(e *penstock.Envelope, b *Batch) {
+	buffer := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buffer)
+	for i := range b.items {
+		item := &b.items[i]
+		r := item.Report
+		r.Source, r.ReceivedTime = e.Source, e.ReceivedTime
+		if item.Reason != "" {
+			continue
+		}
+		encoding := b.encodings[i]
+		if r.Identity.Form == penstock.Natural && e.Key != "" {
+			r.Identity = keyOf(e.Key, i, len(b.items))
+			encoding = nil
+		}
+		if err := checkIdentity(r); err != nil {
+			item.Reason, item.Detail = penstock.ReasonIdentity, "decode: "+err.Error()
+			continue
+		}
+		if encoding == nil {
+			*buffer = link.AppendReport((*buffer)[:0], r)
+			encoding = *buffer
+		}
+		if len(encoding) > penstock.MaxReport {
+			item.Reason, item.Detail = penstock.ReasonTooLarge, "decode: a report has at most 1 MiB in binary; this one has "+strconv.Itoa(len(encoding))+" bytes: send it in parts"
+			continue
+		}
+		r.Fingerprint = link.Fingerprint(encoding)
+	}
+}
+
+// keyOf returns the identity of a report that has none of its own, in an envelope
+// with a key: the key where it is the only one, and else the key and its place.
+func keyOf(key string, index, count int) penstock.Identity {
+	if count > 1 {
+		key += "/" + strconv.Itoa(index)
+	}
+	return penstock.KeyIdentity(key)
+}
+
+func checkIdentity(r *penstock.Report) error {
+	if r.Identity.Form == penstock.Natural && len(r.Samples) == 0 {
+		return penstock.Errorf(penstock.Invalid, "the report has neither sequence, nor key, nor samples: nothing tells it from others")
+	}
+	return r.Identity.Check()
+}
+
+// mediaType returns the media type without its parameters, in lower case.
+func mediaType(contentType string) string {
+	t, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(t))
+}

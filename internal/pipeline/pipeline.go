@@ -1,0 +1,193 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/intake"
+)
+
+// Intake admits what the pipeline judged.
+type Intake interface {
+	Admit(js []intake.Judged) penstock.Ticket
+}
+
+// Observer is told what each step took: its name, how long, and for how many
+// envelopes or reports. It is called from many goroutines and must not block.
+type Observer interface {
+	Step(name string, d time.Duration, n int)
+}
+
+// Deps are what the pipeline works with.
+type Deps struct {
+	Fleet    *fleet.Fleet
+	Intake   Intake
+	Formats  map[string]Format // by media type in lower case, or by the name of a declared mapping
+	Observer Observer          // nil for none
+	Log      *slog.Logger      // nil for none
+	Now      func() time.Time
+}
+
+// Pipeline judges envelopes and hands them to the intake. It is safe for
+// concurrent use.
+type Pipeline struct {
+	deps   Deps
+	stages []stage
+	faults *throttle // of the log of panics
+}
+
+// faultsLogged is how many panics a second are logged with their stacks.
+const faultsLogged = 5
+
+var _ penstock.Handler = (*Pipeline)(nil)
+
+// passage is one envelope on its way through the steps.
+type passage struct {
+	envelope *penstock.Envelope
+	refused  *refused      // why the envelope goes no further
+	items    []intake.Item // its reports, once decoded
+	literal  bool          // whole numbers came without a type
+	fresh    bool          // a report names something that the fleet has to learn
+	budget   *budget       // of the credential, to be charged for the reports
+	step     string        // that is at work
+	now      time.Time     // when it began
+}
+
+// refused says why an envelope is refused as a whole.
+type refused struct {
+	reason penstock.Reason
+	err    error
+}
+
+// An envelopeStep judges an envelope: nil lets it pass.
+type envelopeStep interface {
+	onEnvelope(ctx context.Context, w *passage) *refused
+}
+
+// A reportStep judges, and may change, one report that was not refused yet: nil
+// lets it pass.
+type reportStep interface {
+	onReport(ctx context.Context, w *passage, item *intake.Item) *fleet.Refusal
+}
+
+// A closingStep looks at the passage once its outcome is known. Any step may be
+// one as well.
+type closingStep interface {
+	atEnd(ctx context.Context, w *passage)
+}
+
+// stage is a step in its place. One of envelope and report is set.
+type stage struct {
+	name     string
+	envelope envelopeStep
+	report   reportStep
+	closing  closingStep
+}
+
+// New returns the pipeline of a configuration, the default one when it is empty.
+// An error of code [penstock.Invalid] names all that is wrong with it.
+func New(cfg Config, deps Deps) (*Pipeline, error) {
+	if len(cfg) == 0 {
+		cfg = Default()
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Pipeline{deps: deps, stages: build(cfg, deps), faults: newThrottle(faultsLogged)}, nil
+}
+
+// Submit judges the envelopes in their order and gives them to the intake in one
+// call. See [penstock.Handler].
+func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.Ticket {
+	judged := make([]intake.Judged, len(es))
+	for i := range es {
+		w := &passage{envelope: &es[i]}
+		p.contain(ctx, w, p.pass)
+		p.contain(ctx, w, p.close)
+		judged[i] = w.judged()
+	}
+	return p.deps.Intake.Admit(judged)
+}
+
+// pass takes the passage through the steps. It is the only place that times them.
+func (p *Pipeline) pass(ctx context.Context, w *passage) {
+	w.now = p.deps.Now()
+	for i := range p.stages {
+		s := &p.stages[i]
+		w.step = s.name
+		n := s.run(ctx, w)
+		now := p.deps.Now()
+		if p.deps.Observer != nil && n > 0 {
+			p.deps.Observer.Step(s.name, now.Sub(w.now), n)
+		}
+		w.now = now
+		if w.refused != nil {
+			return
+		}
+	}
+}
+
+// run takes the passage through one step and returns for how many envelopes or
+// reports the step worked.
+func (s *stage) run(ctx context.Context, w *passage) int {
+	if s.envelope != nil {
+		w.refused = s.envelope.onEnvelope(ctx, w)
+		return 1
+	}
+	n := 0
+	for i := range w.items {
+		item := &w.items[i]
+		if item.Reason != "" {
+			continue
+		}
+		n++
+		if refusal := s.report.onReport(ctx, w, item); refusal != nil {
+			item.Reason, item.Detail = refusal.Reason, s.name+": "+refusal.Detail
+		}
+	}
+	return n
+}
+
+// close lets the closing steps see the outcome.
+func (p *Pipeline) close(ctx context.Context, w *passage) {
+	for i := range p.stages {
+		if s := &p.stages[i]; s.closing != nil {
+			w.step = s.name
+			s.closing.atEnd(ctx, w)
+		}
+	}
+}
+
+// contain keeps a panic of a step from reaching anything but its envelope. The
+// books have no reason for a fault of the gateway: such input is booked as
+// malformed, the answer says internal, and the log has the stack.
+func (p *Pipeline) contain(ctx context.Context, w *passage, do func(context.Context, *passage)) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
+			return
+		}
+		if suppressed, ok := p.faults.allow(p.deps.Now()); ok {
+			p.deps.Log.ErrorContext(ctx, "a step of the pipeline panicked; its envelope was refused",
+				"stage", w.step, "source", w.envelope.Source, "peer", w.envelope.Peer, "bytes", len(w.envelope.Body),
+				"panic", fault, "stack", string(debug.Stack()), "suppressed", suppressed)
+		}
+		w.refused = &refused{penstock.ReasonMalformed,
+			penstock.Errorf(penstock.Internal, "%s: a fault of the gateway; its log says more", w.step)}
+	}()
+	do(ctx, w)
+}
+
+func (w *passage) judged() intake.Judged {
+	if w.refused != nil {
+		return intake.Judged{Err: w.refused.err, Reason: w.refused.reason}
+	}
+	return intake.Judged{Reports: w.items}
+}
