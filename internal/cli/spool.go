@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,13 @@ import (
 type SpoolReader interface {
 	// Inspect reads every byte, calls each with every frame in order, and returns
 	// what it found. It ends with the first error of each.
-	Inspect(ctx context.Context, dir string, each func(SpoolFrame) error) (SpoolReport, error)
+	Inspect(ctx context.Context, at SpoolPlace, each func(SpoolFrame) error) (SpoolReport, error)
+}
+
+// SpoolPlace says where a spool and its keys are.
+type SpoolPlace struct {
+	Data string // data directory
+	Keys string // directory of the key-encryption key; empty when it is in the data directory
 }
 
 // SpoolReport is what a spool holds and what is wrong with it.
@@ -32,6 +39,7 @@ type SpoolReport struct {
 	Last     penstock.Position `json:"last"`
 	Damage   []SpoolDamage     `json:"damage"`
 	Notes    []string          `json:"notes"` // what else a person should know
+	Sound    bool              `json:"sound"` // nothing is damaged or missing
 }
 
 // SpoolDamage is a part that is not as it was written.
@@ -41,7 +49,6 @@ type SpoolDamage struct {
 	To   int64    `json:"to"`   // the byte behind it
 	What string   `json:"what"`
 	Lost []string `json:"lost"` // the entries that cannot be read for it, as far as known
-	Torn bool     `json:"torn"` // the end that a crash left, never acknowledged: no loss
 }
 
 // SpoolFrame is one frame.
@@ -72,27 +79,32 @@ func newSpool(env Env, reader SpoolReader) *cobra.Command {
 
 func newSpoolVerify(env Env, reader SpoolReader) *cobra.Command {
 	var asJSON bool
+	var at SpoolPlace
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Read every byte and say what is damaged",
 		Long: `Read every byte of the spool below the data directory DIR and say what is
-damaged and what it held. Nothing is changed. The exit code is 6 when something
-that was acknowledged cannot be read.`,
+damaged and what it held. Nothing is changed. The exit code is 6 when anything is
+not as it was written.
+
+It may run beside the gateway; it may then take what is being written for damage.`,
 		Example: "  penstock spool verify penstock-data",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := reader.Inspect(cmd.Context(), args[0], func(SpoolFrame) error { return nil })
+			at.Data = args[0]
+			r, err := reader.Inspect(cmd.Context(), at, func(SpoolFrame) error { return nil })
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				err = output.JSON(env.Stdout, v)
+				err = output.JSON(env.Stdout, r)
 			} else {
-				_, err = fmt.Fprint(env.Stdout, v.String())
+				_, err = fmt.Fprint(env.Stdout, r)
 			}
-			return errors.Join(err, v.loss())
+			return errors.Join(err, r.unsound())
 		},
 	}
+	cmd.Flags().StringVar(&at.Keys, "keys", "", "`DIR` of the key-encryption key, where the configuration keeps it apart")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -106,13 +118,9 @@ func (r SpoolReport) String() string {
 	}
 	b.WriteString("\n")
 	for _, d := range r.Damage {
-		kind := "damaged"
-		if d.Torn {
-			kind = "torn by a crash, never acknowledged"
-		}
-		fmt.Fprintf(&b, "%s: bytes %d to %d %s: %s\n", output.Clean(d.Path), d.From, d.To, kind, output.Clean(d.What))
+		fmt.Fprintf(&b, "%s: bytes %d to %d are damaged: %s\n", output.Clean(d.Path), d.From, d.To, output.Clean(d.What))
 		for _, entry := range d.Lost {
-			fmt.Fprintf(&b, "  held %s\n", output.Clean(entry))
+			fmt.Fprintf(&b, "  lost %s\n", output.Clean(entry))
 		}
 	}
 	for _, text := range r.Notes {
@@ -121,35 +129,35 @@ func (r SpoolReport) String() string {
 	return b.String()
 }
 
-// loss returns the error that something acknowledged cannot be read.
-func (r SpoolReport) loss() error {
-	lost := 0
-	for _, d := range r.Damage {
-		if !d.Torn {
-			lost++
-		}
-	}
-	if lost == 0 {
+// unsound returns the error that something is not as it was written.
+func (r SpoolReport) unsound() error {
+	if r.Sound {
 		return nil
 	}
-	return &exitError{ExitDamaged, fmt.Errorf("%s damaged. Keep a copy of the directory; when the gateway starts it asks the controllers for the reports again", output.Count(lost, "place"))}
+	text := "the spool is not as it was written, but no entry is lost"
+	if slices.ContainsFunc(r.Damage, func(d SpoolDamage) bool { return len(d.Lost) > 0 }) {
+		text = "entries are lost; when the gateway starts it asks the controllers for these reports again"
+	}
+	return &exitError{ExitDamaged, fmt.Errorf("%s. Keep a copy of the directory before anything else", text)}
 }
 
 func newSpoolInspect(env Env, reader SpoolReader) *cobra.Command {
 	var asJSON bool
+	var at SpoolPlace
 	cmd := &cobra.Command{
 		Use:     "inspect DIR",
 		Short:   "List every frame",
 		Example: "  penstock spool inspect penstock-data\n  penstock spool inspect penstock-data --json | jq 'select(.void)'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			at.Data = args[0]
 			if asJSON {
 				lines := json.NewEncoder(env.Stdout)
-				_, err := reader.Inspect(cmd.Context(), args[0], func(f SpoolFrame) error { return lines.Encode(f) })
+				_, err := reader.Inspect(cmd.Context(), at, func(f SpoolFrame) error { return lines.Encode(f) })
 				return err
 			}
 			t := output.NewTable(env.Stdout, "SEGMENT", "FRAME", "OFFSET", "SIZE", "TYPE", "FIRST", "ENTRIES", "ACKED", "TIME", "REMARK")
-			_, err := reader.Inspect(cmd.Context(), args[0], func(f SpoolFrame) error {
+			_, err := reader.Inspect(cmd.Context(), at, func(f SpoolFrame) error {
 				remark := f.Origin
 				if f.Void {
 					remark = "void"
@@ -159,6 +167,7 @@ func newSpoolInspect(env Env, reader SpoolReader) *cobra.Command {
 			return errors.Join(err, t.End())
 		},
 	}
+	cmd.Flags().StringVar(&at.Keys, "keys", "", "`DIR` of the key-encryption key, where the configuration keeps it apart")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print NDJSON, an object a frame")
 	return cmd
 }
