@@ -105,7 +105,7 @@ func typeName(t reflect.Type) string {
 	case structForm:
 		return "sections"
 	case ownForm:
-		return "of several forms"
+		return "several forms"
 	case textForm:
 		return "text"
 	}
