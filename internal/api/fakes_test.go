@@ -303,7 +303,7 @@ func (h *fakeHistorian) Aggregates(ctx context.Context, id uint64, from, to, ste
 				return
 			}
 			start := s.SourceTime - s.SourceTime%step
-			if b.Count > 0 && start != b.Start {
+			if b.Count+b.Unusable > 0 && start != b.Start {
 				if !yield(b, nil) {
 					return
 				}
@@ -312,25 +312,25 @@ func (h *fakeHistorian) Aggregates(ctx context.Context, id uint64, from, to, ste
 			b.Start = start
 			add(&b, s)
 		}
-		if b.Count > 0 {
+		if b.Count+b.Unusable > 0 {
 			yield(b, nil)
 		}
 	}
 }
 
 func add(b *query.Bucket, s penstock.Sample) {
-	b.Count++
 	if s.Status.Worse(b.Worst) {
 		b.Worst = s.Status
 	}
 	v, ok := s.Value.Number()
 	if !ok || s.Status.IsBad() {
+		b.Unusable++
 		return
 	}
-	if b.Numbers == 0 {
+	if b.Count == 0 {
 		b.Min, b.Max, b.First = v, v, s.Value
 	}
-	b.Numbers++
+	b.Count++
 	b.Min, b.Max, b.Last = min(b.Min, v), max(b.Max, v), s.Value
 	b.Sum += v
 }

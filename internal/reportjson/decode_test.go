@@ -66,6 +66,8 @@ func TestEveryField(t *testing.T) {
 	})
 	got = decodeOne(t, `{"controller":"c","key":"2026/1","samples":[]}`)
 	same(t, &got, &penstock.Report{Controller: "c", Identity: penstock.KeyIdentity("2026/1")})
+	got = decodeOne(t, `{"controller":"c","samples":[]}`) // a key may come beside the body
+	same(t, &got, &penstock.Report{Controller: "c"})
 	got = decodeOne(t, `{"controller":"c","samples":[{"point":"p","value":false}]}`)
 	same(t, &got, &penstock.Report{Controller: "c", Samples: []penstock.Sample{{Point: "p", Value: penstock.BoolValue(false), Flags: penstock.GatewayClock}}})
 }
