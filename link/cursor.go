@@ -6,8 +6,8 @@ import (
 	"github.com/penstock/penstock"
 )
 
-// cursor reads one report from left to right. The first failure stays: what is
-// read after it is zero, so that the caller looks at err once a sample.
+// cursor reads one report from left to right. The first failure stays, and what is
+// read after it means nothing, so that the caller looks at err once a sample.
 type cursor struct {
 	b      []byte
 	at     int // offset of the next byte
@@ -29,7 +29,6 @@ func (c *cursor) failWith(code penstock.Code, field, text string) {
 		field = fmt.Sprintf("samples/%d/%s", c.sample, field)
 	}
 	c.err = penstock.Errorf(code, "byte %d, %s: %s", c.from, field, text)
-	c.b = c.b[:c.at] // nothing more can be read
 }
 
 // check notes what a rule of the domain says about a field.

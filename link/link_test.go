@@ -2,9 +2,12 @@ package link_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -170,7 +173,11 @@ func TestSizeOfATypicalReport(t *testing.T) {
 func TestLargestReports(t *testing.T) {
 	many := &penstock.Report{Controller: "c", Identity: penstock.KeyIdentity("k")}
 	for i := range penstock.MaxSamples {
-		many.Samples = append(many.Samples, penstock.Sample{Point: fmt.Sprint(i), Value: penstock.BoolValue(i%2 == 0)})
+		point := i
+		if i > 30_000 {
+			point = i * 7919 % 30_000 // again, and out of turn
+		}
+		many.Samples = append(many.Samples, penstock.Sample{Point: fmt.Sprint(point), Value: penstock.BoolValue(i%2 == 0)})
 	}
 	var d link.Decoder
 	var got penstock.Report
@@ -191,6 +198,25 @@ func TestLargestReports(t *testing.T) {
 		large.Samples = append(large.Samples, penstock.Sample{Point: "p", Value: penstock.TextValue(strings.Repeat("x", penstock.MaxText))})
 	}
 	refusedBoth(t, large, penstock.TooLarge)
+}
+
+// TestPointsOutOfTurn names every point again, backwards, for tables of the sizes
+// at which the encoder's own table grows.
+func TestPointsOutOfTurn(t *testing.T) {
+	var d link.Decoder
+	var got penstock.Report
+	for _, points := range []int{1, 2, 63, 64, 65, 66, 255, 256, 257, 258, 1024, 1025} {
+		r := &penstock.Report{Controller: "c"}
+		for i := range 2 * points {
+			r.Samples = append(r.Samples, penstock.Sample{Point: strconv.Itoa(min(i, 2*points-1-i)), Value: penstock.IntValue(1)})
+		}
+		for range 10 { // each time with another seed of its hashes
+			if _, err := d.Decode(link.AppendReport(nil, r), &got); err != nil {
+				t.Fatalf("%d points: %v", points, err)
+			}
+			sameReport(t, &got, r)
+		}
+	}
 }
 
 // refusedBoth asserts that Check refuses the report and Decode its encoding.
@@ -252,10 +278,20 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 	encoded := link.AppendReport(nil, scan(30))
 	var d link.Decoder
 	var r penstock.Report
+	if _, err := d.Decode(encoded, &r); err != nil { // from now on it knows what to expect
+		t.Fatal(err)
+	}
 	for n := range encoded {
-		rest, err := d.Decode(encoded[:n], &r)
+		rest, err := d.Decode(bytes.Clone(encoded[:n]), &r)
 		if penstock.CodeOf(err) != penstock.Invalid || rest != nil {
 			t.Fatalf("cut to %d bytes: got rest %x, error %v", n, rest, err)
+		}
+		if n < 4 {
+			continue
+		}
+		short := slices.Concat(encoded[:2], binary.AppendUvarint(nil, uint64(n-4)), encoded[4:n]) // the frame is right
+		if _, err := d.Decode(slices.Clip(short), &r); penstock.CodeOf(err) != penstock.Invalid {
+			t.Fatalf("cut to %d bytes, framed: got error %v", n, err)
 		}
 	}
 }
@@ -279,28 +315,44 @@ func TestRestIsKnownAfterABadReport(t *testing.T) {
 func TestNamesAreForgotten(t *testing.T) {
 	var d link.Decoder
 	var got penstock.Report
-	r := &penstock.Report{Identity: penstock.KeyIdentity("k"), Samples: make([]penstock.Sample, 50)}
+	var encoded []byte
 	var before, after runtime.MemStats
-	for round := range 4000 {
-		r.Controller = fmt.Sprintf("controller-%d", round)
-		for i := range r.Samples {
-			r.Samples[i] = penstock.Sample{Point: fmt.Sprintf("%d/%d", round, i/2), Unit: fmt.Sprint(i % 2), Value: penstock.IntValue(1)}
-		}
-		if _, err := d.Decode(link.AppendReport(nil, r), &got); err != nil {
-			t.Fatal(err)
-		}
-		sameReport(t, &got, r)
-		if round == 1000 {
-			runtime.GC()
-			runtime.ReadMemStats(&before)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for round := range 150_000 {
+		name := strconv.Itoa(round)
+		encoded = link.AppendReport(encoded[:0], &penstock.Report{Controller: name, Samples: []penstock.Sample{{Point: name, Value: penstock.IntValue(1)}}})
+		if _, err := d.Decode(encoded, &got); err != nil || got.Controller != name || got.Samples[0].Point != name {
+			t.Fatalf("%s: got %+v, %v", name, got, err)
 		}
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
-		t.Errorf("the decoder grew by %d bytes", grown)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 6<<20 {
+		t.Errorf("the decoder holds %d bytes", grown)
 	}
 	runtime.KeepAlive(&d)
+}
+
+// TestForgottenNamesAreNotExpected sends a row twice just when the decoder has
+// forgotten it, but for what it expects to come next.
+func TestForgottenNamesAreNotExpected(t *testing.T) {
+	many := &penstock.Report{Controller: "c", Samples: []penstock.Sample{{Point: "f", Value: penstock.BoolValue(true)}}}
+	twice := link.AppendReport(nil, many)
+	twice[6]++ // two samples
+	twice = append(twice, twice[7:]...)
+	twice[2] += byte(len(twice[7:]) / 2)
+	for i := range 20_000 {
+		many.Samples = append(many.Samples, penstock.Sample{Point: strconv.Itoa(i), Value: penstock.IntValue(1)})
+	}
+	var d link.Decoder
+	var r penstock.Report
+	if _, err := d.Decode(link.AppendReport(nil, many), &r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Decode(twice, &r); err == nil || !strings.Contains(err.Error(), "already") {
+		t.Errorf("%x: got %v", twice, err)
+	}
 }
 
 // TestAllocationIsBounded decodes what is dearest for its length.

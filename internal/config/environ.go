@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// environ applies the variables of the environment that name a key. Others with
-// the prefix are warned about: an orchestrator may have put them there.
+// environ applies the variables of the environment that name a key; an empty one
+// counts as not set. Others with the prefix are warned about: an orchestrator may
+// have put them there.
 func (l *loader) environ(environ, reserved []string) {
 	names := l.variables()
 	for _, pair := range slices.Sorted(slices.Values(environ)) {
@@ -58,6 +59,9 @@ func (l *loader) dotEnv(path string, reserved []string) {
 }
 
 func (l *loader) variable(names map[string][]string, name, value string, where place) {
+	if value == "" {
+		return
+	}
 	switch keys := names[name]; len(keys) {
 	case 0:
 		warning := fmt.Sprintf("%s: %s names no key of the configuration", where, name)

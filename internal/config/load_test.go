@@ -52,7 +52,7 @@ func TestLoadPrecedence(t *testing.T) {
 	write(t, ".env", "# comment\nexport PENSTOCK_LISTEN_HTTPS=':2'\nPENSTOCK_RATE=2 # two\nPENSTOCK_BIG=\"2\"\nOTHER=1\n")
 	got, loaded, err := loadHere(t, "listen: {https: ':1', health: ':1000'}\nrate: 1\nbig: 1\nshift: 1\nsinks: {a: {url: u}, b: {url: v}}\n", config.Sources{
 		DotEnv:  ".env",
-		Environ: []string{"PENSTOCK_RATE=3", "PENSTOCK_BIG=3", "HOME=/root", "PENSTOCK_TOKEN=x"},
+		Environ: []string{"PENSTOCK_RATE=3", "PENSTOCK_BIG=3", "HOME=/root", "PENSTOCK_SHIFT=", "PENSTOCK_TOKEN=x"},
 		Set: []string{"big=4", "sinks.b.batch=2KiB", "labels.x=y: z", "points=[{name: p}]", "listen.health=[::1]:3000",
 			`data="quoted"`},
 		Reserved: []string{"PENSTOCK_TOKEN"},

@@ -21,22 +21,21 @@ const (
 func (f *Fleet) Authenticate(c penstock.Credential) (*penstock.Principal, error) {
 	switch {
 	case c.Token != "":
-		return f.byToken(c.Token)
+		return f.credentials.byToken(c.Token)
 	case len(c.Certificates) > 0:
-		return f.byCertificate(c.Certificates[0])
+		return f.credentials.byCertificate(c.Certificates[0])
 	}
 	return nil, penstock.Errorf(penstock.Unauthenticated, "no credential was shown: send a token, or connect with a client certificate")
 }
 
 // byToken takes the same time for an id that is not known as for a wrong secret.
-func (f *Fleet) byToken(token string) (*penstock.Principal, error) {
+func (b *book) byToken(token string) (*penstock.Principal, error) {
 	id, ok := idOf(token)
 	if !ok {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not one of Penstock's: those begin with %q and have %d characters", tokenPrefix, tokenLength)
 	}
 	shown := digestOf(token)
 	var want digest
-	b := &f.credentials
 	b.mu.RLock()
 	known := b.byID[id]
 	valid := known != nil && known.record.Revoked == 0 && known.record.Subject == ""
@@ -47,22 +46,21 @@ func (f *Fleet) byToken(token string) (*penstock.Principal, error) {
 	if subtle.ConstantTimeCompare(shown[:], want[:]) != 1 || !valid {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not known, or was revoked")
 	}
-	known.lastUsed.Store(f.now().UnixNano())
+	known.lastUsed.Store(b.now().UnixNano())
 	return known.principal, nil
 }
 
 // byCertificate looks at the end of validity once more, because a connection may
 // outlive it.
-func (f *Fleet) byCertificate(leaf *x509.Certificate) (*penstock.Principal, error) {
+func (b *book) byCertificate(leaf *x509.Certificate) (*penstock.Principal, error) {
 	subject, err := Subject(leaf)
 	if err != nil {
 		return nil, err
 	}
-	now := f.now()
+	now := b.now()
 	if now.After(leaf.NotAfter) {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the certificate of %q ended on %s: renew it", subject, leaf.NotAfter.UTC().Format("2006-01-02"))
 	}
-	b := &f.credentials
 	b.mu.RLock()
 	known := b.bySubject[subject]
 	b.mu.RUnlock()

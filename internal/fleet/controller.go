@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -110,14 +111,17 @@ func (f *Fleet) Admit(name string) error {
 // Controllers returns all controllers, the held ones too, sorted by name.
 func (f *Fleet) Controllers() []Controller {
 	f.mu.RLock()
-	all := make([]Controller, 0, len(f.controllers)+len(f.held))
+	registered := slices.Collect(maps.Values(f.controllers)) // reports must not wait for more than this
+	f.mu.RUnlock()
+	all := make([]Controller, 0, len(registered))
+	for _, c := range registered {
+		all = append(all, c.public())
+	}
+	f.waiting.Lock()
 	for _, h := range f.held {
 		all = append(all, *h)
 	}
-	for _, c := range f.controllers {
-		all = append(all, c.public())
-	}
-	f.mu.RUnlock()
+	f.waiting.Unlock()
 	slices.SortFunc(all, func(a, b Controller) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
@@ -127,8 +131,8 @@ func (f *Fleet) Controller(name string) (Controller, bool) {
 	if c := f.find(name); c != nil {
 		return c.public(), true
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.waiting.Lock()
+	defer f.waiting.Unlock()
 	if h := f.held[name]; h != nil {
 		return *h, true
 	}
@@ -161,10 +165,7 @@ func (f *Fleet) ensure(name string, limit int) (*controller, error) {
 		return nil, penstock.Errorf(penstock.TooLarge, "controller %q cannot be registered: there are %d controllers, which is the limit", name, limit)
 	}
 	c := &controller{name: strings.Clone(name), points: map[string]point{}}
-	if h := f.held[name]; h != nil {
-		c.seen = sighting{First: h.FirstSeen, Last: h.LastSeen, Source: h.Source, Identity: h.LastIdentity}
-		delete(f.held, name)
-	}
+	f.release(c)
 	f.insert(c)
 	c.page.touch()
 	return c, nil
@@ -174,8 +175,8 @@ func (f *Fleet) ensure(name string, limit int) (*controller, error) {
 // when it is full, the one seen longest ago makes room and comes back with its
 // next report.
 func (f *Fleet) hold(r *penstock.Report) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.waiting.Lock()
+	defer f.waiting.Unlock()
 	h := f.held[r.Controller]
 	if h == nil {
 		if len(f.held) >= f.limits.Held {
@@ -187,6 +188,17 @@ func (f *Fleet) hold(r *penstock.Report) {
 	s := sighting{First: h.FirstSeen, Last: h.LastSeen, Identity: h.LastIdentity}
 	s.note(r)
 	h.FirstSeen, h.LastSeen, h.Source, h.LastIdentity = s.First, s.Last, s.Source, s.Identity
+}
+
+// release takes a controller that is being registered from the held ones, with
+// what was seen of it.
+func (f *Fleet) release(c *controller) {
+	f.waiting.Lock()
+	defer f.waiting.Unlock()
+	if h := f.held[c.name]; h != nil {
+		c.seen = sighting{First: h.FirstSeen, Last: h.LastSeen, Source: h.Source, Identity: h.LastIdentity}
+		delete(f.held, c.name)
+	}
 }
 
 func (f *Fleet) dropStalest() {

@@ -130,6 +130,30 @@ func TestFlushWritesPagesThatChanged(t *testing.T) {
 	flush(1)
 }
 
+// A crash may take a page whose controllers registered themselves, and leave a
+// later one that a person's decision made durable.
+func TestPageThatWasNeverWritten(t *testing.T) {
+	table := newMemory()
+	f := open(t, table, options())
+	for i := range 256 {
+		wantReason(t, f.Register(reportOf(fmt.Sprintf("c%03d", i))), "")
+	}
+	if err := f.Admit("last"); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, table, options())
+	if got := f.Controllers(); len(got) != 1 || got[0].Name != "last" {
+		t.Fatalf("%+v", got)
+	}
+	wantReason(t, f.Register(reportOf("c000")), "")
+	if err := f.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, table, options()).Controllers(); len(got) != 2 {
+		t.Fatalf("%+v", got)
+	}
+}
+
 func TestGrantAdmitsWhomItNames(t *testing.T) {
 	o := options()
 	o.Unknown = fleet.RejectUnknown

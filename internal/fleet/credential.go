@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock/penstock"
 )
@@ -70,7 +71,10 @@ type credential struct {
 
 // book holds the credentials.
 type book struct {
+	table  Table
+	now    func() time.Time
 	random io.Reader
+	limit  int
 
 	changing sync.Mutex // held through a change and its write, so that mu is not
 
@@ -79,8 +83,11 @@ type book struct {
 	bySubject map[string]*credential // of certificates that are not revoked
 }
 
-func newBook(random io.Reader) book {
-	return book{random: random, byID: map[string]*credential{}, bySubject: map[string]*credential{}}
+func newBook(table Table, o Options, limit int) *book {
+	return &book{
+		table: table, now: o.Now, random: o.Rand, limit: limit,
+		byID: map[string]*credential{}, bySubject: map[string]*credential{},
+	}
 }
 
 func (b *book) load(key, value []byte) error {

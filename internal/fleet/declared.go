@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"errors"
 	"math"
+	"strings"
 
 	"github.com/penstock/penstock"
 )
@@ -26,8 +28,55 @@ func (d *Declaration) Validate() error {
 
 // declaration is a Declaration made ready to match.
 type declaration struct {
+	rank              int // its place in the configuration
 	controller, point penstock.Scope
 	template          point
+}
+
+// declarations are those of the configuration. The first that matches holds.
+// Those that name one point are found at once, because lists of all points of a
+// plant are long; patterns are few.
+type declarations struct {
+	exact    map[[2]string]declaration // by controller and point
+	patterns []declaration             // by rank
+}
+
+func compile(all []Declaration) (*declarations, error) {
+	compiled := &declarations{exact: map[[2]string]declaration{}}
+	var problems []error
+	for i := range all {
+		d, err := all[i].compile()
+		if err != nil {
+			problems = append(problems, penstock.Errorf(penstock.Invalid, "declared point %d: %w", i+1, err))
+		}
+		d.rank = i
+		name := [2]string{all[i].Controller, all[i].Point}
+		if strings.Contains(name[0]+name[1], "*") {
+			compiled.patterns = append(compiled.patterns, d)
+		} else if _, earlier := compiled.exact[name]; !earlier {
+			compiled.exact[name] = d
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "%w", err)
+	}
+	return compiled, nil
+}
+
+// of returns what the configuration says of a point: the zero point when it says
+// nothing.
+func (d *declarations) of(controller, name string) point {
+	exact, found := d.exact[[2]string{controller, name}]
+	for i := range d.patterns {
+		p := &d.patterns[i]
+		if found && exact.rank < p.rank {
+			break
+		}
+		if p.controller.Covers(controller) && p.point.Covers(name) {
+			return p.template
+		}
+	}
+	return exact.template
 }
 
 func (d *Declaration) compile() (declaration, error) {
@@ -65,16 +114,4 @@ func (d *Declaration) compile() (declaration, error) {
 	}
 	p.limits = r
 	return compiled, nil
-}
-
-// declaredAs returns what the configuration says of a point: the zero point when
-// it says nothing.
-func (f *Fleet) declaredAs(controller, name string) point {
-	for i := range f.declared {
-		d := &f.declared[i]
-		if d.controller.Covers(controller) && d.point.Covers(name) {
-			return d.template
-		}
-	}
-	return point{}
 }

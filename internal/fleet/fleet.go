@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -10,8 +9,9 @@ import (
 	"github.com/penstock/penstock"
 )
 
-// A Table keeps small records under short keys. Put and Delete return only when
-// the change is durable. Keys hold numbers and never names.
+// A Table keeps small records, below 1 MiB, under short keys. Put and Delete
+// return only when the change is durable. Scan may yield in any order. Keys hold
+// numbers and never names.
 type Table interface {
 	Put(key, value []byte) error
 	Delete(key []byte) error
@@ -28,12 +28,22 @@ const (
 	RejectUnknown   Policy = "reject"   // its reports are refused
 )
 
+// Validate returns an error of code [penstock.Invalid] when the policy is none of
+// these, or empty.
+func (p Policy) Validate() error {
+	switch p {
+	case "", RegisterUnknown, HoldUnknown, RejectUnknown:
+		return nil
+	}
+	return penstock.Errorf(penstock.Invalid, "%q is none of register, hold and reject", string(p))
+}
+
 // Limits bound the memory of a fleet. A zero field takes its default.
 type Limits struct {
 	Controllers         int // registered controllers: 100,000
 	Held                int // controllers listed as held: 1,000, those last seen longest ago make room
 	PointsPerController int // 10,000
-	Points              int // of all controllers: 2,000,000
+	Points              int // of all controllers: 1,000,000
 	Credentials         int // 100,000, the revoked ones included
 }
 
@@ -45,7 +55,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Controllers, 100_000},
 		{&l.Held, 1_000},
 		{&l.PointsPerController, 10_000},
-		{&l.Points, 2_000_000},
+		{&l.Points, 1_000_000},
 		{&l.Credentials, 100_000},
 	} {
 		if *d.field == 0 {
@@ -70,15 +80,17 @@ type Fleet struct {
 	table    Table
 	now      func() time.Time
 	unknown  Policy
-	declared []declaration
+	declared *declarations
 	limits   Limits
 
-	credentials book
+	credentials *book
 
-	mu          sync.RWMutex // guards controllers, held and pages
+	mu          sync.RWMutex // guards controllers and pages
 	controllers map[string]*controller
-	held        map[string]*Controller
 	pages       []*page
+
+	waiting sync.Mutex // guards held; taken after mu where both are
+	held    map[string]*Controller
 
 	points atomic.Int64 // of all controllers
 
@@ -97,25 +109,18 @@ func Open(table Table, o Options) (*Fleet, error) {
 		controllers: map[string]*controller{},
 		held:        map[string]*Controller{},
 	}
-	f.credentials = newBook(o.Rand)
-	switch f.unknown {
-	case "":
+	f.credentials = newBook(table, o, f.limits.Credentials)
+	if err := o.Unknown.Validate(); err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "unknown: %w", err)
+	}
+	if f.unknown == "" {
 		f.unknown = RegisterUnknown
-	case RegisterUnknown, HoldUnknown, RejectUnknown:
-	default:
-		return nil, penstock.Errorf(penstock.Invalid, "unknown: %q is none of register, hold and reject", string(o.Unknown))
 	}
-	var problems []error
-	for i := range o.Declared {
-		d, err := o.Declared[i].compile()
-		if err != nil {
-			problems = append(problems, penstock.Errorf(penstock.Invalid, "declared point %d: %w", i+1, err))
-		}
-		f.declared = append(f.declared, d)
+	declared, err := compile(o.Declared)
+	if err != nil {
+		return nil, err
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, penstock.Errorf(penstock.Invalid, "%w", err)
-	}
+	f.declared = declared
 	if err := table.Scan(f.load); err != nil {
 		return nil, err
 	}

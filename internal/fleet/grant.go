@@ -15,113 +15,10 @@ func (f *Fleet) Add(g Grant) (token string, c Credential, err error) {
 	if err := g.check(); err != nil {
 		return "", Credential{}, err
 	}
-	b := &f.credentials
-	b.changing.Lock()
-	defer b.changing.Unlock()
-	if err := f.makeRoom(g.Subject); err != nil {
-		return "", Credential{}, err
-	}
-	token, id, err := newToken(b.random)
-	if err != nil {
-		return "", Credential{}, err
-	}
-	if b.find(id) != nil {
-		return "", Credential{}, penstock.Errorf(penstock.Internal, "credential %s exists already: the source of random numbers is broken", id)
-	}
-	record := credentialRecord{
-		Label: g.Label, Role: g.Role, Scope: slices.Clone(g.Scope), Subject: g.Subject,
-		Created: f.now().UnixNano(),
-	}
-	if g.Subject == "" {
-		d := digestOf(token)
-		record.Digest = d[:]
-	} else {
-		token = ""
-	}
 	if err := f.admitNamed(g); err != nil {
 		return "", Credential{}, err
 	}
-	made := newCredential(id, record)
-	if err := f.writeCredential(id, record); err != nil {
-		return "", Credential{}, err
-	}
-	b.insert(made)
-	return token, made.public(), nil
-}
-
-// Revoke ends a credential: no later request is authenticated by it. It takes
-// effect before it is durable; an error of the table says that it must be done
-// again, because a restart would bring the credential back.
-func (f *Fleet) Revoke(id string) error {
-	b := &f.credentials
-	b.changing.Lock()
-	defer b.changing.Unlock()
-	c := b.find(id)
-	if c == nil {
-		return penstock.Errorf(penstock.NotFound, "there is no credential %q: list them to see their ids", id)
-	}
-	b.mu.Lock()
-	if c.record.Revoked == 0 {
-		c.record.Revoked = f.now().UnixNano()
-	}
-	if b.bySubject[c.record.Subject] == c {
-		delete(b.bySubject, c.record.Subject)
-	}
-	record := c.record
-	b.mu.Unlock()
-	if err := f.writeCredential(id, record); err != nil {
-		return penstock.Errorf(penstock.CodeOf(err), "credential %s is revoked until the gateway restarts, but that could not be written; revoke it again: %w", id, err)
-	}
-	return nil
-}
-
-// List returns the credentials, the revoked ones too, in the order of their
-// making.
-func (f *Fleet) List() []Credential { return f.credentials.list() }
-
-// EnsureAdmin makes a first credential of role admin and scope all when there is
-// none that is valid, and returns its token; otherwise the token is empty.
-func (f *Fleet) EnsureAdmin() (token string, err error) {
-	for _, c := range f.List() {
-		if c.Role == penstock.RoleAdmin && c.Revoked == 0 {
-			return "", nil
-		}
-	}
-	token, _, err = f.Add(Grant{Label: "first administrator", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}})
-	return token, err
-}
-
-func (b *book) find(id string) *credential {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.byID[id]
-}
-
-// makeRoom refuses a second valid credential for a subject, and forgets the
-// credential revoked longest ago when the limit is reached.
-func (f *Fleet) makeRoom(subject string) error {
-	b := &f.credentials
-	b.mu.RLock()
-	count, taken := len(b.byID), b.bySubject[subject]
-	b.mu.RUnlock()
-	if taken != nil {
-		return penstock.Errorf(penstock.Conflict, "subject %q has credential %s already: revoke that first", subject, taken.id)
-	}
-	if count < f.limits.Credentials {
-		return nil
-	}
-	oldest := b.oldestRevoked()
-	if oldest == nil {
-		return penstock.Errorf(penstock.TooLarge, "there are %d credentials, which is the limit: revoke one first", count)
-	}
-	n, _ := idNumber(oldest.id)
-	if err := f.table.Delete(tableKey(credentialKey, n)); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.byID, oldest.id)
-	return nil
+	return f.credentials.add(g)
 }
 
 // admitNamed registers the controllers that a controller's grant names in full.
@@ -140,7 +37,114 @@ func (f *Fleet) admitNamed(g Grant) error {
 	return nil
 }
 
-func (f *Fleet) writeCredential(id string, record credentialRecord) error {
+// Revoke ends a credential: no later request is authenticated by it. It takes
+// effect before it is durable; an error of the table says that it must be done
+// again, because a restart would bring the credential back.
+func (f *Fleet) Revoke(id string) error { return f.credentials.revoke(id) }
+
+// List returns the credentials, the revoked ones too, in the order of their
+// making.
+func (f *Fleet) List() []Credential { return f.credentials.list() }
+
+// EnsureAdmin makes a first credential of role admin and scope all when there is
+// none that is valid, and returns its token; otherwise the token is empty.
+func (f *Fleet) EnsureAdmin() (token string, err error) {
+	for _, c := range f.List() {
+		if c.Role == penstock.RoleAdmin && c.Revoked == 0 {
+			return "", nil
+		}
+	}
+	token, _, err = f.Add(Grant{Label: "first administrator", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}})
+	return token, err
+}
+
+func (b *book) add(g Grant) (token string, c Credential, err error) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if err := b.makeRoom(g.Subject); err != nil {
+		return "", Credential{}, err
+	}
+	token, id, err := newToken(b.random)
+	if err != nil {
+		return "", Credential{}, err
+	}
+	if b.find(id) != nil {
+		return "", Credential{}, penstock.Errorf(penstock.Internal, "credential %s exists already: the source of random numbers is broken", id)
+	}
+	record := credentialRecord{
+		Label: g.Label, Role: g.Role, Scope: slices.Clone(g.Scope), Subject: g.Subject,
+		Created: b.now().UnixNano(),
+	}
+	if g.Subject == "" {
+		d := digestOf(token)
+		record.Digest = d[:]
+	} else {
+		token = ""
+	}
+	if err := b.write(id, record); err != nil {
+		return "", Credential{}, err
+	}
+	made := newCredential(id, record)
+	told := made.public() // while nobody else knows it
+	b.insert(made)
+	return token, told, nil
+}
+
+func (b *book) revoke(id string) error {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	c := b.find(id)
+	if c == nil {
+		return penstock.Errorf(penstock.NotFound, "there is no credential %q: list them to see their ids", id)
+	}
+	b.mu.Lock()
+	if c.record.Revoked == 0 {
+		c.record.Revoked = b.now().UnixNano()
+	}
+	if b.bySubject[c.record.Subject] == c {
+		delete(b.bySubject, c.record.Subject)
+	}
+	record := c.record
+	b.mu.Unlock()
+	if err := b.write(id, record); err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "credential %s is revoked until the gateway restarts, but that could not be written; revoke it again: %w", id, err)
+	}
+	return nil
+}
+
+func (b *book) find(id string) *credential {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.byID[id]
+}
+
+// makeRoom refuses a second valid credential for a subject, and forgets the
+// credential revoked longest ago when the limit is reached.
+func (b *book) makeRoom(subject string) error {
+	b.mu.RLock()
+	count, taken := len(b.byID), b.bySubject[subject]
+	b.mu.RUnlock()
+	if taken != nil {
+		return penstock.Errorf(penstock.Conflict, "subject %q has credential %s already: revoke that first", subject, taken.id)
+	}
+	if count < b.limit {
+		return nil
+	}
+	oldest := b.oldestRevoked()
+	if oldest == nil {
+		return penstock.Errorf(penstock.TooLarge, "there are %d credentials, which is the limit: revoke one first", count)
+	}
+	n, _ := idNumber(oldest.id)
+	if err := b.table.Delete(tableKey(credentialKey, n)); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.byID, oldest.id)
+	return nil
+}
+
+func (b *book) write(id string, record credentialRecord) error {
 	n, ok := idNumber(id)
 	if !ok {
 		return penstock.Errorf(penstock.Internal, "credential id %q is not one of ours", id)
@@ -149,5 +153,5 @@ func (f *Fleet) writeCredential(id string, record credentialRecord) error {
 	if err != nil {
 		return err
 	}
-	return f.table.Put(tableKey(credentialKey, n), value)
+	return b.table.Put(tableKey(credentialKey, n), value)
 }

@@ -49,19 +49,24 @@ func (f *Fleet) insert(c *controller) {
 	f.controllers[c.name] = c
 }
 
-// loadPage takes a page of the table; pages come in the order of their numbers,
-// because that is the order of their keys.
+// maxPage is far above the number of any page that a fleet ever had.
+const maxPage = 1 << 20
+
+// loadPage takes a page of the table; they come in any order. A page that was
+// never written before a crash stays empty: its controllers register again.
 func (f *Fleet) loadPage(key, value []byte) error {
 	var members []memberRecord
 	if err := decodeRecord(value, &members); err != nil {
 		return err
 	}
 	number := keyNumber(key)
-	if number != uint64(len(f.pages)) || len(members) > pageSize {
-		return penstock.Errorf(penstock.Corrupt, "fleet: page %d of %d controllers in the table, want page %d of at most %d", number, len(members), len(f.pages), pageSize)
+	if number > maxPage || len(members) > pageSize {
+		return penstock.Errorf(penstock.Corrupt, "fleet: page %d of %d controllers in the table, want at most %d of %d", number, len(members), maxPage, pageSize)
 	}
-	p := &page{number: number}
-	f.pages = append(f.pages, p)
+	for uint64(len(f.pages)) <= number {
+		f.pages = append(f.pages, &page{number: uint64(len(f.pages))})
+	}
+	p := f.pages[number]
 	for _, m := range members {
 		if f.controllers[m.Name] != nil {
 			return penstock.Errorf(penstock.Corrupt, "fleet: controller %q is twice in the table", m.Name)
@@ -75,8 +80,8 @@ func (f *Fleet) loadPage(key, value []byte) error {
 }
 
 // Flush writes what changed since the last call to the table: controllers that
-// registered themselves, and when each was seen last. It is to be called every
-// few seconds and at the end.
+// registered themselves, and when each was seen last. It is to be called about
+// once a minute and at the end.
 func (f *Fleet) Flush() error {
 	f.mu.RLock()
 	pages := f.pages[:len(f.pages):len(f.pages)]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/penstock/penstock"
 )
@@ -86,7 +87,7 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 			if err := checkPointName(s.Point); err != nil {
 				return &Refusal{penstock.ReasonName, err.Error()}
 			}
-			p = f.declaredAs(r.Controller, s.Point)
+			p = f.declared.of(r.Controller, s.Point)
 			added++
 		}
 		if known && !p.learns(s) {
@@ -121,7 +122,7 @@ func (c *controller) apply(changed map[string]point) {
 		if _, known := c.points[name]; !known {
 			name = strings.Clone(name)
 		}
-		p.unit = strings.Clone(p.unit)
+		p.unit = unique.Make(p.unit).Value() // a fleet has few units and many points
 		c.points[name] = p
 	}
 }
@@ -149,7 +150,7 @@ func (f *Fleet) LearnPoint(controller, name string, kind penstock.Kind, unit str
 	if err != nil {
 		return err
 	}
-	p := f.declaredAs(controller, name)
+	p := f.declared.of(controller, name)
 	switch {
 	case !p.declared:
 		p.kind = kind

@@ -179,6 +179,31 @@ func TestDeclaredPoints(t *testing.T) {
 	}
 }
 
+func TestFirstDeclarationHolds(t *testing.T) {
+	o := options()
+	for _, d := range []struct{ controller, point, kind string }{
+		{"a", "x", "bool"}, {"*", "x", "text"}, {"b", "x", "bool"}, {"a", "x", "int64"}, {"c", "*", "uint64"}, {"c", "y", "bool"},
+	} {
+		o.Declared = append(o.Declared, fleet.Declaration{Controller: d.controller, Point: d.point, Type: d.kind})
+	}
+	f := registered(t, o, "a", "b", "c")
+	for _, c := range []struct {
+		controller, point string
+		value             penstock.Value
+	}{
+		{"a", "x", truth(true)}, {"b", "x", text("on")}, {"c", "x", text("on")}, {"c", "y", count(1)}, {"c", "z", count(1)}, {"b", "y", number(1)},
+	} {
+		r := reportOf(c.controller, c.value)
+		r.Samples[0].Point = c.point
+		wantReason(t, pass(f, r, false), "")
+		if c.controller != "b" || c.point != "y" { // the only one that is not declared
+			r = reportOf(c.controller, number(0.5))
+			r.Samples[0].Point = c.point
+			wantReason(t, pass(f, r, true), penstock.ReasonType)
+		}
+	}
+}
+
 func TestPointLimits(t *testing.T) {
 	o := options()
 	o.Limits.PointsPerController, o.Limits.Points = 2, 3

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/penstock/penstock"
@@ -35,7 +36,17 @@ func appendDecision(dst []byte, e *ledger.Entry) []byte {
 
 // reportEntry is the accepted report as the ledger sees it.
 func reportEntry(r *penstock.Report) ledger.Entry {
-	return ledger.Entry{Kind: ledger.EntryReport, Controller: r.Controller, Identity: r.Identity, Fingerprint: r.Fingerprint}
+	return ledger.Entry{Kind: ledger.EntryReport, Controller: r.Controller, Identity: ledgerIdentity(r.Identity), Fingerprint: r.Fingerprint}
+}
+
+// ledgerIdentity is the identity as the ledger keeps it: of a key, 16 bytes of
+// its SHA-256, so that every entry's digest is short.
+func ledgerIdentity(id penstock.Identity) penstock.Identity {
+	if id.Form == penstock.Keyed {
+		sum := sha256.Sum256([]byte(id.Key))
+		id.Key = string(sum[:16])
+	}
+	return id
 }
 
 // Decoder reads entries of the spool. It interns names, so one serves many

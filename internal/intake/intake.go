@@ -6,39 +6,34 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// Learner is told of every report at its admission, in the order of the log. It
-// may still refuse one, when two reports of the same moment disagree about a
-// new point.
-type Learner interface {
-	Learn(r *penstock.Report) (penstock.Reason, string)
-}
-
 // Record is what the intake asks of the system of record at the start.
 type Record interface {
 	Through() penstock.Position
-	Settled(yield func(controller string, epoch uint64, settled *Set) bool)
+	Settled(yield func(controller string, epoch uint64, settled *interval.Set) bool) error
 	Counters(yield func(controller string, stored, storedTwice, quarantined uint64) bool)
 }
 
 // Options are what an Intake works with. All but Limits are required.
 type Options struct {
-	Log     *spool.Spool
-	Record  Record
-	Learner Learner
-	Now     func() time.Time
-	Limits  ledger.Limits // the zero value stands for the defaults
+	Log    *spool.Spool
+	Record Record
+	// Replayed is told, at the start, of each report that is accepted and not yet
+	// in the record.
+	Replayed func(r *penstock.Report)
+	Now      func() time.Time
+	Limits   ledger.Limits // the zero value stands for the defaults
 }
 
 // Intake admits reports. It is safe for concurrent use.
 type Intake struct {
-	log     *spool.Spool
-	learner Learner
-	now     func() time.Time
+	log *spool.Spool
+	now func() time.Time
 
 	// mu guards what follows. Entries are appended to the log under it, so that
 	// the order of the ledger is the order of the log.
@@ -105,18 +100,13 @@ func (n *Intake) judgeReport(s *submission, envelope, index int) {
 	v := &s.ticket.outcomes[envelope].Verdicts[index]
 	v.Controller, v.Identity = r.Controller, r.Identity
 	if item.Reason != "" {
-		n.refuse(s, v, item)
+		n.refuse(s, v, envelope, item)
 		return
 	}
-	claim := n.ledger.Claim(r.Controller, r.Identity, r.Fingerprint)
+	claim := n.ledger.Claim(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
 	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: claim.Original})
 	switch claim.Standing {
 	case ledger.Fresh:
-		if reason, detail := n.learner.Learn(r); reason != "" {
-			n.ledger.Release(claim)
-			n.refuse(s, v, &Item{Report: r, Reason: reason, Detail: detail, Trusted: true})
-			return
-		}
 		v.Result = penstock.Accepted
 		s.accept(claim, item)
 	case ledger.Repeated:
@@ -135,20 +125,26 @@ func (n *Intake) judgeReport(s *submission, envelope, index int) {
 }
 
 // refuse books a refusal. One of a trusted sender fills the sequence, so that
-// the watermark does not wait for what will never come.
-func (n *Intake) refuse(s *submission, v *penstock.Verdict, item *Item) {
+// the watermark does not wait for what will never come. What was accepted before
+// the rules changed stays so.
+func (n *Intake) refuse(s *submission, v *penstock.Verdict, envelope int, item *Item) {
 	reject(v, item.Reason, item.Detail)
+	r := item.Report
 	if !item.Trusted {
 		s.tallyFor("").reject(item.Reason)
 		return
 	}
-	r := item.Report
-	s.answers = append(s.answers, answer{verdict: v})
-	if n.ledger.Vacant(r.Controller, r.Identity) && !s.refuses(r) {
+	look := n.ledger.Look(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
+	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: look.Original})
+	switch {
+	case look.Standing == ledger.Repeated:
+		v.Result, v.Reason, v.Detail = penstock.Duplicate, "", ""
+		s.tallyFor(r.Controller).duplicates++
+	case look.Standing == ledger.Fresh && r.Identity.Form == penstock.Sequence && !s.refuses(r):
 		s.decide(ledger.Entry{Kind: ledger.EntryRefused, Controller: r.Controller, Identity: r.Identity, Reason: item.Reason})
-		return
+	default:
+		s.tallyFor(r.Controller).reject(item.Reason)
 	}
-	s.tallyFor(r.Controller).reject(item.Reason)
 }
 
 func reject(v *penstock.Verdict, reason penstock.Reason, detail string) {
@@ -187,7 +183,7 @@ func (n *Intake) abort(s *submission, err error) {
 			n.ledger.Release(s.facts[i].claim)
 		}
 	}
-	if !penstock.CodeOf(err).Temporary() {
+	if code := penstock.CodeOf(err); !code.Temporary() && code != penstock.TooLarge {
 		err = tryAgain("the spool cannot make reports durable now")
 	}
 	for i := range s.ticket.outcomes {
@@ -222,8 +218,8 @@ func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests []
 	for i, digest := range digests {
 		position := first + penstock.Position(i)
 		e, err := ledger.DecodeEntry(digest)
-		if err != nil || e.Kind != ledger.EntryReport || position <= n.ledger.DamagedThrough() {
-			continue // a decision is whole in its digest; what has none cannot be named
+		if err != nil || e.Kind != ledger.EntryReport || position <= max(n.settled, n.ledger.DamagedThrough()) {
+			continue // unknown; or whole in its digest, as decisions are; or seen to before
 		}
 		s.decide(ledger.Entry{Kind: ledger.EntryDamaged, Controller: e.Controller, Identity: e.Identity, Position: position})
 	}

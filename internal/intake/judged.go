@@ -17,4 +17,6 @@ type Item struct {
 	Detail  string           // when refused: a sentence for the sender
 	Trusted bool             // when refused: the sender may speak for the controller, so that the refusal fills the sequence
 	Filter  bool             // to be admitted, but dropped on purpose by a step: settled without reaching the record
+
+	encoded []byte // the report's entry in the spool
 }

@@ -10,11 +10,8 @@ import (
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// Set is a set of sequence numbers.
-type Set = interval.Set
-
-// replayBytes is how much of the log is read at once at the start.
-const replayBytes = 4 << 20
+// replayAtOnce is how many entries of the log are read at once at the start.
+const replayAtOnce = 1024
 
 // Open builds the ledger from its newest snapshot, from what the record says is
 // settled, and from the log after both.
@@ -26,16 +23,19 @@ func Open(o Options) (*Intake, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Intake{log: o.Log, learner: o.Learner, now: o.Now, ledger: l, deferred: map[penstock.Reason]uint64{}}
+	n := &Intake{log: o.Log, now: o.Now, ledger: l, deferred: map[penstock.Reason]uint64{}}
 	n.applied, n.settled = o.Log.Durable(), o.Record.Through()
 	r := replay{
-		ledger: l, learner: o.Learner, snapshot: through, settled: o.Record.Through(),
+		ledger: l, replayed: o.Replayed, snapshot: through, settled: o.Record.Through(),
 		waiting: map[string]uint64{},
 	}
-	o.Record.Settled(func(controller string, epoch uint64, settled *Set) bool {
+	err = o.Record.Settled(func(controller string, epoch uint64, settled *interval.Set) bool {
 		l.Learn(controller, epoch, settled)
 		return true
 	})
+	if err != nil {
+		return nil, penstock.Errorf(penstock.CodeOf(err), "what the record has settled: %w", err)
+	}
 	if err := r.run(o.Log); err != nil {
 		return nil, err
 	}
@@ -49,11 +49,11 @@ func Open(o Options) (*Intake, error) {
 
 func restore(log *spool.Spool, limits ledger.Limits) (penstock.Position, *ledger.Ledger, error) {
 	through, snapshot, err := log.Snapshot()
+	if penstock.CodeOf(err) == penstock.NotFound {
+		return 0, ledger.New(limits), nil
+	}
 	if err != nil {
 		return 0, nil, penstock.Errorf(penstock.CodeOf(err), "snapshot of the ledger: %w", err)
-	}
-	if snapshot == nil {
-		return 0, ledger.New(limits), nil
 	}
 	l, err := ledger.Restore(snapshot, limits)
 	return through, l, err
@@ -64,7 +64,7 @@ func restore(log *spool.Spool, limits ledger.Limits) (penstock.Position, *ledger
 // are in the record, and its counters have them.
 type replay struct {
 	ledger   *ledger.Ledger
-	learner  Learner
+	replayed func(*penstock.Report)
 	snapshot penstock.Position
 	settled  penstock.Position
 	waiting  map[string]uint64
@@ -72,10 +72,12 @@ type replay struct {
 }
 
 func (r *replay) run(log *spool.Spool) error {
-	reader := log.NewReader(min(r.snapshot, r.settled) + 1)
+	// What was released is in the snapshot and in the record, or was lost with an
+	// older log, which the spool has said.
+	reader := log.NewReader(max(min(r.snapshot, r.settled)+1, log.First()))
 	defer reader.Close()
 	for {
-		records, err := reader.Next(replayBytes)
+		records, err := reader.Next(replayAtOnce)
 		for i := range records {
 			if err := r.record(&records[i]); err != nil {
 				return err
@@ -94,9 +96,9 @@ func (r *replay) record(rec *spool.Record) error {
 	if !rec.Damaged {
 		entry, report, err := r.decoder.Decode(rec.Data)
 		if err != nil {
-			return penstock.Errorf(penstock.CodeOf(err), "replay of the spool at position %d: %w", rec.First, err)
+			return penstock.Errorf(penstock.CodeOf(err), "replay of the spool at position %d: %w", rec.Position, err)
 		}
-		r.entry(rec.First, &entry, report)
+		r.entry(rec.Position, &entry, report)
 		return nil
 	}
 	for i, digest := range rec.Digests {
@@ -124,9 +126,7 @@ func (r *replay) entry(position penstock.Position, e *ledger.Entry, report *pens
 	default:
 		r.waiting[e.Controller]++
 		if report != nil {
-			// The registry learns again what the record has not seen yet. It cannot
-			// refuse: the same report was let in before.
-			r.learner.Learn(report)
+			r.replayed(report)
 		}
 	}
 }

@@ -102,12 +102,19 @@ func (s *submission) tallyFor(controller string) *tally {
 
 func (t *tally) reject(reason penstock.Reason) { t.rejected[reason]++ }
 
-// appendTallies adds an entry a tally, in the order of the names.
+// maxRejections keeps the entry of a tally within the length of a digest.
+const maxRejections = 4
+
+// appendTallies adds the tallies in the order of the names.
 func (s *submission) appendTallies() {
 	for _, controller := range slices.Sorted(maps.Keys(s.tallies)) {
 		t := s.tallies[controller]
 		e := ledger.Entry{Kind: ledger.EntryTally, Controller: controller, Duplicates: t.duplicates}
 		for _, reason := range slices.Sorted(maps.Keys(t.rejected)) {
+			if len(e.Rejections) == maxRejections {
+				s.decide(e)
+				e = ledger.Entry{Kind: ledger.EntryTally, Controller: controller}
+			}
 			e.Rejections = append(e.Rejections, ledger.Rejection{Reason: reason, Count: t.rejected[reason]})
 		}
 		s.decide(e)

@@ -64,11 +64,11 @@ func writeSynced(fs vfs.FS, path string, b []byte) (err error) {
 }
 
 // makeDir makes dir and its missing parents, with the entries that name them
-// durable.
+// durable, also when an earlier process made dir and was cut off.
 func makeDir(fs vfs.FS, dir string) error {
-	var parents []string
-	for d := dir; ; d = fs.PathDir(d) {
-		if _, err := fs.Stat(d); err == nil || fs.PathDir(d) == d {
+	parents := []string{fs.PathDir(dir)}
+	for d := fs.PathDir(dir); fs.PathDir(d) != d; d = fs.PathDir(d) {
+		if _, err := fs.Stat(d); err == nil {
 			break
 		}
 		parents = append(parents, fs.PathDir(d))

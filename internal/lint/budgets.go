@@ -13,7 +13,7 @@ func (b budget) of(test bool) int {
 
 // The budgets of the house. Code that people admire keeps well below them.
 var (
-	functionBudget   = budget{code: 70, test: 120}  // lines
+	functionBudget   = budget{code: 70, test: 160}  // lines
 	complexityBudget = budget{code: 15, test: 25}   // cyclomatic
 	fileBudget       = budget{code: 500, test: 800} // lines
 	parameterBudget  = budget{code: 5, test: 6}

@@ -8,10 +8,13 @@ import (
 )
 
 func bareGo() Rule {
-	return eachFile("bare-go", "No go statement; a goroutine is started with sync.WaitGroup.Go by an owner that waits for it. (A bubble of testing/synctest waits itself.)",
+	return eachFile("bare-go", "No go statement; a goroutine is started with sync.WaitGroup.Go by an owner that waits for it. (Tests may, where a leak check or a bubble of testing/synctest waits.)",
 		func(m *tree.Module, f *tree.File, report report) {
+			if f.Test && (usesSynctest(f) || hasLeakCheck(f.Package)) {
+				return
+			}
 			tree.Enclosing(f.AST, func(function string, n ast.Node) {
-				if g, ok := n.(*ast.GoStmt); ok && !(f.Test && usesSynctest(f)) {
+				if g, ok := n.(*ast.GoStmt); ok {
 					report(m.At(g.Pos()), function, "nobody waits for this goroutine: start it with sync.WaitGroup.Go, and Wait where its owner ends")
 				}
 			})

@@ -29,9 +29,12 @@ func dependencies() Rule {
 			}
 			listed := readDependencies(doc)
 			checkRequires(m, doc, listed, report)
+			used := map[string]bool{} // "module directory"
 			for f := range m.Files {
 				checkDependencyImports(m, f, listed, report)
+				markUsed(f, listed, used)
 			}
+			checkUsed(doc, listed, used, report)
 		},
 	}
 }
@@ -80,11 +83,40 @@ func checkDependencyImports(m *tree.Module, f *tree.File, listed []dependency, r
 		case f.Test || isTestSupport(f.Package.Dir):
 		case d.testsOnly:
 			report(m.At(spec.Pos()), target, "%s is for tests only", d.module)
-		case !slices.ContainsFunc(d.usedBy, func(dir string) bool { return dir == f.Package.Dir || strings.HasPrefix(f.Package.Dir, dir+"/") }):
+		case !slices.ContainsFunc(d.usedBy, func(dir string) bool { return isBelow(f.Package.Dir, dir) }):
 			report(m.At(spec.Pos()), target, "%s does not say that %s uses %s: add it there, or ask the package that wraps it", dependenciesFile, f.Package.Dir, d.module)
 		}
 	}
 }
+
+// markUsed notes which of the listed packages import which module.
+func markUsed(f *tree.File, listed []dependency, used map[string]bool) {
+	for _, spec := range f.AST.Imports {
+		d := dependencyOf(listed, tree.ImportPath(spec))
+		if d == nil || f.Test {
+			continue
+		}
+		for _, dir := range d.usedBy {
+			if isBelow(f.Package.Dir, dir) {
+				used[d.module+" "+dir] = true
+			}
+		}
+	}
+}
+
+// checkUsed reports packages that are said to use a module and do not.
+func checkUsed(doc *tree.Text, listed []dependency, used map[string]bool, report report) {
+	for _, d := range listed {
+		for _, dir := range d.usedBy {
+			if !used[d.module+" "+dir] {
+				report(doc.Line(d.line), dir, "%s does not use %s: take it out of the line", dir, d.module)
+			}
+		}
+	}
+}
+
+// isBelow tells whether the directory is root or lies below it.
+func isBelow(dir, root string) bool { return dir == root || strings.HasPrefix(dir, root+"/") }
 
 func dependencyOf(listed []dependency, target string) *dependency {
 	for i, d := range listed {

@@ -36,6 +36,7 @@ func importDirection() Rule {
 			}
 			layers := readLayers(doc, report)
 			checkOrder(doc, layers, report)
+			checkPresence(m, doc, layers, report)
 			for _, p := range m.Packages {
 				if l := layerOf(layers, p.Dir); l >= 0 {
 					checkImports(m, p, layers, l, report)
@@ -95,13 +96,24 @@ func checkOrder(doc *tree.Text, layers []layer, report report) {
 	}
 }
 
+// checkPresence reports packages that the table names and nobody wrote.
+func checkPresence(m *tree.Module, doc *tree.Text, layers []layer, report report) {
+	for _, l := range layers {
+		for _, dir := range l.dirs {
+			if !slices.ContainsFunc(m.Packages, func(p *tree.Package) bool { return isBelow(p.Dir, dir) }) {
+				report(doc.Line(l.line), dir, "there is no package %s: take it out of the table", dir)
+			}
+		}
+	}
+}
+
 // layerOf returns the index of the row for a directory or for the nearest
 // directory above it that has one; -1 when there is none.
 func layerOf(layers []layer, dir string) int {
 	best, length := -1, -1
 	for i, l := range layers {
 		for _, d := range l.dirs {
-			if (dir == d || strings.HasPrefix(dir, d+"/")) && len(d) > length {
+			if isBelow(dir, d) && len(d) > length {
 				best, length = i, len(d)
 			}
 		}
@@ -148,5 +160,7 @@ func isStandard(target string) bool {
 
 // hasCode tells whether the package has a file that is not a test.
 func hasCode(p *tree.Package) bool {
-	return slices.ContainsFunc(p.Files, func(f *tree.File) bool { return !f.Test })
+	return slices.ContainsFunc(p.Files, isCode)
 }
+
+func isCode(f *tree.File) bool { return !f.Test }

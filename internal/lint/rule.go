@@ -49,8 +49,8 @@ func Rules() []Rule {
 		structFields(), typeMethods(), interfaceMethods(),
 		packageComment(), exportedDocs(), packageName(), toDo(), noSuppression(),
 		noInit(), packageVars(), blankImport(), bannedImport(),
-		storedContext(), bareGo(), exportedChannel(), exit(), noPanic(), testSleep(), leakCheck(),
-		corePurity(), importDirection(), adaptersApart(), testReach(), dependencies(),
+		storedContext(), contextFirst(), bareGo(), exportedChannel(), exit(), noPanic(), errorText(), testSleep(), leakCheck(),
+		corePurity(), storageSeam(), importDirection(), adaptersApart(), testReach(), dependencies(),
 		formatted(), generatedMarker(), clones(),
 		privateNames(), markdownLinks(),
 	}

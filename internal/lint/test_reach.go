@@ -56,6 +56,5 @@ func reach(m *tree.Module, dir string, reached *[]string) {
 // isTestSupport tells whether a directory holds a package for tests: testkit,
 // lint and what lies below, and packages such as sinktest.
 func isTestSupport(dir string) bool {
-	below := func(root string) bool { return dir == root || strings.HasPrefix(dir, root+"/") }
-	return below("internal/testkit") || below("internal/lint") || strings.HasSuffix(path.Base(dir), "test")
+	return isBelow(dir, "internal/testkit") || isBelow(dir, "internal/lint") || strings.HasSuffix(path.Base(dir), "test")
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
@@ -34,12 +33,11 @@ type authenticate struct {
 	fleet    *fleet.Fleet
 	failures *budgets
 	rates    rates
-	now      func() time.Time
 }
 
-func newAuthenticate(c AuthenticateConfig, f *fleet.Fleet, now func() time.Time) *authenticate {
+func newAuthenticate(c AuthenticateConfig, f *fleet.Fleet) *authenticate {
 	return &authenticate{
-		fleet: f, failures: newBudgets(maxPeers), now: now,
+		fleet: f, failures: newBudgets(maxPeers),
 		rates: rates{counts: float64(c.Failures), bytes: 1, burst: failureBurst},
 	}
 }
@@ -51,12 +49,11 @@ func (s *authenticate) onEnvelope(_ context.Context, w *passage) *refused {
 		return nil
 	}
 	w.envelope.Principal = nil
-	now := s.now()
-	b := s.failures.of(peerKey(w.envelope.Peer), s.rates, now)
-	if wait := b.wait(now); wait > 0 {
+	b := s.failures.of(peerKey(w.envelope.Peer), s.rates, w.now)
+	if wait := b.wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"authenticate: too many failed attempts from this address")}
 	}
-	b.chargeCount(now, 1)
+	b.chargeCount(w.now, 1)
 	return &refused{penstock.ReasonUnauthenticated, penstock.Errorf(penstock.CodeOf(err), "authenticate: %w", err)}
 }

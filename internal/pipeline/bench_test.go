@@ -14,8 +14,11 @@ import (
 	"github.com/penstock/penstock/link"
 )
 
-// sink is an intake and an observer that cost nothing.
-type sink struct{ refused int }
+// sink is an intake and an observer that cost next to nothing.
+type sink struct {
+	refused                int
+	authenticate, validate time.Duration
+}
 
 func (s *sink) Admit(js []intake.Judged) penstock.Ticket {
 	for i := range js {
@@ -23,10 +26,17 @@ func (s *sink) Admit(js []intake.Judged) penstock.Ticket {
 			s.refused++
 		}
 	}
-	return noTable{}
+	return ticket{}
 }
 
-func (s *sink) Step(string, time.Duration, int) {}
+func (s *sink) Step(name string, d time.Duration, _ int) {
+	switch name {
+	case "authenticate":
+		s.authenticate += d
+	case "validate":
+		s.validate += d
+	}
+}
 
 // readings returns reports of samples of 24 points.
 func readings(reports, samples int) []*penstock.Report {
@@ -58,10 +68,10 @@ func BenchmarkSubmit(b *testing.B) {
 			binary = link.AppendReport(binary, r)
 		}
 		for _, format := range []struct {
-			mediaType string
-			body      []byte
-		}{{pipeline.JSONType, append(text, ']')}, {link.MediaType, binary}} {
-			b.Run(fmt.Sprintf("%dx%d/%s", shape.reports, shape.samples, format.mediaType), func(b *testing.B) {
+			name, mediaType string
+			body            []byte
+		}{{"json", pipeline.JSONType, append(text, ']')}, {"binary", link.MediaType, binary}} {
+			b.Run(fmt.Sprintf("%dx%d/%s", shape.reports, shape.samples, format.name), func(b *testing.B) {
 				submit(b, penstock.Envelope{
 					Source: "https", Peer: "192.0.2.7:4711", ContentType: format.mediaType, Body: format.body, ReceivedTime: noon,
 				}, shape.reports*shape.samples)
@@ -81,7 +91,7 @@ func submit(b *testing.B, e penstock.Envelope, samples int) {
 	}
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {
-			s.Limit.Shared = pipeline.Rates{Reports: 1 << 40, Bytes: 1 << 50, Burst: time.Minute}
+			s.Limit.Shared = pipeline.Rates{Reports: 1 << 30, Bytes: 1 << 30, Burst: pipeline.Span(time.Minute)}
 		}
 	})
 	into := &sink{}
@@ -97,5 +107,7 @@ func submit(b *testing.B, e penstock.Envelope, samples int) {
 	if into.refused > 0 {
 		b.Fatalf("%d were refused", into.refused)
 	}
+	b.ReportMetric(float64(into.authenticate.Nanoseconds())/float64(b.N), "ns-authenticate/op")
+	b.ReportMetric(float64(into.validate.Nanoseconds())/float64(b.N), "ns-validate/op")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
 }

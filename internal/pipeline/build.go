@@ -14,13 +14,13 @@ func build(cfg Config, deps Deps) []stage {
 		name, _ := cfg[i].name()
 		switch c := &cfg[i]; name {
 		case limitPeerName:
-			add(name, newLimitPeer(*c.LimitPeer, deps.Now))
+			add(name, newLimitPeer(*c.LimitPeer))
 		case authenticateName:
-			add(name, newAuthenticate(*c.Authenticate, deps.Fleet, deps.Now))
+			add(name, newAuthenticate(*c.Authenticate, deps.Fleet))
 		case limitName:
-			add(name, newLimit(*c.Limit, deps.Now))
+			add(name, newLimit(*c.Limit))
 		case logName:
-			add(name, newLog(*c.Log, deps.Log, deps.Now))
+			add(name, newLog(*c.Log, deps.Log))
 		case checksumName:
 			add(name, newChecksum(*c.Checksum))
 		case decodeName:

@@ -8,5 +8,7 @@
 // the configuration. What passed all of them teaches the fleet its points and goes
 // to the intake.
 //
-// A step is a small file: its settings, its constructor, the step.
+// A step is a small file: its settings, its constructor, the step. A new one has
+// a field in [Step], a name, its default settings, a line in build, and its place
+// in the table of orders: one that changes samples must come before validate.
 package pipeline

@@ -11,13 +11,13 @@ import (
 // send, whoever it is. It suits networks where each controller has an address of
 // its own, and not those where many stand behind one.
 type LimitPeerConfig struct {
-	Envelopes int           `yaml:"envelopes" jsonschema_description:"requests or messages a second"`
-	Bytes     int           `yaml:"bytes" jsonschema_description:"bytes a second"`
-	Burst     time.Duration `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause"`
+	Envelopes int  `yaml:"envelopes" jsonschema_description:"requests or messages a second"`
+	Bytes     int  `yaml:"bytes" jsonschema_description:"bytes a second"`
+	Burst     Span `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause"`
 }
 
 func defaultLimitPeer() *LimitPeerConfig {
-	return &LimitPeerConfig{Envelopes: 1_000, Bytes: 64 << 20, Burst: 10 * time.Second}
+	return &LimitPeerConfig{Envelopes: 1_000, Bytes: 64 << 20, Burst: Span(10 * time.Second)}
 }
 
 func (c *LimitPeerConfig) rates() Rates {
@@ -30,21 +30,19 @@ func (c *LimitPeerConfig) Validate() error { return c.rates().check("envelopes")
 type limitPeer struct {
 	rates   rates
 	budgets *budgets
-	now     func() time.Time
 }
 
-func newLimitPeer(c LimitPeerConfig, now func() time.Time) *limitPeer {
-	return &limitPeer{rates: c.rates().compile(), budgets: newBudgets(maxPeers), now: now}
+func newLimitPeer(c LimitPeerConfig) *limitPeer {
+	return &limitPeer{rates: c.rates().compile(), budgets: newBudgets(maxPeers)}
 }
 
 func (s *limitPeer) onEnvelope(_ context.Context, w *passage) *refused {
-	now := s.now()
-	b := s.budgets.of(peerKey(w.envelope.Peer), s.rates, now)
-	if wait := b.wait(now); wait > 0 {
+	b := s.budgets.of(peerKey(w.envelope.Peer), s.rates, w.now)
+	if wait := b.wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"limit_peer: this address sends more than it may")}
 	}
-	b.chargeCount(now, 1)
-	b.chargeBytes(now, len(w.envelope.Body))
+	b.chargeCount(w.now, 1)
+	b.chargeBytes(w.now, len(w.envelope.Body))
 	return nil
 }

@@ -35,16 +35,32 @@ func (c *LogConfig) Validate() error {
 // with something refused as long as they are few.
 type logging struct {
 	log      *slog.Logger
-	now      func() time.Time
 	every    uint64
-	refusals *rate.Limiter
+	refusals *throttle
+	seen     atomic.Uint64
+}
 
-	seen       atomic.Uint64
+func newLog(c LogConfig, log *slog.Logger) *logging {
+	return &logging{log: log, every: uint64(c.Every), refusals: newThrottle(c.Refusals)}
+}
+
+// throttle lets so many lines a second into the log and counts the others.
+type throttle struct {
+	limiter    *rate.Limiter
 	suppressed atomic.Uint64
 }
 
-func newLog(c LogConfig, log *slog.Logger, now func() time.Time) *logging {
-	return &logging{log: log, now: now, every: uint64(c.Every), refusals: rate.NewLimiter(rate.Limit(c.Refusals), c.Refusals)}
+func newThrottle(perSecond int) *throttle {
+	return &throttle{limiter: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
+}
+
+// allow tells whether a line may be written, and how many were not since the last.
+func (t *throttle) allow(now time.Time) (suppressed uint64, ok bool) {
+	if !t.limiter.AllowN(now, 1) {
+		t.suppressed.Add(1)
+		return 0, false
+	}
+	return t.suppressed.Swap(0), true
 }
 
 // onEnvelope lets everything pass: its line is written at the end.
@@ -53,11 +69,10 @@ func (s *logging) onEnvelope(context.Context, *passage) *refused { return nil }
 func (s *logging) atEnd(ctx context.Context, w *passage) {
 	first, count := firstRefused(w.items)
 	if w.refused != nil || count > 0 {
-		if !s.refusals.AllowN(s.now(), 1) {
-			s.suppressed.Add(1)
-			return
+		if suppressed, ok := s.refusals.allow(w.now); ok {
+			list := append(attributes(w), slog.Uint64("suppressed", suppressed))
+			s.log.LogAttrs(ctx, slog.LevelWarn, "refused", append(list, refusal(w, first, count)...)...)
 		}
-		s.log.LogAttrs(ctx, slog.LevelWarn, "refused", append(attributes(w), s.refusal(w, first, count)...)...)
 		return
 	}
 	if s.every > 0 && s.seen.Add(1)%s.every == 1%s.every {
@@ -77,14 +92,14 @@ func attributes(w *passage) []slog.Attr {
 	return list
 }
 
-func (s *logging) refusal(w *passage, first *intake.Item, count int) []slog.Attr {
-	list := []slog.Attr{slog.Uint64("suppressed", s.suppressed.Swap(0))}
+func refusal(w *passage, first *intake.Item, count int) []slog.Attr {
 	if w.refused != nil {
-		return append(list, slog.String("reason", string(w.refused.reason)), slog.String("detail", w.refused.err.Error()))
+		return []slog.Attr{slog.String("reason", string(w.refused.reason)), slog.String("detail", w.refused.err.Error())}
 	}
-	return append(list,
+	return []slog.Attr{
 		slog.Int("refused", count), slog.String("reason", string(first.Reason)), slog.String("detail", first.Detail),
-		slog.String("controller", first.Report.Controller), slog.String("identity", first.Report.Identity.String()))
+		slog.String("controller", first.Report.Controller), slog.String("identity", first.Report.Identity.String()),
+	}
 }
 
 // firstRefused returns the first report that was refused and how many were.

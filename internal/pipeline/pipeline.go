@@ -37,7 +37,11 @@ type Deps struct {
 type Pipeline struct {
 	deps   Deps
 	stages []stage
+	faults *throttle // of the log of panics
 }
+
+// faultsLogged is how many panics a second are logged with their stacks.
+const faultsLogged = 5
 
 var _ penstock.Handler = (*Pipeline)(nil)
 
@@ -50,6 +54,7 @@ type passage struct {
 	fresh    bool          // a report names something that the fleet has to learn
 	budget   *budget       // of the credential, to be charged for the reports
 	step     string        // that is at work
+	now      time.Time     // when it began
 }
 
 // refused says why an envelope is refused as a whole.
@@ -95,7 +100,7 @@ func New(cfg Config, deps Deps) (*Pipeline, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Pipeline{deps: deps, stages: build(cfg, deps)}, nil
+	return &Pipeline{deps: deps, stages: build(cfg, deps), faults: newThrottle(faultsLogged)}, nil
 }
 
 // Submit judges the envelopes in their order and gives them to the intake in one
@@ -113,16 +118,16 @@ func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.
 
 // pass takes the passage through the steps. It is the only place that times them.
 func (p *Pipeline) pass(ctx context.Context, w *passage) {
-	since := p.deps.Now()
+	w.now = p.deps.Now()
 	for i := range p.stages {
 		s := &p.stages[i]
 		w.step = s.name
 		n := s.run(ctx, w)
 		now := p.deps.Now()
 		if p.deps.Observer != nil && n > 0 {
-			p.deps.Observer.Step(s.name, now.Sub(since), n)
+			p.deps.Observer.Step(s.name, now.Sub(w.now), n)
 		}
-		since = now
+		w.now = now
 		if w.refused != nil {
 			return
 		}
@@ -169,9 +174,11 @@ func (p *Pipeline) contain(ctx context.Context, w *passage, do func(context.Cont
 		if fault == nil {
 			return
 		}
-		p.deps.Log.ErrorContext(ctx, "a step of the pipeline panicked; its envelope was refused",
-			"stage", w.step, "source", w.envelope.Source, "peer", w.envelope.Peer, "bytes", len(w.envelope.Body),
-			"panic", fault, "stack", string(debug.Stack()))
+		if suppressed, ok := p.faults.allow(p.deps.Now()); ok {
+			p.deps.Log.ErrorContext(ctx, "a step of the pipeline panicked; its envelope was refused",
+				"stage", w.step, "source", w.envelope.Source, "peer", w.envelope.Peer, "bytes", len(w.envelope.Body),
+				"panic", fault, "stack", string(debug.Stack()), "suppressed", suppressed)
+		}
 		w.refused = &refused{penstock.ReasonMalformed,
 			penstock.Errorf(penstock.Internal, "%s: a fault of the gateway; its log says more", w.step)}
 	}()

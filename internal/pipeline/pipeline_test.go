@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"hash/crc32"
+	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock"
@@ -27,10 +31,14 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano()
 // noTable forgets everything: the fleet of a test is never opened again.
 type noTable struct{}
 
-func (noTable) Put(_, _ []byte) error                            { return nil }
-func (noTable) Delete([]byte) error                              { return nil }
-func (noTable) Scan(func(key, value []byte) error) error         { return nil }
-func (noTable) Wait(context.Context) ([]penstock.Outcome, error) { return nil, nil }
+func (noTable) Put(_, _ []byte) error                    { return nil }
+func (noTable) Delete([]byte) error                      { return nil }
+func (noTable) Scan(func(key, value []byte) error) error { return nil }
+
+// ticket is resolved already.
+type ticket struct{}
+
+func (ticket) Wait(context.Context) ([]penstock.Outcome, error) { return nil, nil }
 
 // recorder stands for the intake and the observer.
 type recorder struct {
@@ -46,7 +54,7 @@ func (r *recorder) Admit(js []intake.Judged) penstock.Ticket {
 	defer r.mu.Unlock()
 	r.calls++
 	r.judged = append(r.judged, js...)
-	return noTable{}
+	return ticket{}
 }
 
 func (r *recorder) Step(name string, d time.Duration, n int) {
@@ -253,6 +261,20 @@ func TestReportsOfOneEnvelope(t *testing.T) {
 	}
 }
 
+// What the first report of an envelope teaches is not forgotten because the last
+// one has nothing new.
+func TestEveryReportOfAnEnvelopeTeaches(t *testing.T) {
+	b := newBench(t, nil, fleet.Options{})
+	b.send(t, report("pump-1", 1, sample("a", penstock.FloatValue(1))))
+	b.submit(t, b.envelope(
+		report("pump-1", 2, sample("b", penstock.FloatValue(1))),
+		report("pump-1", 3, sample("a", penstock.FloatValue(1))),
+	))
+	if p := b.fleet.Points("pump-1"); len(p) != 2 {
+		t.Errorf("points %+v", p)
+	}
+}
+
 // Whatever a credential's scope is, no report of a controller outside of it is
 // ever admitted or books anything on that controller.
 func TestScopeMatrix(t *testing.T) {
@@ -271,6 +293,99 @@ func TestScopeMatrix(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Whatever order is accepted: strangers, senders over their limit and damaged
+// bytes are never decoded, a point keeps its type, and the steps run as listed.
+func TestEveryOrderThatIsAccepted(t *testing.T) {
+	accepted := 0
+	for cfg := range orders(pipeline.Default()) {
+		if cfg.Validate() != nil {
+			continue
+		}
+		accepted++
+		b := newBench(t, cfg, fleet.Options{})
+		good := b.envelope(report("pump-1", 1, sample("a", penstock.FloatValue(1))))
+		good.HasChecksum, good.Checksum = true, crc32.ChecksumIEEE(good.Body)
+		stranger, damaged, late := good, good, good
+		stranger.Credential.Token = "wrong"
+		damaged.Checksum++
+		wantRefused(t, b.submit(t, stranger), penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
+		wantRefused(t, b.submit(t, damaged), penstock.ReasonChecksum, penstock.Corrupt, "checksum")
+		if b.counts["decode"] != 0 {
+			t.Fatalf("decoded too early: %v", b.steps)
+		}
+		b.steps = nil
+		if j := b.submit(t, good); j.Err != nil || j.Reports[0].Reason != "" {
+			t.Fatalf("%+v", j)
+		}
+		var want []string
+		for i := range cfg {
+			name := stepName(t, cfg[i])
+			want = append(want, name)
+			if name == "decode" {
+				want = append(want, "scope", "register")
+			}
+		}
+		if want = append(want, "learn"); !slices.Equal(b.steps, want) {
+			t.Fatalf("steps %v, want %v", b.steps, want)
+		}
+		late.HasChecksum, late.Body = false, b.envelope(report("pump-1", 2, sample("a", penstock.TextValue("x")))).Body
+		wantItem(t, b.submit(t, late).Reports[0], penstock.ReasonType, true, "validate")
+	}
+	if accepted != 16 {
+		t.Errorf("%d orders are accepted, want 16", accepted)
+	}
+}
+
+// orders yields every order of the steps.
+func orders(cfg pipeline.Config) iter.Seq[pipeline.Config] {
+	return func(yield func(pipeline.Config) bool) {
+		var permute func(k int) bool
+		permute = func(k int) bool {
+			if k == len(cfg) {
+				return yield(slices.Clone(cfg))
+			}
+			for i := k; i < len(cfg); i++ {
+				cfg[k], cfg[i] = cfg[i], cfg[k]
+				more := permute(k + 1)
+				cfg[k], cfg[i] = cfg[i], cfg[k]
+				if !more {
+					return false
+				}
+			}
+			return true
+		}
+		permute(0)
+	}
+}
+
+// stepName returns the key under which the step is printed.
+func stepName(t *testing.T, s pipeline.Step) string {
+	t.Helper()
+	text, err := yaml.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(string(text), ":")
+	return name
+}
+
+func TestPanicsDoNotFloodTheLog(t *testing.T) {
+	b := newBench(t, nil, fleet.Options{})
+	e := b.envelope()
+	e.ContentType = "panic"
+	for range 50 {
+		b.submit(t, e)
+	}
+	if n := strings.Count(b.log.String(), "panicked"); n != 5 {
+		t.Errorf("%d panics are logged, want 5 a second", n)
+	}
+	b.now = b.now.Add(time.Second)
+	b.submit(t, e)
+	if !strings.Contains(b.log.String(), `"suppressed":45`) {
+		t.Error("the others are not counted")
 	}
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
@@ -18,6 +19,6 @@ func (scope) onReport(_ context.Context, w *passage, item *intake.Item) *fleet.R
 	}
 	return &fleet.Refusal{
 		Reason: penstock.ReasonForbidden,
-		Detail: "credential " + w.envelope.Principal.Credential + " may not speak for this controller",
+		Detail: fmt.Sprintf("credential %s may not speak for controller %q", w.envelope.Principal.Credential, item.Report.Controller),
 	}
 }

@@ -127,14 +127,19 @@ func TestPrincipalOfTheSourceIsNotBelieved(t *testing.T) {
 	b := newBench(t, nil, fleetOptions())
 	e := b.envelope(report("pump-1", 1))
 	e.Credential.Token, e.Principal = "", &penstock.Principal{Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}}
-	wantRefused(t, b.submit(t, e), penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
+	es := []penstock.Envelope{e}
+	b.pipeline.Submit(t.Context(), es)
+	wantRefused(t, b.judged[0], penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
+	if es[0].Principal != nil {
+		t.Error("who was refused still has a principal")
+	}
 }
 
 func TestLimitOfACredential(t *testing.T) {
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {
-			s.Limit.Single = pipeline.Rates{Reports: 10, Bytes: 2000, Burst: time.Second}
-			s.Limit.Shared = pipeline.Rates{Reports: 100, Bytes: 1 << 20, Burst: time.Second}
+			s.Limit.Single = pipeline.Rates{Reports: 10, Bytes: 2000, Burst: pipeline.Span(time.Second)}
+			s.Limit.Shared = pipeline.Rates{Reports: 100, Bytes: 1 << 20, Burst: pipeline.Span(time.Second)}
 		}
 	})
 	b := newBench(t, cfg, fleetOptions())
@@ -181,7 +186,7 @@ func TestLimitOfACredential(t *testing.T) {
 func TestLimitCountsWhatIsRefused(t *testing.T) {
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {
-			s.Limit.Shared = pipeline.Rates{Reports: 5, Bytes: 1 << 20, Burst: time.Second}
+			s.Limit.Shared = pipeline.Rates{Reports: 5, Bytes: 1 << 20, Burst: pipeline.Span(time.Second)}
 		}
 	})
 	b := newBench(t, cfg, fleetOptions())
@@ -194,7 +199,7 @@ func TestLimitCountsWhatIsRefused(t *testing.T) {
 }
 
 func TestLimitOfAnAddress(t *testing.T) {
-	cfg := append(pipeline.Config{{LimitPeer: &pipeline.LimitPeerConfig{Envelopes: 10, Bytes: 1 << 20, Burst: time.Second}}}, pipeline.Default()...)
+	cfg := append(pipeline.Config{{LimitPeer: &pipeline.LimitPeerConfig{Envelopes: 10, Bytes: 1 << 20, Burst: pipeline.Span(time.Second)}}}, pipeline.Default()...)
 	for name, peers := range map[string][2]string{ // the second has its own budget
 		"IPv4":   {"192.0.2.7:%d", "192.0.2.8:1"},
 		"IPv6":   {"[2001:db8:1:2::%d]:443", "[2001:db8:1:3::1]:443"},
@@ -218,6 +223,10 @@ func TestLimitOfAnAddress(t *testing.T) {
 				}
 			}
 			wantRefused(t, b.submit(t, e), penstock.ReasonLimited, penstock.Limited, "limit_peer")
+			if name == "mapped" {
+				e.Peer = "192.0.2.7:5"
+				wantRefused(t, b.submit(t, e), penstock.ReasonLimited, penstock.Limited, "limit_peer")
+			}
 			e.Peer = peers[1]
 			wantRefused(t, b.submit(t, e), penstock.ReasonUnauthenticated, penstock.Unauthenticated, "authenticate")
 		})
@@ -423,7 +432,7 @@ func TestLog(t *testing.T) {
 	e.Body = []byte{1}
 	b.now = b.now.Add(time.Second)
 	b.submit(t, e)
-	if log := b.log.String(); !strings.Contains(log, `"reason":"malformed"`) {
+	if log := b.log.String(); !strings.Contains(log, `"reason":"malformed"`) || !strings.Contains(log, `"suppressed":0`) {
 		t.Error(log)
 	}
 }

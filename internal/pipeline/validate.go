@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -13,16 +12,20 @@ import (
 
 // ValidateConfig are the settings of the step that checks samples.
 type ValidateConfig struct {
-	SkewAhead    time.Duration `yaml:"skew_ahead" jsonschema_description:"source times this far in the future are taken and marked as of a skewed clock"`
-	SkewBehind   time.Duration `yaml:"skew_behind" jsonschema_description:"source times this far in the past are taken and marked, unless the sample says that it is historical"`
-	RefuseAhead  time.Duration `yaml:"refuse_ahead" jsonschema_description:"source times this far in the future are refused, since nothing newer would be the latest for so long"`
-	RefuseBehind time.Duration `yaml:"refuse_behind" jsonschema_description:"source times this far in the past are refused"`
+	SkewAhead    Span `yaml:"skew_ahead" jsonschema_description:"source times this far in the future are taken and marked as of a skewed clock"`
+	SkewBehind   Span `yaml:"skew_behind" jsonschema_description:"source times this far in the past are taken and marked, unless the sample says that it is historical"`
+	RefuseAhead  Span `yaml:"refuse_ahead" jsonschema_description:"source times this far in the future are refused, since nothing newer would be the latest for so long"`
+	RefuseBehind Span `yaml:"refuse_behind" jsonschema_description:"source times this far in the past are refused"`
 }
 
 func defaultValidate() *ValidateConfig {
-	const day = 24 * time.Hour
-	return &ValidateConfig{SkewAhead: time.Minute, SkewBehind: 7 * day, RefuseAhead: day, RefuseBehind: 3650 * day}
+	return &ValidateConfig{
+		SkewAhead: Span(time.Minute), SkewBehind: Span(7 * day), RefuseAhead: Span(day), RefuseBehind: Span(3650 * day),
+	}
 }
+
+// maxBound keeps the bounds within the times that 64 bits of nanoseconds hold.
+const maxBound = Span(100 * 365 * day)
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a rule.
 func (c *ValidateConfig) Validate() error {
@@ -35,6 +38,10 @@ func (c *ValidateConfig) Validate() error {
 		return penstock.Errorf(penstock.Invalid, "refuse_ahead: %v is less than skew_ahead, %v", c.RefuseAhead, c.SkewAhead)
 	case c.RefuseBehind < c.SkewBehind:
 		return penstock.Errorf(penstock.Invalid, "refuse_behind: %v is less than skew_behind, %v", c.RefuseBehind, c.SkewBehind)
+	case c.RefuseAhead > maxBound:
+		return penstock.Errorf(penstock.Invalid, "refuse_ahead: %v is more than 100 years", c.RefuseAhead)
+	case c.RefuseBehind > maxBound:
+		return penstock.Errorf(penstock.Invalid, "refuse_behind: %v is more than 100 years", c.RefuseBehind)
 	}
 	return nil
 }
@@ -81,26 +88,11 @@ type bounds struct{ oldest, behind, ahead, newest int64 }
 func (s *validate) boundsAt(received int64) bounds {
 	c := &s.config
 	return bounds{
-		oldest: before(received, c.RefuseBehind), behind: before(received, c.SkewBehind),
-		ahead: after(received, c.SkewAhead), newest: after(received, c.RefuseAhead),
+		oldest: received - int64(c.RefuseBehind), behind: received - int64(c.SkewBehind),
+		ahead: received + int64(c.SkewAhead), newest: received + int64(c.RefuseAhead),
 	}
 }
 
 func (b *bounds) plain(t int64) bool { return t >= b.behind && t <= b.ahead }
-
-// before and after stay at the ends of what an int64 holds.
-func before(t int64, d time.Duration) int64 {
-	if t < math.MinInt64+int64(d) {
-		return math.MinInt64
-	}
-	return t - int64(d)
-}
-
-func after(t int64, d time.Duration) int64 {
-	if t > math.MaxInt64-int64(d) {
-		return math.MaxInt64
-	}
-	return t + int64(d)
-}
 
 func timeText(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }

@@ -38,7 +38,7 @@ type Options struct {
 	Health Health
 	Logger *slog.Logger
 	Linger time.Duration // how long the first report of a batch waits for others
-	Batch  int           // bytes of the log in one batch
+	Batch  int           // samples in one batch, unless one report has more
 }
 
 // Runner delivers the log to the system of record, in order.
@@ -50,7 +50,8 @@ type Runner struct {
 // Defaults and the bounds of the back-off after a failed batch.
 const (
 	defaultLinger = 20 * time.Millisecond
-	defaultBatch  = 4 << 20
+	defaultBatch  = 64 << 10
+	readAtOnce    = 256 // entries of the log
 	firstBackoff  = 100 * time.Millisecond
 	lastBackoff   = 15 * time.Second
 )
@@ -75,7 +76,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			backoff = firstBackoff
 			r.Health.OK()
 		})
-		if ctx.Err() != nil || errors.Is(err, spool.ErrClosed) {
+		if ctx.Err() != nil || penstock.CodeOf(err) == penstock.Closed {
 			return nil
 		}
 		r.Health.Failing(err.Error())
@@ -99,50 +100,77 @@ func (r *Runner) deliver(ctx context.Context, progress func()) error {
 		if err := wait(ctx, r.Linger); err != nil {
 			return err
 		}
-		records, err := reader.Next(r.Batch)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return penstock.Errorf(penstock.CodeOf(err), "reading the spool: %w", err)
-		}
-		if len(records) == 0 {
-			continue
-		}
-		if err := r.settle(ctx, records); err != nil {
+		b, err := r.gather(ctx, reader)
+		if err != nil {
 			return err
 		}
-		through = records[len(records)-1].Last
+		if b.through == 0 {
+			continue
+		}
+		if err := r.settle(ctx, b); err != nil {
+			return err
+		}
+		through = b.through
 		progress()
 	}
 }
 
-// settle hands a batch to the record. Decisions in the log carry nothing for it,
-// but move its place.
-func (r *Runner) settle(ctx context.Context, records []spool.Record) error {
-	var deliveries []penstock.Delivery
-	for i := range records {
-		rec := &records[i]
-		if rec.Damaged {
-			r.Logger.Error("reports in the spool can no longer be read; their controllers are asked to send them again",
-				"first", rec.First, "last", rec.Last, "identities_known", len(rec.Digests) > 0)
-			if err := r.Intake.Damage(ctx, rec.First, rec.Digests); err != nil {
-				return err
+// batch is what goes to the record at once. Decisions in the log carry nothing
+// for it, but move its place.
+type batch struct {
+	deliveries []penstock.Delivery
+	samples    int
+	through    penstock.Position // 0 when there was nothing to read
+}
+
+// gather reads the log until the batch is full or the log has no more.
+func (r *Runner) gather(ctx context.Context, reader *spool.Reader) (batch, error) {
+	var b batch
+	for b.samples < r.Batch {
+		records, err := reader.Next(readAtOnce)
+		for i := range records {
+			if err := r.take(ctx, &b, &records[i]); err != nil {
+				return batch{}, err
 			}
-			continue
 		}
-		_, report, err := r.decoder.Decode(rec.Data)
+		if errors.Is(err, io.EOF) {
+			break
+		}
 		if err != nil {
-			return err
-		}
-		if report != nil {
-			deliveries = append(deliveries, penstock.Delivery{Position: rec.First, Report: report})
+			return batch{}, penstock.Errorf(penstock.CodeOf(err), "reading the spool: %w", err)
 		}
 	}
-	through := records[len(records)-1].Last
-	what, err := r.Record.Settle(ctx, deliveries, through)
+	return b, nil
+}
+
+// take adds a record of the log to the batch. Reports that can no longer be read
+// are taken back first, so that their controllers send them again.
+func (r *Runner) take(ctx context.Context, b *batch, rec *spool.Record) error {
+	b.through = rec.Last
+	if rec.Damaged {
+		r.Logger.Error("reports in the spool can no longer be read; their controllers are asked to send them again",
+			"first", rec.First, "last", rec.Last, "identities_known", len(rec.Digests) > 0)
+		return r.Intake.Damage(ctx, rec.First, rec.Digests)
+	}
+	_, report, err := r.decoder.Decode(rec.Data)
+	if err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "spool position %d: %w", rec.Position, err)
+	}
+	if report != nil {
+		b.deliveries = append(b.deliveries, penstock.Delivery{Position: rec.Position, Report: report})
+		b.samples += len(report.Samples)
+	}
+	return nil
+}
+
+// settle hands a batch to the record and tells the others what became of it.
+func (r *Runner) settle(ctx context.Context, b batch) error {
+	what, err := r.Record.Settle(ctx, b.deliveries, b.through)
 	if err != nil {
 		return err
 	}
-	r.Intake.Settled(deliveries, what, through)
-	r.publish(deliveries, what)
+	r.Intake.Settled(b.deliveries, what, b.through)
+	r.publish(b.deliveries, what)
 	return nil
 }
 

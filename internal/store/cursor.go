@@ -136,6 +136,29 @@ func (c *Cursor) page(first, last []byte, choose func(key []byte) Choice) (Page,
 	return p, coded(c.iter.Error())
 }
 
+// Keys returns at most limit keys from first on and before last, and the key to
+// go on from, nil at the end.
+func (c *Cursor) Keys(first, last []byte, limit int) (keys [][]byte, next []byte, err error) {
+	type part struct {
+		keys [][]byte
+		next []byte
+	}
+	p, err := run(c.store.life, func() (p part, err error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.iter.SetBounds(first, last)
+		for ok := c.iter.First(); ok; ok = c.iter.Next() {
+			if len(p.keys) == limit {
+				p.next = bytes.Clone(c.iter.Key())
+				break
+			}
+			p.keys = append(p.keys, bytes.Clone(c.iter.Key()))
+		}
+		return p, coded(c.iter.Error())
+	})
+	return p.keys, p.next, err
+}
+
 // Scan yields the pairs from first on and before last, in the order of their
 // keys, as they were when it began. An error of yield ends it and is returned.
 func (s *Store) Scan(first, last []byte, yield func(key, value []byte) error) (err error) {

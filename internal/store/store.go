@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -171,9 +172,29 @@ func (s *Store) Digest(parts ...string) [DigestSize]byte {
 	return [DigestSize]byte(mac.Sum(nil))
 }
 
-// Size returns how many bytes the store has on disk.
-func (s *Store) Size() (uint64, error) {
-	return run(s.life, func() (uint64, error) { return s.db.Metrics().DiskSpaceUsage(), nil })
+// Size is what the store has on disk, in bytes.
+type Size struct {
+	Tables uint64 // the data
+	Total  uint64 // with the write-ahead log, and with what is about to be deleted
+}
+
+// Size returns what the store has on disk.
+func (s *Store) Size() (Size, error) {
+	return run(s.life, func() (Size, error) {
+		m := s.db.Metrics()
+		return Size{Tables: m.Table.Local.LiveSize, Total: m.DiskSpaceUsage()}, nil
+	})
+}
+
+// Compact rewrites the whole store, so that nothing deleted is left on disk.
+func (s *Store) Compact() error {
+	_, err := run(s.life, func() (struct{}, error) {
+		if err := s.db.Flush(); err != nil {
+			return struct{}{}, coded(err)
+		}
+		return struct{}{}, coded(s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false))
+	})
+	return err
 }
 
 // coded gives an error of Pebble a code.

@@ -15,17 +15,18 @@ const (
 	valuesXored   = 2 // floats bit by bit
 )
 
-// maxExponent is the largest power of ten of the decimal form. Sensors rarely
+// MaxExponent is the largest power of ten of the decimal form. Sensors rarely
 // have more places, and powers up to 22 are exact in a float.
-const maxExponent = 12
+const MaxExponent = 12
 
 // maxExceptions is the part of floats that may be no decimals, one in so many.
 const maxExceptions = 16
 
-var powers = [maxExponent + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12}
+var powers = [MaxExponent + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12}
 
-// decimal returns v × 10^e and whether dividing it again gives every bit of v.
-func decimal(v float64, e int) (int64, bool) {
+// Decimal returns v × 10^e, for e from 0 to [MaxExponent], and whether dividing
+// it again gives every bit of v.
+func Decimal(v float64, e int) (int64, bool) {
 	scaled := math.Round(v * powers[e])
 	if !(math.Abs(scaled) < 1<<53) {
 		return 0, false
@@ -33,6 +34,9 @@ func decimal(v float64, e int) (int64, bool) {
 	i := int64(scaled)
 	return i, math.Float64bits(float64(i)/powers[e]) == math.Float64bits(v)
 }
+
+// FromDecimal is the inverse of [Decimal].
+func FromDecimal(i int64, e int) float64 { return float64(i) / powers[e] }
 
 // exponent returns the smallest power of ten that nearly all of a spread sample
 // of the floats need.
@@ -46,7 +50,7 @@ func (c *Columns) exponent() (int, bool) {
 				continue
 			}
 			tried++
-			if _, ok := decimal(math.Float64frombits(c.Bits[i]), e); !ok {
+			if _, ok := Decimal(math.Float64frombits(c.Bits[i]), e); !ok {
 				failed++
 			}
 		}
@@ -64,7 +68,7 @@ func (c *Columns) decimals(e int, out []uint64) (ints []uint64, exceptions []int
 	var before uint64
 	for i, b := range c.Bits {
 		if !c.QualityAt(i).None {
-			if v, ok := decimal(math.Float64frombits(b), e); ok {
+			if v, ok := Decimal(math.Float64frombits(b), e); ok {
 				before = uint64(v)
 			} else {
 				exceptions = append(exceptions, i)
@@ -198,7 +202,7 @@ func (c *Columns) readTexts(b []byte) ([]byte, bool) {
 }
 
 func (c *Columns) readDecimals(b []byte, n int, f form) bool {
-	if len(b) == 0 || b[0] > maxExponent {
+	if len(b) == 0 || b[0] > MaxExponent {
 		return false
 	}
 	power := powers[b[0]]

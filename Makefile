@@ -1,0 +1,82 @@
+# Penstock is built with Go alone; every target works on a fresh clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+# Static binaries without paths of this machine, so that a build of the same
+# commit gives the same bytes. A tree without its history builds too.
+export CGO_ENABLED := 0
+GO        ?= go
+VCS       := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
+GOBUILD    = $(GO) build -trimpath -buildvcs=$(VCS) -ldflags=-buildid=
+VERSION   := $(shell cat cmd/penstock/VERSION)
+
+# How long make fuzz spends on each target, and make test on each package.
+FUZZTIME ?= 20s
+TIMEOUT  ?= 8m
+# Packages that are tested at once. Two cores are enough for two.
+P        ?= 2
+
+DIST := linux-amd64 linux-arm64 linux-armv7
+
+.PHONY: build demo test check bench fuzz dist torture torture-spool tools clean help
+
+## build: bin/penstock
+build:
+	@mkdir -p bin
+	$(GOBUILD) -o bin/penstock ./cmd/penstock
+
+## demo: build, then a gateway and a simulated water network; DEMO="--for 30s" for flags
+demo: build
+	bin/penstock demo $(DEMO)
+
+## test: everything that must hold, with the race detector
+test: check
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -p=$(P) ./...
+
+## check: what is found without running anything
+check: tools
+	$(GO) vet ./...
+	@badly=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [[ -n $$badly ]]; then echo "These files need gofmt -w:"; echo "$$badly"; exit 1; fi
+
+## tools: bring what the tests need beside Go: a C compiler for the race detector, curl
+tools:
+	@scripts/tools gcc curl
+
+## bench: speed on this machine, beside the machine's own ceilings
+bench: build
+	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m ./bench/...
+
+## fuzz: every fuzz target, FUZZTIME each
+fuzz: tools
+	CGO_ENABLED=1 FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+## torture: the proof at full length
+torture: torture-spool
+	PENSTOCK_TORTURE=1 $(GO) test -timeout=120m -p=1 ./torture/...
+
+## torture-spool: every crash of the spool, and every second crash inside recovery
+torture-spool:
+	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=120m -run='Crash|Torture' ./internal/spool/...
+
+## dist: static binaries and their checksums in dist/
+dist:
+	@rm -rf dist && mkdir -p dist
+	@for target in $(DIST); do \
+	  os=$${target%-*}; arch=$${target#*-}; arm=; \
+	  if [[ $$arch == armv7 ]]; then arch=arm; arm=7; fi; \
+	  echo "dist/penstock-$(VERSION)-$$target"; \
+	  GOOS=$$os GOARCH=$$arch GOARM=$$arm $(GOBUILD) -o "dist/penstock-$(VERSION)-$$target" ./cmd/penstock; \
+	done
+	@cd dist && sha256sum penstock-* > SHA256SUMS && cat SHA256SUMS
+
+## clean: remove what the targets made
+clean:
+	rm -rf bin dist
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/demo"
+	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/sim"
+)
+
+// program returns the parts that the commands start.
+func program() cli.Program {
+	return cli.Program{
+		Gateway: cli.NewGateway(defaults, serve),
+		Demo:    runDemo,
+	}
+}
+
+func defaults() *app.Config {
+	c := app.DefaultConfig()
+	return &c
+}
+
+// serve runs the gateway of a configuration.
+func serve(ctx context.Context, c *app.Config, s cli.Start) error {
+	log, _, err := logging.New(c.Log, s.Log, s.Terminal)
+	if err != nil {
+		return err
+	}
+	return app.Run(ctx, app.Options{
+		Config: *c, AllowRoot: s.AllowRoot, Version: s.Version, Log: log, Now: time.Now,
+		Started: func(started app.Started) { s.Started(facts(started)) },
+	})
+}
+
+func facts(s app.Started) cli.Facts {
+	f := cli.Facts{
+		Data: s.Data, Certificate: s.Certificate, Fingerprint: s.Fingerprint, TokenFile: s.TokenFile, PID: os.Getpid(),
+	}
+	for _, a := range s.Addresses {
+		f.Addresses = append(f.Addresses, cli.Listener(a))
+	}
+	return f
+}
+
+// runDemo runs the demo; its error is that of a demo that proved nothing.
+func runDemo(ctx context.Context, o cli.DemoOptions) error {
+	summary, err := demo.Run(ctx, demo.Options{
+		For: o.For, Controllers: o.Controllers, KillEvery: o.KillEvery, Listen: o.Listen, Data: o.Data, JSON: o.JSON,
+		Impair:   sim.Impairments{Loss: o.Loss, Duplicate: o.Duplicate, Reorder: o.Reorder, Corrupt: o.Corrupt},
+		Interval: o.Interval, Seed: o.Seed, Out: o.Stdout, Messages: o.Stderr,
+	})
+	if err == nil && !summary.OK() {
+		err = errors.New("the store does not hold what the senders were told; the findings are above")
+	}
+	return err
+}

@@ -1,0 +1,59 @@
+// Package docs_test holds what the documents show against the program.
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/config"
+)
+
+var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// TestConfigurations loads every configuration that a document shows, as serve
+// would.
+func TestConfigurations(t *testing.T) {
+	shown := 0
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range yamlBlock.FindAllSubmatch(text, -1) {
+			shown++
+			file := filepath.Join(t.TempDir(), "penstock.yaml")
+			if err := os.WriteFile(file, block[1], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := app.DefaultConfig()
+			if _, err := config.Load(&c, config.Sources{File: file}); err != nil {
+				t.Errorf("%s shows a configuration that is wrong: %v", document, err)
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("no document shows a configuration")
+	}
+}
+
+// documents returns the paths of the README, of CONTRIBUTING and of all documents
+// below this directory.
+func documents(t *testing.T) []string {
+	t.Helper()
+	found := []string{"../README.md", "../CONTRIBUTING.md"}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

@@ -1,0 +1,370 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/query"
+)
+
+// fakePipeline takes reports of JSON with a controller and an identity, and
+// knows what it has had. It holds tickets back while gate is not nil.
+type fakePipeline struct {
+	auth *fakeFleet
+
+	mu        sync.Mutex // guards everything below
+	known     map[string]string
+	envelopes []penstock.Envelope // without bodies, as submitted
+	sizes     []int
+	gate      chan struct{} // tickets resolve when it is closed
+	fail      func(n int, e *penstock.Envelope) error
+}
+
+type fakeTicket struct {
+	gate <-chan struct{}
+	out  []penstock.Outcome
+}
+
+func (t *fakeTicket) Wait(ctx context.Context) ([]penstock.Outcome, error) {
+	if t.gate != nil {
+		select {
+		case <-t.gate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return t.out, nil
+}
+
+func (p *fakePipeline) Submit(_ context.Context, es []penstock.Envelope) penstock.Ticket {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := &fakeTicket{gate: p.gate}
+	for i := range es {
+		e := es[i]
+		p.sizes = append(p.sizes, len(e.Body))
+		o := p.judge(&e)
+		e.Body = nil
+		p.envelopes = append(p.envelopes, e)
+		t.out = append(t.out, o)
+	}
+	return t
+}
+
+func (p *fakePipeline) judge(e *penstock.Envelope) (o penstock.Outcome) {
+	if p.fail != nil {
+		if err := p.fail(len(p.envelopes), e); err != nil {
+			return penstock.Outcome{Err: err}
+		}
+	}
+	who, err := p.auth.Authenticate(e.Credential)
+	if err != nil {
+		return penstock.Outcome{Err: err}
+	}
+	if e.HasChecksum && crc32.ChecksumIEEE(e.Body) != e.Checksum {
+		return penstock.Outcome{Err: penstock.Errorf(penstock.Corrupt, "the checksum does not hold")}
+	}
+	reports, err := decode(e)
+	if err != nil {
+		return penstock.Outcome{Err: err}
+	}
+	for i, r := range reports {
+		o.Verdicts = append(o.Verdicts, p.verdict(who, e, i, len(reports), r))
+	}
+	return o
+}
+
+type wireReport struct {
+	Controller string          `json:"controller"`
+	Epoch      uint64          `json:"epoch"`
+	Seq        uint64          `json:"seq"`
+	Key        string          `json:"key"`
+	Samples    json.RawMessage `json:"samples"`
+}
+
+func decode(e *penstock.Envelope) (rs []wireReport, err error) {
+	body := bytes.TrimSpace(e.Body)
+	switch {
+	case e.ContentType == "application/x-ndjson":
+		for line := range bytes.Lines(e.Body) {
+			if len(bytes.TrimSpace(line)) == 0 {
+				continue
+			}
+			var r wireReport
+			if err = json.Unmarshal(line, &r); err != nil {
+				break
+			}
+			rs = append(rs, r)
+		}
+	case bytes.HasPrefix(body, []byte("[")):
+		err = json.Unmarshal(body, &rs)
+	default:
+		rs = make([]wireReport, 1)
+		err = json.Unmarshal(body, &rs[0])
+	}
+	if err != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "the body is not JSON: %w", err)
+	}
+	return rs, nil
+}
+
+func (p *fakePipeline) verdict(who *penstock.Principal, e *penstock.Envelope, i, n int, r wireReport) penstock.Verdict {
+	v := penstock.Verdict{Controller: r.Controller, Result: penstock.Accepted}
+	switch {
+	case r.Seq > 0:
+		v.Identity = penstock.SequenceIdentity(r.Epoch, r.Seq)
+	case r.Key != "":
+		v.Identity = penstock.KeyIdentity(r.Key)
+	case e.Key != "" && n == 1:
+		v.Identity = penstock.KeyIdentity(e.Key)
+	case e.Key != "":
+		v.Identity = penstock.KeyIdentity(e.Key + "/" + strconv.Itoa(i))
+	}
+	id := r.Controller + " " + v.Identity.String()
+	before, had := p.known[id]
+	switch {
+	case !who.Scope.Covers(r.Controller):
+		v.Result, v.Reason, v.Detail = penstock.Rejected, penstock.ReasonForbidden, "outside the scope"
+	case had && v.Identity.Form != penstock.Natural && before != string(r.Samples):
+		v.Result, v.Reason, v.Detail = penstock.Rejected, penstock.ReasonConflict, "known with another content"
+	case had:
+		v.Result = penstock.Duplicate
+	}
+	if !had && v.Result == penstock.Accepted {
+		p.known[id] = string(r.Samples)
+	}
+	if v.Identity.Form == penstock.Sequence && r.Seq > 1 {
+		v.Committed = penstock.Mark{Epoch: r.Epoch, Seq: r.Seq - 1}
+	}
+	return v
+}
+
+// fakeFleet knows a credential a role, whose token is the role's name, and one
+// whose scope is narrow.
+type fakeFleet struct {
+	mu    sync.Mutex
+	creds []api.Credential
+}
+
+func newFakeFleet() *fakeFleet {
+	f := &fakeFleet{}
+	for _, r := range []penstock.Role{penstock.RoleController, penstock.RoleViewer, penstock.RoleOperator, penstock.RoleAdmin} {
+		f.creds = append(f.creds, api.Credential{ID: string(r), Label: "the " + string(r), Kind: "token", Role: r, Scope: penstock.Scope{"*"}, Created: 1e18})
+	}
+	f.creds = append(f.creds, api.Credential{ID: "narrow", Label: "a narrow admin", Kind: "token", Role: penstock.RoleAdmin, Scope: penstock.Scope{"pump-*"}, Created: 1e18})
+	return f
+}
+
+func (f *fakeFleet) Authenticate(c penstock.Credential) (*penstock.Principal, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, k := range f.creds {
+		if k.ID == c.Token && k.Revoked == 0 {
+			return &penstock.Principal{Credential: k.ID, Role: k.Role, Scope: k.Scope}, nil
+		}
+	}
+	if len(c.Certificates) > 0 {
+		return &penstock.Principal{Credential: "cert:" + c.Certificates[0].Subject.CommonName, Role: penstock.RoleController, Scope: penstock.Scope{c.Certificates[0].Subject.CommonName}}, nil
+	}
+	return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not known")
+}
+
+func (f *fakeFleet) Controllers() []api.Controller {
+	return []api.Controller{
+		{Name: "pump-17", State: "registered", FirstSeen: 1e18, LastSeen: 2e18, Source: "https", LastIdentity: penstock.SequenceIdentity(1, 7), Points: 2},
+		{Name: "tank-1", State: "held"},
+	}
+}
+
+func (f *fakeFleet) Credentials() []api.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.creds)
+}
+
+func (f *fakeFleet) Add(g api.Grant) (string, api.Credential, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if g.Label == "" {
+		return "", api.Credential{}, penstock.Errorf(penstock.Invalid, "a credential needs a name")
+	}
+	k := api.Credential{ID: fmt.Sprintf("new%d", len(f.creds)), Label: g.Label, Kind: "token", Role: g.Role, Scope: g.Scope, Created: 1e18}
+	f.creds = append(f.creds, k)
+	return k.ID, k, nil
+}
+
+func (f *fakeFleet) Revoke(id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.creds {
+		if f.creds[i].ID == id {
+			f.creds[i].Revoked = 2e18
+			return nil
+		}
+	}
+	return penstock.Errorf(penstock.NotFound, "there is no credential %s", id)
+}
+
+func (f *fakeFleet) Admit(name string) error {
+	if name != "tank-1" {
+		return penstock.Errorf(penstock.NotFound, "the controller %s is not held", name)
+	}
+	return nil
+}
+
+// fakeHistorian is the record and the spool: what is put in is settled, unless
+// behind is set.
+type fakeHistorian struct {
+	mu      sync.Mutex
+	series  []query.Series
+	samples map[uint64][]sample
+	behind  bool
+	broken  int // fail after so many samples, 0 for never
+}
+
+func (h *fakeHistorian) put(controller, point, unit string, samples ...penstock.Sample) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := uint64(len(h.series) + 1)
+	h.series = append(h.series, query.Series{ID: id, Controller: controller, Point: point, Unit: unit})
+	h.samples[id] = samples
+}
+
+func (h *fakeHistorian) Durable() penstock.Position { return 7 }
+
+func (h *fakeHistorian) Wait(ctx context.Context, p penstock.Position) error {
+	if h.behind || p != 7 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (h *fakeHistorian) Series(sel query.Selector) (all []query.Series) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fits := func(pattern, name string) bool { return pattern == "" || penstock.Scope{pattern}.Covers(name) }
+	for _, s := range slices.Backward(h.series) { // any order
+		if fits(sel.Controller, s.Controller) && fits(sel.Point, s.Point) && sel.Scope.Covers(s.Controller) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (h *fakeHistorian) Latest(_ context.Context, id uint64) (penstock.Sample, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := h.samples[id]
+	if len(all) == 0 {
+		return penstock.Sample{}, false, nil
+	}
+	return all[len(all)-1], true, nil
+}
+
+func (h *fakeHistorian) Samples(_ context.Context, id uint64, from, to int64) iter.Seq2[penstock.Sample, error] {
+	return func(yield func(penstock.Sample, error) bool) {
+		h.mu.Lock()
+		all, broken := h.samples[id], h.broken
+		h.mu.Unlock()
+		n := 0
+		for _, s := range all {
+			if s.SourceTime < from || s.SourceTime >= to {
+				continue
+			}
+			if n++; broken > 0 && n > broken {
+				yield(penstock.Sample{}, penstock.Errorf(penstock.Corrupt, "a chunk is rotten"))
+				return
+			}
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *fakeHistorian) Aggregates(ctx context.Context, id uint64, from, to, step int64) iter.Seq2[query.Bucket, error] {
+	return func(yield func(query.Bucket, error) bool) {
+		var b query.Bucket
+		for s, err := range h.Samples(ctx, id, from, to) {
+			if err != nil {
+				yield(b, err)
+				return
+			}
+			start := s.SourceTime - s.SourceTime%step
+			if b.Count+b.Unusable > 0 && start != b.Start {
+				if !yield(b, nil) {
+					return
+				}
+				b = query.Bucket{}
+			}
+			b.Start = start
+			add(&b, s)
+		}
+		if b.Count+b.Unusable > 0 {
+			yield(b, nil)
+		}
+	}
+}
+
+func add(b *query.Bucket, s penstock.Sample) {
+	if s.Status.Worse(b.Worst) {
+		b.Worst = s.Status
+	}
+	v, ok := s.Value.Number()
+	if !ok || s.Status.IsBad() {
+		b.Unusable++
+		return
+	}
+	if b.Count == 0 {
+		b.Min, b.Max, b.First = v, v, s.Value
+	}
+	b.Count++
+	b.Min, b.Max, b.Last = min(b.Min, v), max(b.Max, v), s.Value
+	b.Sum += v
+}
+
+type fakeLedger struct{}
+
+func (fakeLedger) Books() []query.Account {
+	return []query.Account{
+		{Controller: "tank-1", Received: 1, Rejected: map[penstock.Reason]uint64{penstock.ReasonUnknown: 1}},
+		{Controller: "pump-17", Received: 10, Accepted: 8, Duplicate: 1, Rejected: map[penstock.Reason]uint64{penstock.ReasonConflict: 1},
+			Committed: 5, DuplicateAtRecord: 1, InSpool: 1, Quarantined: 1},
+	}
+}
+
+func (fakeLedger) Nameless() map[penstock.Reason]uint64 {
+	return map[penstock.Reason]uint64{penstock.ReasonUnauthenticated: 3}
+}
+
+// seen is an observer.
+type seen struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *seen) Request(route, status string, _ time.Duration, received int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, fmt.Sprintf("%s %s %d", route, status, received))
+}
+
+func (s *seen) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, "\n")
+}
+
+type sample = penstock.Sample

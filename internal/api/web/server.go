@@ -1,0 +1,187 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock"
+)
+
+// Authenticator verifies what a caller shows of itself.
+type Authenticator interface {
+	// Authenticate returns who it is, or an error of code Unauthenticated. It is
+	// called at every request and must not block.
+	Authenticate(c penstock.Credential) (*penstock.Principal, error)
+}
+
+// Observer is told about each request that was answered. The route is one of
+// the table's, the time runs from the header to the end of the answer, received
+// are the bytes of the body.
+type Observer interface {
+	Request(route, status string, d time.Duration, received int64)
+}
+
+// Options are what a [Server] needs. Routes and Auth must be given.
+type Options struct {
+	Routes   []Route
+	Auth     Authenticator
+	Version  string // of the gateway, for the OpenAPI document
+	Observer Observer
+	Log      *slog.Logger
+	Now      func() time.Time
+	Limits   Limits
+}
+
+// Server answers requests by a table of routes.
+type Server struct {
+	auth     Authenticator
+	observer Observer
+	log      *slog.Logger
+	now      func() time.Time
+	limits   Limits
+
+	handler  http.Handler
+	document []byte // /openapi.json
+	origins  *http.CrossOriginProtection
+	use      usage
+	draining chan struct{} // closed when the server ends
+
+	buffers   sync.Pool // of *Body
+	inflaters sync.Pool // of *gzip.Reader
+}
+
+// New checks the table and returns a server that is ready to run.
+func New(o Options) (*Server, error) {
+	s := &Server{
+		auth: o.Auth, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits.withDefaults(),
+		origins: http.NewCrossOriginProtection(), draining: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.observer == nil {
+		s.observer = unobserved{}
+	}
+	s.use.maxConnections = int64(s.limits.Connections)
+	s.use.maxMemory = s.limits.BodyMemory
+	routes := slices.Concat(o.Routes, documentRoutes())
+	mux, err := s.newMux(routes)
+	if err != nil {
+		return nil, err
+	}
+	if s.document, err = openAPI(routes, o.Version); err != nil {
+		return nil, err
+	}
+	s.handler = s.guard(mux)
+	return s, nil
+}
+
+type unobserved struct{}
+
+func (unobserved) Request(string, string, time.Duration, int64) {}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Connections returns how many connections are open.
+func (s *Server) Connections() int { return int(s.use.connections.Load()) }
+
+// Run answers requests over TLS until ctx ends, closes the listener, and returns
+// when what was under way is answered or its time is over. It runs once.
+func (s *Server) Run(ctx context.Context, ln net.Listener, config *tls.Config) error {
+	srv := s.httpServer(config)
+	served := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { served <- srv.ServeTLS(&limitedListener{Listener: ln, use: &s.use}, "", "") })
+	defer wg.Wait()
+	select {
+	case err := <-served:
+		srv.Close()
+		return penstock.Errorf(penstock.Unavailable, "the listener %s failed: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	// Streams have no end of their own: they are ended first, so that the rest of
+	// the time belongs to requests that wait for their answer.
+	close(s.draining)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Drain)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		s.log.Warn("requests were cut off at the end of the drain", "error", err)
+		srv.Close()
+	}
+	return nil
+}
+
+func (s *Server) httpServer(config *tls.Config) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Server{
+		Handler:   s.handler,
+		TLSConfig: config,
+		Protocols: &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          s.limits.Streams,
+			MaxDecoderHeaderTableSize:     4 << 10,
+			MaxEncoderHeaderTableSize:     4 << 10,
+			MaxReadFrameSize:              16 << 10,
+			MaxReceiveBufferPerConnection: 1 << 20,
+			MaxReceiveBufferPerStream:     256 << 10,
+			SendPingTimeout:               time.Minute,
+			PingTimeout:                   15 * time.Second,
+			WriteByteTimeout:              s.limits.Progress,
+		},
+		ReadHeaderTimeout: s.limits.HeaderWait,
+		ReadTimeout:       s.limits.Progress,
+		WriteTimeout:      s.limits.Answer,
+		IdleTimeout:       s.limits.Idle,
+		// The library's own answer to a larger header has no problem in it: it is
+		// left to floods, and headers up to four times the limit get ours.
+		MaxHeaderBytes:               4 * s.limits.Header,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// limitedListener closes connections beyond the limit at once: a sender that is
+// refused tries again, one that hangs waits for its own timeout.
+type limitedListener struct {
+	net.Listener
+	use *usage
+}
+
+// Accept implements net.Listener.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.use.connections.Add(1) <= l.use.maxConnections {
+			return &countedConn{Conn: c, use: l.use}, nil
+		}
+		l.use.connections.Add(-1)
+		c.Close()
+	}
+}
+
+type countedConn struct {
+	net.Conn
+	use  *usage
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.use.connections.Add(-1) })
+	return c.Conn.Close()
+}

@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"iter"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/query"
+	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/historian"
+	"github.com/penstock/penstock/internal/intake"
+)
+
+// recordView is the historian as the intake asks it at the start.
+type recordView struct{ *historian.Historian }
+
+// Counters implements intake.Record.
+func (v recordView) Counters(yield func(controller string, stored, storedTwice, quarantined uint64) bool) {
+	v.Historian.Counters(func(controller string, c historian.Counters) bool {
+		return yield(controller, c.Stored, c.StoredTwice, c.Quarantined)
+	})
+}
+
+// queries is the historian as the API asks it.
+type queries struct{ *historian.Historian }
+
+// Series implements query.Historian.
+func (q queries) Series(sel query.Selector) []query.Series {
+	found := q.Historian.Series(historian.Selector(sel))
+	series := make([]query.Series, len(found))
+	for i, s := range found {
+		series[i] = query.Series{ID: uint64(s.ID), Controller: s.Controller, Point: s.Point, Unit: s.Unit, Kind: s.Kind}
+	}
+	return series
+}
+
+// Latest implements query.Historian.
+func (q queries) Latest(ctx context.Context, id uint64) (penstock.Sample, bool, error) {
+	return q.Historian.Latest(ctx, historian.SeriesID(id))
+}
+
+// Samples implements query.Historian.
+func (q queries) Samples(ctx context.Context, id uint64, from, to int64) iter.Seq2[penstock.Sample, error] {
+	return q.Historian.Samples(ctx, historian.SeriesID(id), from, to)
+}
+
+// Aggregates implements query.Historian.
+func (q queries) Aggregates(ctx context.Context, id uint64, from, to, step int64) iter.Seq2[query.Bucket, error] {
+	return func(yield func(query.Bucket, error) bool) {
+		for b, err := range q.Historian.Aggregates(ctx, historian.SeriesID(id), from, to, step) {
+			if !yield(query.Bucket(b), err) {
+				return
+			}
+		}
+	}
+}
+
+// registry is the fleet as the API manages it.
+type registry struct{ *fleet.Fleet }
+
+// Controllers implements api.Registry.
+func (r registry) Controllers() []api.Controller {
+	known := r.Fleet.Controllers()
+	controllers := make([]api.Controller, len(known))
+	for i, c := range known {
+		controllers[i] = api.Controller{
+			Name: c.Name, State: string(c.State), FirstSeen: c.FirstSeen, LastSeen: c.LastSeen,
+			Source: c.Source, LastIdentity: c.LastIdentity, Points: c.Points,
+		}
+	}
+	return controllers
+}
+
+// Credentials implements api.Registry.
+func (r registry) Credentials() []api.Credential {
+	known := r.List()
+	credentials := make([]api.Credential, len(known))
+	for i := range known {
+		credentials[i] = shown(known[i])
+	}
+	return credentials
+}
+
+// Add implements api.Registry.
+func (r registry) Add(g api.Grant) (string, api.Credential, error) {
+	token, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Role: g.Role, Scope: g.Scope})
+	return token, shown(c), err
+}
+
+func shown(c fleet.Credential) api.Credential {
+	return api.Credential{
+		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope,
+		Created: c.Created, Revoked: c.Revoked, LastUsed: c.LastUsed,
+	}
+}
+
+// books is the ledger as the API shows it.
+type books struct{ *intake.Intake }
+
+// Books implements query.Ledger.
+func (b books) Books() []query.Account {
+	var accounts []query.Account
+	for _, a := range b.Intake.Books() {
+		if a.Controller == "" {
+			continue
+		}
+		accounts = append(accounts, query.Account{
+			Controller: a.Controller, Received: a.Books.Received, Accepted: a.Books.Accepted, Duplicate: a.Books.Duplicate,
+			Rejected: a.Books.Rejected, Committed: a.Books.Stored, DuplicateAtRecord: a.Books.StoredTwice, InSpool: a.Books.Waiting,
+			Quarantined: a.Books.Quarantined, Filtered: a.Books.Filtered, Discarded: a.Books.Discarded, Damaged: a.Books.Damaged,
+		})
+	}
+	return accounts
+}
+
+// Nameless implements query.Ledger.
+func (b books) Nameless() map[penstock.Reason]uint64 {
+	return b.Intake.Books()[0].Books.Rejected
+}

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"runtime"
+
+	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/health"
+	"github.com/penstock/penstock/internal/metrics"
+)
+
+// measure ties the metrics that are read at a scrape to the parts that know
+// them.
+func (g *gateway) measure(server *api.Server) {
+	one := func(name metrics.Name, read func() float64) { g.metrics.ReadOne(name, read) }
+	one(metrics.Connections, func() float64 { return float64(server.Connections()) })
+	one(metrics.Streams, func() float64 { return float64(server.Streams()) })
+	one(metrics.SpoolBytes, func() float64 { return float64(g.spool.State().Used) })
+	one(metrics.SpoolQuota, func() float64 { return float64(g.spool.State().Quota) })
+	one(metrics.SpoolSegments, func() float64 { return float64(g.spool.State().Segments) })
+	one(metrics.SpoolPosition, func() float64 { return float64(g.spool.Durable()) })
+	one(metrics.RecordPosition, func() float64 { return float64(g.historian.Through()) })
+	one(metrics.RecordSeries, func() float64 { return float64(g.historian.Stats().Series) })
+	one(metrics.RecordSamples, func() float64 { return float64(g.historian.Stats().Samples) })
+	one(metrics.RecordBytes, func() float64 { return float64(g.historian.Stats().Disk.Total) })
+	one(metrics.Controllers, func() float64 { return float64(len(g.fleet.Controllers())) })
+	one(metrics.CertExpiry, func() float64 { return float64(g.tls.Expiry().Unix()) })
+	one(metrics.Quarantined, func() float64 {
+		var n uint64
+		for _, a := range g.intake.Books() {
+			n += a.Books.Quarantined
+		}
+		return float64(n)
+	})
+	g.metrics.Read(metrics.ReportsByResult, g.readBooks)
+	g.metrics.Read(metrics.Nameless, func(yield func(float64, ...string)) {
+		for reason, n := range (books{g.intake}).Nameless() {
+			yield(float64(n), string(reason))
+		}
+	})
+	g.metrics.Read(metrics.ComponentOK, func(yield func(float64, ...string)) {
+		for _, c := range g.health.Snapshot().Components {
+			ok := 0.0
+			if c.Status == health.OK {
+				ok = 1
+			}
+			yield(ok, c.Name)
+		}
+	})
+	g.metrics.Read(metrics.BuildInfo, func(yield func(float64, ...string)) {
+		yield(1, g.Version, runtime.Version())
+	})
+}
+
+// readBooks yields the sums of the controllers' books by result.
+func (g *gateway) readBooks(yield func(float64, ...string)) {
+	totals := map[string]uint64{}
+	for _, a := range g.intake.Books()[1:] {
+		totals["accepted"] += a.Books.Accepted
+		totals["duplicate"] += a.Books.Duplicate
+		for reason, n := range a.Books.Rejected {
+			totals[string(reason)] += n
+		}
+	}
+	for result, n := range totals {
+		yield(float64(n), result)
+	}
+}

@@ -1,0 +1,191 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/health"
+	"github.com/penstock/penstock/internal/historian"
+	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/keyring"
+	"github.com/penstock/penstock/internal/live"
+	"github.com/penstock/penstock/internal/metrics"
+	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/store"
+)
+
+// node is the durable part of a gateway and what works on it, without the
+// listeners: what a crash test takes down and brings up again.
+type node struct {
+	log       *slog.Logger
+	store     *store.Store
+	historian *historian.Historian
+	spool     *spool.Spool
+	fleet     *fleet.Fleet
+	intake    *intake.Intake
+	runner    *sink.Runner
+	pipeline  *pipeline.Pipeline
+	feed      *live.Feed
+	health    *health.Health
+	metrics   *metrics.Set
+
+	spoolHealth, recordHealth *health.Component
+	closers                   []func() error // in the order of opening
+}
+
+// nodeOptions are what a node is made of.
+type nodeOptions struct {
+	config Config
+	fs     vfs.FS
+	dir    string // the data directory
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+// openNode opens everything from the disk upwards. An error leaves nothing open.
+func openNode(o nodeOptions) (_ *node, err error) {
+	n := &node{log: o.log, feed: live.New(live.Options{Now: o.now}), metrics: metrics.New()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	n.health = health.New(health.Options{Now: o.now, Changed: func(component string, s health.State, why string) {
+		o.log.Info("health", "component", component, "state", string(s), "why", why)
+	}})
+	n.spoolHealth, n.recordHealth = n.health.Needed("spool"), n.health.Watched("record")
+	keys := o.config.Keys
+	if keys == "" {
+		keys = filepath.Join(o.dir, "keys")
+	}
+	ring, err := keyring.OpenApart(o.fs, filepath.Join(o.dir, "keys"), keys, rand.Reader)
+	if err != nil {
+		return nil, penstock.Errorf(penstock.CodeOf(err), "keys: %w", err)
+	}
+	for _, note := range ring.Notes() {
+		o.log.Warn("the keyring was mended", "note", note)
+	}
+	if err := n.openRecord(o, ring); err != nil {
+		return nil, err
+	}
+	if err := n.openSpool(o, ring); err != nil {
+		return nil, err
+	}
+	if err := n.openFleet(o); err != nil {
+		return nil, err
+	}
+	return n, n.connect(o)
+}
+
+func (n *node) openRecord(o nodeOptions, ring *keyring.Keyring) (err error) {
+	n.store, err = store.Open(store.Options{FS: o.fs, Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: o.log})
+	if err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "store: %w", err)
+	}
+	n.closers = append(n.closers, n.store.Close)
+	n.historian, err = historian.Open(historian.Options{Store: n.store, Log: o.log, Now: o.now})
+	if err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "historian: %w", err)
+	}
+	n.closers = append(n.closers, n.historian.Close)
+	return nil
+}
+
+func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
+	var recovery *spool.Recovery
+	n.spool, recovery, err = spool.Open(spool.Options{
+		FS: o.fs, Dir: filepath.Join(o.dir, "spool"), Keyring: ring,
+		SegmentBytes: int64(o.config.Spool.Segment), QuotaBytes: int64(o.config.Spool.Quota),
+		Past: n.historian.Through(), Log: o.log, Now: o.now,
+	})
+	if err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "spool: %w", err)
+	}
+	n.closers = append(n.closers, n.spool.Close)
+	o.log.Info("the spool is open", "first", recovery.First, "last", recovery.Last, "clean", recovery.Clean, "rewritten", recovery.Rewritten)
+	if through, first := n.historian.Through(), n.spool.First(); through+1 < first {
+		// Only a historian that was deleted or replaced by an old copy stands
+		// behind what was released after it had settled it.
+		o.log.Error("the historian is older than the spool: samples that it had settled are gone", "historian_at", through, "spool_from", first)
+		if _, err := n.historian.Settle(context.Background(), nil, first-1); err != nil {
+			return penstock.Errorf(penstock.CodeOf(err), "historian: %w", err)
+		}
+	}
+	return nil
+}
+
+// openFleet opens the registry and teaches it the points that the historian
+// knows.
+func (n *node) openFleet(o nodeOptions) (err error) {
+	n.fleet, err = fleet.Open(n.store.Table("fleet"), fleet.Options{
+		Now: o.now, Rand: rand.Reader, Unknown: fleet.Policy(o.config.Unknown), Declared: o.config.Points,
+	})
+	if err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "fleet: %w", err)
+	}
+	n.closers = append(n.closers, n.fleet.Flush)
+	for _, s := range n.historian.Series(historian.Selector{Scope: penstock.Scope{"*"}}) {
+		// Whether a whole number came with a type is not kept: any such point may
+		// still become float64 once.
+		provisional := s.Kind == penstock.Int64 || s.Kind == penstock.Uint64
+		if err := n.fleet.LearnPoint(s.Controller, s.Point, s.Kind, s.Unit, provisional); err != nil {
+			return penstock.Errorf(penstock.CodeOf(err), "points: %w", err)
+		}
+	}
+	return nil
+}
+
+// connect joins the opened parts.
+func (n *node) connect(o nodeOptions) (err error) {
+	n.intake, err = intake.Open(intake.Options{Log: n.spool, Record: recordView{n.historian}, Replayed: n.replayed, Now: o.now})
+	if err != nil {
+		return err
+	}
+	n.runner = sink.NewRunner(sink.Options{
+		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
+	})
+	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
+		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Observer: n.metrics, Log: o.log, Now: o.now,
+	})
+	return err
+}
+
+// replayed teaches the fleet a report that is accepted and not yet in the
+// record. It was taken before, so a refusal can only come from a configuration
+// that declares something else since.
+func (n *node) replayed(r *penstock.Report) {
+	refusal := n.fleet.Register(r)
+	if refusal == nil {
+		refusal = n.fleet.Learn(r, true)
+	}
+	if refusal != nil {
+		n.log.Warn("an accepted report does not fit the configuration any more; it is delivered as it was accepted",
+			"controller", r.Controller, "identity", r.Identity.String(), "reason", refusal.Reason, "detail", refusal.Detail)
+	}
+}
+
+// close closes what is open, the last opened first.
+func (n *node) close() error {
+	var problems []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		problems = append(problems, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(problems...)
+}
+
+// listeners are the sockets of a gateway.
+type listeners struct {
+	https, health net.Listener // health is nil when it is off
+}

@@ -1,0 +1,274 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/health"
+	"github.com/penstock/penstock/internal/historian"
+	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/tlsfiles"
+)
+
+// Options are what a gateway needs beside its configuration.
+type Options struct {
+	Config    Config
+	AllowRoot bool
+	Version   string
+	Log       *slog.Logger
+	Now       func() time.Time
+	Started   func(Started) // called once, when the gateway answers
+}
+
+// Started says where a gateway is to be found.
+type Started struct {
+	Addresses   []Address
+	Data        string // absolute path
+	Certificate string // file
+	Fingerprint string // SHA-256
+	TokenFile   string // of the first admin token; empty when it is no longer there
+}
+
+// Address is what a listener is really bound to.
+type Address struct {
+	Key     string // of the configuration: "listen.https"
+	Address string // host:port
+}
+
+// The intervals of what is done again and again.
+const (
+	watchEvery      = 250 * time.Millisecond
+	flushEvery      = 5 * time.Second
+	checkpointEvery = 30 * time.Second
+	retentionEvery  = time.Hour
+	reloadEvery     = time.Minute
+)
+
+// Run runs a gateway until ctx ends, and returns when everything has stopped.
+func Run(ctx context.Context, o Options) error {
+	if err := checkRoot(o); err != nil {
+		return err
+	}
+	l, err := openListeners(o.Config.Listen)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	dir, err := openDirectory(o.Config.Data)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+	n, err := openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Log, now: o.Now})
+	if err != nil {
+		return err
+	}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l}
+	return errors.Join(g.serve(ctx), n.close())
+}
+
+// checkRoot refuses what root should not do: an installed gateway has an account
+// of its own.
+func checkRoot(o Options) error {
+	if os.Geteuid() != 0 || o.AllowRoot {
+		return nil
+	}
+	if strings.HasPrefix(o.Config.Data, "/var/") || os.Getenv("INVOCATION_ID") != "" {
+		return penstock.Errorf(penstock.Forbidden, "the gateway does not run as root: give it an account of its own, or say --allow-root")
+	}
+	o.Log.Warn("the gateway runs as root; an account of its own is safer")
+	return nil
+}
+
+func openListeners(c Listen) (_ listeners, err error) {
+	inherited, err := inheritSockets()
+	if err != nil {
+		return listeners{}, err
+	}
+	defer func() { inherited.closeRest() }()
+	var l listeners
+	if l.https, err = inherited.listen("https", c.HTTPS); err != nil {
+		return l, err
+	}
+	if c.Health == config.AddressOff {
+		return l, nil
+	}
+	if l.health, err = inherited.listen("health", c.Health); err != nil {
+		l.close()
+	}
+	return l, err
+}
+
+func (l listeners) close() {
+	l.https.Close()
+	if l.health != nil {
+		l.health.Close()
+	}
+}
+
+// gateway is a node with its listeners.
+type gateway struct {
+	Options
+	*node
+	dir       *Directory
+	listeners listeners
+	tls       *tlsfiles.Files
+}
+
+// serve answers until ctx ends or a part fails, and stops in good order: first
+// the word that nothing new is taken, then the API with what is under way, then
+// the rest.
+func (g *gateway) serve(ctx context.Context) error {
+	server, started, err := g.prepare()
+	if err != nil {
+		return err
+	}
+	var work sync.WaitGroup
+	defer work.Wait()
+	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	part := func(name string, run func(context.Context) error) {
+		work.Go(func() {
+			if err := run(inner); err != nil && inner.Err() == nil {
+				stop(penstock.Errorf(penstock.CodeOf(err), "%s: %w", name, err))
+			}
+		})
+	}
+	if g.listeners.health != nil {
+		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
+		part("health", h.Run)
+	}
+	part("delivery", g.runner.Run)
+	part("upkeep", g.upkeep)
+	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
+	outer, stopAPI := context.WithCancel(ctx)
+	defer stopAPI()
+	defer context.AfterFunc(outer, g.health.Drain)()
+	defer context.AfterFunc(inner, stopAPI)()
+	g.Started(started)
+	err = server.Run(outer, g.pipeline)
+	stop(nil)
+	work.Wait()
+	return errors.Join(err, g.intake.Checkpoint(), failure(inner))
+}
+
+// failure returns why the parts were stopped, nil when they were only told to.
+func failure(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// prepare makes the certificate, the first token and the API, and tells others
+// where the gateway listens.
+func (g *gateway) prepare() (*api.Server, Started, error) {
+	var err error
+	c := g.Config.TLS
+	g.tls, err = tlsfiles.Open(tlsfiles.Options{
+		Dir: g.dir.file("tls"), CertFile: c.Cert, KeyFile: c.Key, ClientCA: c.ClientCA, RequireClient: c.Require, Log: g.Log, Now: g.Now,
+	})
+	if err != nil {
+		return nil, Started{}, penstock.Errorf(penstock.CodeOf(err), "tls: %w", err)
+	}
+	started := Started{
+		Data: g.dir.path, Certificate: g.tls.CertFile(), Fingerprint: g.tls.Fingerprint(),
+		Addresses: []Address{{"listen.https", g.listeners.https.Addr().String()}},
+	}
+	if g.listeners.health != nil {
+		started.Addresses = append(started.Addresses, Address{"listen.health", g.listeners.health.Addr().String()})
+	}
+	if started.TokenFile, err = g.firstToken(); err != nil {
+		return nil, Started{}, err
+	}
+	addresses := map[string]string{}
+	for _, a := range started.Addresses {
+		addresses[a.Key] = a.Address
+	}
+	if err := g.dir.writeAddresses(addresses); err != nil {
+		return nil, Started{}, err
+	}
+	server, err := api.New(api.Options{
+		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
+		Auth: g.fleet, Registry: registry{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
+		Spool: g.spool, Feed: g.feed, Observer: g.metrics, Log: g.Log, Now: g.Now,
+	})
+	g.measure(server)
+	return server, started, err
+}
+
+// firstToken makes the first admin credential, and returns the file of its token
+// if it is still there.
+func (g *gateway) firstToken() (string, error) {
+	path := g.dir.file("admin.token")
+	token, err := g.fleet.EnsureAdmin()
+	if err != nil {
+		return "", penstock.Errorf(penstock.CodeOf(err), "first admin token: %w", err)
+	}
+	if token != "" {
+		return path, replaceFile(path, []byte(token+"\n"), 0o600)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", nil // the operator took it away, as is good
+	}
+	return path, nil
+}
+
+// upkeep does what is done again and again.
+func (g *gateway) upkeep(ctx context.Context) error {
+	watch, flush := time.NewTicker(watchEvery), time.NewTicker(flushEvery)
+	checkpoint, retention := time.NewTicker(checkpointEvery), time.NewTicker(retentionEvery)
+	for _, t := range []*time.Ticker{watch, flush, checkpoint, retention} {
+		defer t.Stop()
+	}
+	g.watchSpool()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-watch.C:
+			g.watchSpool()
+		case <-flush.C:
+			g.complain("the fleet could not be written", g.fleet.Flush())
+		case <-checkpoint.C:
+			g.complain("the ledger's snapshot could not be written", g.intake.Checkpoint())
+		case <-retention.C:
+			g.complain("old samples could not be deleted", g.retain(ctx))
+		}
+	}
+}
+
+func (g *gateway) complain(what string, err error) {
+	if err != nil {
+		g.Log.Error(what+"; it is tried again", "error", err)
+	}
+}
+
+// watchSpool keeps readiness true to whether a report can be acknowledged.
+func (g *gateway) watchSpool() {
+	s := g.spool.State()
+	if s.Health == spool.Healthy {
+		g.spoolHealth.OK()
+		return
+	}
+	g.spoolHealth.Failing(s.Why.Error())
+}
+
+// retain deletes the days that are past their retention.
+func (g *gateway) retain(ctx context.Context) error {
+	keep := g.Config.Historian.Retention.Std()
+	if keep == 0 {
+		return nil
+	}
+	return g.historian.DropBefore(ctx, historian.DayOf(g.Now().Add(-keep).UnixNano()))
+}

@@ -1,0 +1,83 @@
+package cli_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/penstock/penstock/internal/cli"
+)
+
+const fleet = `{"controllers":[
+{"name":"pump-17","state":"registered","first_seen":"2026-11-22T06:00:00Z","last_seen":"2026-11-22T07:00:00Z","source":"https","last_identity":"1/17","points":3},
+{"name":"tank-2","state":"held","points":0}],
+"credentials":[{"id":"7Q4KX2","name":"north","kind":"token","role":"controller","scope":["north-*","pump-17"],"created":"2026-11-22T06:00:00Z"}]}`
+
+func TestControllersList(t *testing.T) {
+	f := newFake(t)
+	f.answers["GET /v1/controllers"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, fleet) }
+	list := f.run("", "controllers", "list", "p*")
+	list.want(t, cli.ExitOK, list.stdout, "1 controller held: let one report with 'penstock controllers admit NAME'.")
+	if q := f.requests[0].URL.RawQuery; q != "controller=p%2A" {
+		t.Errorf("asked for %s", q)
+	}
+	credentials := f.run("", "controllers", "list", "--credentials")
+	asJSON := f.run("", "controllers", "list", "--json")
+	golden(t, "controllers.txt", list.stdout+credentials.stdout+asJSON.stdout)
+	f.run("", "controllers", "list", "--credentials", "p").want(t, cli.ExitUsage, "", "leave out p")
+}
+
+func TestControllersAdd(t *testing.T) {
+	f := newFake(t)
+	f.answers["POST /v1/controllers"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"id":"7Q4KX2","name":"x","token":"pst_secret"}`)
+	}
+	got := f.run("", "controllers", "add", "pump-17")
+	if got.want(t, cli.ExitOK, "pst_secret\n", "Its token, shown this once:"); got.stdout != "pst_secret\n" {
+		t.Errorf("standard output holds more than the token: %q", got.stdout)
+	}
+	f.run("", "controllers", "add", "anna", "--role", "viewer", "--scope", "*", "--scope", "a", "--json").want(t, cli.ExitOK, `"token": "pst_secret"`, "")
+	want := []string{`{"name":"pump-17","role":"controller","scope":["pump-17"]}`, `{"name":"anna","role":"viewer","scope":["*","a"]}`}
+	for i := range want {
+		if f.bodies[i] != want[i] || f.requests[i].Header.Get("Content-Type") != "application/json" {
+			t.Errorf("sent %s, want %s", f.bodies[i], want[i])
+		}
+	}
+	f.run("", "controllers", "add", "anna", "--role", "boss").want(t, cli.ExitUsage, "", `"boss" is no role`)
+	f.run("", "controllers", "add", "anna", "--role", "viewer").want(t, cli.ExitUsage, "", "say what a viewer may see")
+	f.run("", "controllers", "add").want(t, cli.ExitUsage, "", "accepts 1 arg")
+	f.answers["POST /v1/controllers"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }
+	f.run("", "controllers", "add", "a").want(t, cli.ExitFailed, "", "answered without a token")
+}
+
+func TestControllersRevokeAndAdmit(t *testing.T) {
+	f := newFake(t)
+	done := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+	f.answers["DELETE /v1/controllers/7Q4KX2"] = done
+	f.answers["POST /v1/controllers/a%20b%2F%3F/admit"] = done
+	f.run("", "controllers", "revoke", "7Q4KX2").want(t, cli.ExitOK, "", "Credential 7Q4KX2 is revoked.")
+	f.run("", "controllers", "admit", "a b/?").want(t, cli.ExitOK, "", "a b/? may report now.")
+	f.run("", "controllers", "revoke", "none").want(t, cli.ExitRefused, "", "HTTP 404")
+	f.run("", "controllers", "admit", "none").want(t, cli.ExitRefused, "", "HTTP 404")
+}
+
+const books = `{"controllers":[
+{"controller":"pump-17","received":110,"accepted":100,"duplicate":7,"rejected":{"conflict":2,"range":1},"committed":90,"duplicate_at_record":4,"in_spool":3,"quarantined":2,"filtered":1,"discarded":0,"damaged":0},
+{"controller":"tank-2","received":5,"accepted":5,"duplicate":0,"rejected":{},"committed":%d,"duplicate_at_record":0,"in_spool":0,"quarantined":0,"filtered":0,"discarded":0,"damaged":0}],
+"total":{"received":115,"accepted":105,"duplicate":7,"rejected":{"conflict":2,"range":1},"committed":95,"duplicate_at_record":4,"in_spool":3,"quarantined":2,"filtered":1,"discarded":0,"damaged":0},
+"nameless":{"checksum":3}}`
+
+func TestLedger(t *testing.T) {
+	f := newFake(t)
+	committed := 5
+	f.answers["GET /v1/ledger"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, books, committed) }
+	got := f.run("", "ledger", "*")
+	got.want(t, cli.ExitOK, got.stdout, "")
+	asJSON := f.run("", "ledger", "--json")
+	asJSON.want(t, cli.ExitOK, `"duplicate_at_record": 4`, "")
+	committed = 4
+	wrong := f.run("", "ledger")
+	wrong.want(t, cli.ExitDamaged, "DOES NOT BALANCE", "the account of tank-2 does not add up")
+	golden(t, "ledger.txt", got.stdout+wrong.stdout)
+}

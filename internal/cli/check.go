@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheck(env Env, gateway Gateway) *cobra.Command {
+	var from settings
+	var schema, show bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check a configuration, print it, or print its JSON Schema",
+		Long: `Check a configuration as serve would load it, without starting anything. Every
+problem is reported at once, with file, line and column.`,
+		Example: `  penstock check -c penstock.yaml
+  penstock check -c penstock.yaml --print
+  penstock check --schema > penstock.schema.json`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if schema {
+				text, err := gateway.Schema()
+				if err == nil {
+					_, err = env.Stdout.Write(text)
+				}
+				return err
+			}
+			configured, err := gateway.Configure(from.sources(env))
+			if err != nil {
+				return err
+			}
+			for _, warning := range configured.Warnings() {
+				fmt.Fprintf(env.Stderr, "penstock: warning: %s\n", warning)
+			}
+			if !show {
+				_, err = fmt.Fprintf(env.Stdout, "%s holds.\n", first(from.sources(env).File, "The configuration"))
+				return err
+			}
+			text, err := configured.Print()
+			if err == nil {
+				_, err = env.Stdout.Write(text)
+			}
+			return err
+		},
+	}
+	from.register(cmd.Flags())
+	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of the configuration, for editors")
+	cmd.Flags().BoolVar(&show, "print", false, "print the whole configuration, each value with its origin, secrets redacted")
+	cmd.MarkFlagsMutuallyExclusive("schema", "print")
+	return cmd
+}

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/apiclient"
+)
+
+func newControllers(env Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "controllers",
+		Short: "List controllers, give and revoke credentials",
+		Args:  commandArgs,
+		RunE:  showHelp,
+	}
+	cmd.AddCommand(newControllersList(env), newControllersAdd(env), newControllersRevoke(env), newControllersAdmit(env))
+	return cmd
+}
+
+func newControllersList(env Env) *cobra.Command {
+	var at remote
+	var asJSON, credentials bool
+	cmd := &cobra.Command{
+		Use:     "list [CONTROLLER]",
+		Short:   "List the controllers, or the credentials",
+		Example: "  penstock controllers list\n  penstock controllers list 'pump-*'\n  penstock controllers list --credentials",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if credentials && len(args) > 0 {
+				return usagef("--credentials lists all of them: leave out %s", args[0])
+			}
+			client, err := at.client(env)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			fleet, err := client.Fleet(cmd.Context(), first(args...))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(env.Stdout, fleet)
+			}
+			if credentials {
+				return printCredentials(env, fleet.Credentials)
+			}
+			return printControllers(env, fleet.Controllers)
+		},
+	}
+	cmd.Flags().BoolVar(&credentials, "credentials", false, "list the credentials instead")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: controllers and credentials")
+	at.register(cmd.Flags())
+	return cmd
+}
+
+func printControllers(env Env, controllers []apiclient.Controller) error {
+	t := newTable(env.Stdout)
+	fmt.Fprintln(t, "CONTROLLER\tSTATE\tPOINTS\tFIRST SEEN\tLAST SEEN\tLAST REPORT\tSOURCE") // errors come up at Flush
+	held := 0
+	for _, c := range controllers {
+		if c.State == "held" {
+			held++
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", clean(c.Name), c.State, c.Points, never(c.FirstSeen), never(c.LastSeen), clean(c.LastIdentity), clean(c.Source))
+	}
+	if held > 0 {
+		fmt.Fprintf(env.Stderr, "%s held: let one report with 'penstock controllers admit NAME'.\n", plural(held, "controller"))
+	}
+	return t.Flush()
+}
+
+func printCredentials(env Env, credentials []apiclient.Credential) error {
+	t := newTable(env.Stdout)
+	fmt.Fprintln(t, "ID\tNAME\tKIND\tROLE\tSCOPE\tCREATED\tLAST USED\tREVOKED") // errors come up at Flush
+	for _, c := range credentials {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clean(c.ID), clean(c.Name), c.Kind, c.Role,
+			clean(strings.Join(c.Scope, " ")), never(c.Created), never(c.LastUsed), c.Revoked)
+	}
+	return t.Flush()
+}
+
+func never(time string) string { return first(time, "never") }
+
+func newControllersAdd(env Env) *cobra.Command {
+	var at remote
+	var role string
+	var scope []string
+	var asJSON bool
+	roles := []string{string(penstock.RoleController), string(penstock.RoleViewer), string(penstock.RoleOperator), string(penstock.RoleAdmin)}
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Make a credential, and print its token this once",
+		Long: `Make a credential, and print its token. The gateway keeps a hash of it only: it
+cannot be shown again.
+
+Without --scope the credential may speak for the controller NAME alone.`,
+		Example: `  penstock controllers add pump-17
+  penstock controllers add north --scope 'north-*'
+  penstock controllers add anna --role viewer --scope '*' > anna.token`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(roles, role) {
+				return usagef("%q is no role: --role takes %s", role, strings.Join(roles, ", "))
+			}
+			if len(scope) == 0 {
+				if role != string(penstock.RoleController) {
+					return usagef("say what a %s may see: --scope '*' for all, or a pattern", role)
+				}
+				scope = args
+			}
+			client, err := at.client(env)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			token, id, err := client.Grant(cmd.Context(), apiclient.Grant{Name: args[0], Role: penstock.Role(role), Scope: scope})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(env.Stdout, map[string]any{"id": id, "token": token, "role": role, "scope": scope})
+			}
+			fmt.Fprintf(env.Stderr, "Credential %s, %s of %s. Its token, shown this once:\n", clean(id), role, strings.Join(scope, " "))
+			_, err = fmt.Fprintln(env.Stdout, token)
+			return err
+		},
+	}
+	cmd.Flags().StringArrayVar(&scope, "scope", nil, "`PATTERN` of the controllers that it covers; '*' stands for any run of characters; may be repeated")
+	cmd.Flags().StringVar(&role, "role", roles[0], "`ROLE`: "+strings.Join(roles, ", "))
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	at.register(cmd.Flags())
+	return cmd
+}
+
+func newControllersRevoke(env Env) *cobra.Command {
+	var at remote
+	cmd := &cobra.Command{
+		Use:     "revoke ID",
+		Short:   "Revoke a credential at once",
+		Example: "  penstock controllers list --credentials\n  penstock controllers revoke 7Q4KX2",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := at.client(env)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			if err := client.Revoke(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stderr, "Credential %s is revoked.\n", args[0])
+			return nil
+		},
+	}
+	at.register(cmd.Flags())
+	return cmd
+}
+
+func newControllersAdmit(env Env) *cobra.Command {
+	var at remote
+	cmd := &cobra.Command{
+		Use:     "admit CONTROLLER",
+		Short:   "Let a held controller report",
+		Example: "  penstock controllers admit pump-17",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := at.client(env)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			if err := client.Admit(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stderr, "%s may report now.\n", args[0])
+			return nil
+		},
+	}
+	at.register(cmd.Flags())
+	return cmd
+}

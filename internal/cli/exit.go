@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/config"
+)
+
+// The exit codes. Scripts depend on them: a number never changes its meaning.
+const (
+	ExitOK            = 0
+	ExitFailed        = 1
+	ExitUsage         = 2
+	ExitConfiguration = 3
+	ExitUnreachable   = 4
+	ExitRefused       = 5
+	ExitDamaged       = 6
+	ExitLater         = 7
+	ExitInterrupted   = 130
+)
+
+// exitMeanings is the table that the help and the manual show.
+var exitMeanings = []struct {
+	code    int
+	meaning string
+}{
+	{ExitOK, "done"},
+	{ExitFailed, "failed for another reason, which the message says"},
+	{ExitUsage, "the command line is wrong"},
+	{ExitConfiguration, "the configuration is wrong"},
+	{ExitUnreachable, "no gateway could be reached"},
+	{ExitRefused, "the gateway refused the request, or rejected a report"},
+	{ExitDamaged, "damage or loss was found"},
+	{ExitLater, "the gateway is busy or full: the same command may succeed later"},
+	{ExitInterrupted, "interrupted"},
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usagef returns an error in the command line.
+func usagef(format string, args ...any) error {
+	return &exitError{ExitUsage, fmt.Errorf(format, args...)}
+}
+
+// exitCode returns the code that the process ends with.
+func exitCode(err error) int {
+	var own *exitError
+	var wrong *config.Error
+	var unreachable *apiclient.Unreachable
+	var problem *apiclient.Problem
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &own):
+		return own.code
+	case errors.As(err, &wrong):
+		return ExitConfiguration
+	case errors.As(err, &unreachable):
+		return ExitUnreachable
+	case errors.Is(err, context.Canceled):
+		return ExitInterrupted
+	case penstock.CodeOf(err).Temporary():
+		return ExitLater
+	case errors.As(err, &problem) && penstock.CodeOf(err) != penstock.Internal:
+		return ExitRefused
+	}
+	return ExitFailed
+}

@@ -1,0 +1,208 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/config"
+)
+
+// settings is the configuration of a gateway that exists in tests only.
+type settings struct {
+	Data   string `yaml:"data" jsonschema_description:"data directory"`
+	Listen struct {
+		HTTPS config.Address `yaml:"https" jsonschema_description:"address of the API"`
+	} `yaml:"listen"`
+	Password config.Secret `yaml:"password"`
+}
+
+// program has every part, so that every command exists.
+func program(run func(context.Context, *settings, cli.Start) error) cli.Program {
+	return cli.Program{
+		Gateway: cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run),
+		Spool:   shelf{},
+		Demo:    func(context.Context, cli.DemoOptions) error { return nil },
+	}
+}
+
+var facts = cli.Facts{
+	Addresses:   []cli.Listener{{Key: "listen.https", Address: "[::]:8080"}, {Key: "listen.health", Address: "127.0.0.1:3000"}, {Key: "listen.mqtt", Address: "10.0.0.1:8883"}},
+	Data:        "/srv/pen stock",
+	Certificate: "/srv/pen stock/tls/cert.pem", Fingerprint: "AB:CD", TokenFile: "/srv/pen stock/admin.token", PID: 4711,
+}
+
+func TestServe(t *testing.T) {
+	var ran settings
+	var start cli.Start
+	p := program(func(_ context.Context, c *settings, s cli.Start) error {
+		ran, start = *c, s
+		s.Started(facts)
+		return nil
+	})
+	got := command{program: p, environ: []string{"PENSTOCK_PASSWORD=hunter2", "PENSTOCK_TOKEN=x", "PENSTOCK_DATTA=y"}}.
+		run("serve", "--set", "listen.https=127.0.0.1:0", "--set", "data=weak", "--data", "strong", "--allow-root")
+	got.want(t, cli.ExitOK, got.stdout, "penstock: warning: environment PENSTOCK_DATTA: PENSTOCK_DATTA names no key of the configuration; did you mean PENSTOCK_DATA?")
+	if strings.Contains(got.stderr, "PENSTOCK_TOKEN") {
+		t.Errorf("warned of a variable of its own: %s", got.stderr)
+	}
+	golden(t, "banner.txt", got.stdout)
+	if ran.Data != "strong" || ran.Listen.HTTPS != "127.0.0.1:0" || ran.Password.Reveal() != "hunter2" {
+		t.Errorf("ran with %+v", ran)
+	}
+	if !start.AllowRoot || start.Version != "0.0.1" || start.Loaded.Where("listen.https") != "--set listen.https" {
+		t.Errorf("started with %+v", start)
+	}
+}
+
+func TestServeEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := program(func(ctx context.Context, _ *settings, _ cli.Start) error {
+		cancel()
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	command{ctx: ctx, program: p}.run("serve").want(t, cli.ExitOK, "", "")
+	p = program(func(context.Context, *settings, cli.Start) error {
+		return errors.New("listen.https: port 8080 is taken")
+	})
+	command{program: p}.run("serve").want(t, cli.ExitFailed, "", "penstock: listen.https: port 8080 is taken\n")
+	command{program: p}.run("serve", "--set", "listen.http=:1").want(t, cli.ExitConfiguration, "", "did you mean https?")
+	command{program: p}.run("serve", "now").want(t, cli.ExitUsage, "", "takes no arguments")
+}
+
+func TestCheck(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := program(nil)
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("good.yaml", "password: hunter2\n")
+	write("bad.yaml", "listen:\n  htps: :8080\ndata: [a]\n")
+	write(".env", "PENSTOCK_LISTEN_HTTPS=:1\n")
+	command{program: p}.run("check", "-c", "good.yaml").want(t, cli.ExitOK, "good.yaml holds.\n", "")
+	command{program: p}.run("check").want(t, cli.ExitOK, "The configuration holds.\n", "")
+	command{program: p, environ: []string{"PENSTOCK_CONFIG=bad.yaml"}}.run("check").want(t, cli.ExitConfiguration, "",
+		"penstock: bad.yaml:2:3: listen.htps: unknown key; did you mean https?\n  2 |   htps: …\n    |   ^\nbad.yaml:3:7: data: needs a single value, this is a list\n")
+	printed := command{program: p}.run("check", "-c", "good.yaml", "--print")
+	printed.want(t, cli.ExitOK, "https: :1 # .env:1:1\n", "")
+	if strings.Contains(printed.stdout, "hunter2") {
+		t.Errorf("the secret shows:\n%s", printed.stdout)
+	}
+	schema := command{program: p}.run("check", "--schema")
+	if schema.want(t, cli.ExitOK, `"description": "address of the API"`, ""); !json.Valid([]byte(schema.stdout)) {
+		t.Error("the schema is no JSON")
+	}
+	command{program: p}.run("check", "--schema", "--print").want(t, cli.ExitUsage, "", "none of the others can be")
+}
+
+// shelf is a spool with one torn end and one rotten place.
+type shelf struct{}
+
+func (shelf) Verify(_ context.Context, dir string) (cli.SpoolVerdict, error) {
+	if dir == "none" {
+		return cli.SpoolVerdict{}, penstock.Errorf(penstock.NotFound, "there is no spool below none")
+	}
+	v := cli.SpoolVerdict{Segments: 2, Frames: 5, Entries: 9, Bytes: 4096, First: 1, Last: 9, Damage: []cli.SpoolDamage{
+		{Segment: "000002.seg", Offset: 2048, Length: 512, Text: "the frame ends early", Torn: true},
+	}}
+	if dir == "rotten" {
+		v.Damage = append(v.Damage, cli.SpoolDamage{Segment: "000001.seg", Offset: 512, Length: 512, First: 3, Last: 4, Text: "the seal does not hold", Held: []string{"pump-17 1/3"}})
+	}
+	return v, nil
+}
+
+func (shelf) Inspect(_ context.Context, _ string, each func(cli.SpoolSegment) error) error {
+	return errors.Join(
+		each(cli.SpoolSegment{Name: "000001.seg", Bytes: 2048, Frames: 3, Entries: 5, First: 1, Last: 5, Created: "2026-11-22T06:00:00Z", State: "sealed"}),
+		each(cli.SpoolSegment{Name: "000002.seg", Bytes: 2048, Frames: 2, Entries: 4, First: 6, Last: 9, Created: "2026-11-22T06:10:00Z", State: "open"}))
+}
+
+func TestSpool(t *testing.T) {
+	p := program(nil)
+	good := command{program: p}.run("spool", "verify", "good")
+	good.want(t, cli.ExitOK, good.stdout, "")
+	rotten := command{program: p}.run("spool", "verify", "rotten")
+	rotten.want(t, cli.ExitDamaged, rotten.stdout, "1 place damaged. Keep a copy")
+	inspect := command{program: p}.run("spool", "inspect", "good")
+	inspect.want(t, cli.ExitOK, inspect.stdout, "")
+	golden(t, "spool.txt", good.stdout+rotten.stdout+inspect.stdout)
+	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, cli.ExitDamaged, `"held": [`, "1 place damaged")
+	command{program: p}.run("spool", "inspect", "good", "--json").want(t, cli.ExitOK, `"state": "sealed"`, "")
+	command{program: p}.run("spool", "verify", "none").want(t, cli.ExitFailed, "", "there is no spool below none")
+}
+
+func TestDemoOptions(t *testing.T) {
+	var got cli.DemoOptions
+	p := cli.Program{Demo: func(_ context.Context, o cli.DemoOptions) error {
+		got = o
+		got.Stdout, got.Stderr = nil, nil
+		return nil
+	}}
+	command{program: p}.run("demo", "--for", "60s", "--controllers", "500", "--loss", "10%", "--duplicate", "0.1", "--reorder", "10%", "--corrupt", "1%",
+		"--kill-every", "5s", "--json", "--listen", ":0", "--data", "d", "--seed", "7").want(t, cli.ExitOK, "", "")
+	want := cli.DemoOptions{For: time.Minute, Controllers: 500, Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Corrupt: 0.01,
+		KillEvery: 5 * time.Second, JSON: true, Listen: ":0", Data: "d", Seed: 7}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, args := range [][]string{{"--loss", "101%"}, {"--loss", "-1"}, {"--loss", "NaN"}, {"--controllers", "0"}, {"--for", "-1s"}} {
+		command{program: p}.run(append([]string{"demo"}, args...)...).want(t, cli.ExitUsage, "", "penstock: ")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	p := program(nil)
+	bare := command{program: p}.run()
+	bare.want(t, cli.ExitOK, "Exit codes:", "")
+	command{program: p}.run("help", "send").want(t, cli.ExitOK, "Send reports from a file", "")
+	command{program: p}.run("qery").want(t, cli.ExitUsage, "", "penstock: \"qery\" is no command of penstock; did you mean query?\nSee 'penstock --help'\n")
+	command{program: p}.run("controllers", "lst").want(t, cli.ExitUsage, "", "did you mean list?")
+	command{program: p}.run("send", "--bach", "1").want(t, cli.ExitUsage, "", "unknown flag: --bach\nSee 'penstock send --help'\n")
+	command{}.run("serve").want(t, cli.ExitUsage, "", "is no command")
+}
+
+func TestManual(t *testing.T) {
+	dir := t.TempDir()
+	command{program: program(nil)}.run("man", dir).want(t, cli.ExitOK, "", "")
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	if err != nil || len(pages) != 18 {
+		t.Errorf("wrote %d pages (%v): %q", len(pages), err, pages)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "penstock-controllers-add.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "penstock-controllers-add.1", string(page))
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		command{}.run("completion", shell).want(t, cli.ExitOK, "penstock", "")
+	}
+	command{}.run("completion", "csh").want(t, cli.ExitUsage, "", "invalid argument")
+	command{program: program(nil)}.run("__complete", "controllers", "a").want(t, cli.ExitOK, "add\tMake a credential", "Completion ended")
+}
+
+func TestVersion(t *testing.T) {
+	command{}.run("version").want(t, cli.ExitOK, "penstock 0.0.1", "")
+	got := command{}.run("version", "--json", "--deps")
+	var parsed struct{ Version, Go string }
+	if err := json.Unmarshal([]byte(got.stdout), &parsed); err != nil || parsed.Version != "0.0.1" || !strings.HasPrefix(parsed.Go, "go1.") {
+		t.Errorf("got %s (%v)", got.stdout, err)
+	}
+}
+
+func TestReferenceIsCurrent(t *testing.T) {
+	golden(t, "../../../docs/cli.md", cli.Reference(cli.Env{Stdout: io.Discard, Stderr: io.Discard}, program(nil)))
+}

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// flagGroup is the annotation that says under which title a flag stands.
+const flagGroup = "group"
+
+// inGroup puts flags under a title of their own in the help.
+func inGroup(flags *pflag.FlagSet, title string, names ...string) {
+	for _, name := range names {
+		f := flags.Lookup(name)
+		if f.Annotations == nil {
+			f.Annotations = map[string][]string{}
+		}
+		f.Annotations[flagGroup] = []string{title}
+	}
+}
+
+// help prints what a command does, how it is written and what it answers.
+func help(cmd *cobra.Command, _ []string) {
+	out := cmd.OutOrStdout()
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short
+	}
+	fmt.Fprintf(out, "%s\n\nUsage:\n  %s\n", strings.TrimSpace(text), usageLine(cmd))
+	if cmd.Example != "" {
+		fmt.Fprintf(out, "\nExamples:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
+	}
+	helpCommands(out, cmd)
+	for _, title := range flagTitles(cmd) {
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		flags.SortFlags = false
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if titleOf(f) == title {
+				flags.AddFlag(f)
+			}
+		})
+		fmt.Fprintf(out, "\n%s:\n%s", title, flags.FlagUsages())
+	}
+	if !cmd.HasParent() {
+		fmt.Fprintf(out, "\nExit codes:\n")
+		for _, row := range exitMeanings {
+			fmt.Fprintf(out, "  %3d  %s\n", row.code, row.meaning)
+		}
+		fmt.Fprintf(out, "\nSee 'penstock COMMAND --help' for one command.\n")
+	}
+}
+
+func usageLine(cmd *cobra.Command) string {
+	if cmd.HasAvailableSubCommands() {
+		return cmd.CommandPath() + " COMMAND"
+	}
+	return cmd.UseLine()
+}
+
+func helpCommands(out io.Writer, cmd *cobra.Command) {
+	list := func(title, group string) {
+		var lines strings.Builder
+		for _, sub := range cmd.Commands() {
+			if sub.GroupID == group && sub.IsAvailableCommand() {
+				fmt.Fprintf(&lines, "  %-*s  %s\n", cmd.NamePadding(), sub.Name(), sub.Short)
+			}
+		}
+		if lines.Len() > 0 {
+			fmt.Fprintf(out, "\n%s:\n%s", title, lines.String())
+		}
+	}
+	for _, group := range cmd.Groups() {
+		list(group.Title, group.ID)
+	}
+	list("Commands", "")
+}
+
+func titleOf(f *pflag.Flag) string {
+	if group := f.Annotations[flagGroup]; len(group) > 0 {
+		return group[0]
+	}
+	if f.Name == "help" {
+		return "Help"
+	}
+	return "Flags"
+}
+
+// flagTitles returns the titles of a command's flags in the order in which the
+// flags were declared, the help last.
+func flagTitles(cmd *cobra.Command) []string {
+	cmd.Flags().SortFlags = false
+	cmd.LocalFlags().SortFlags = false
+	var titles []string
+	seen := map[string]bool{"Help": true}
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if title := titleOf(f); !seen[title] && !f.Hidden {
+			seen[title] = true
+			titles = append(titles, title)
+		}
+	})
+	return append(titles, "Help")
+}

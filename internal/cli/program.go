@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/penstock/penstock/internal/config"
+)
+
+// Program is what the commands start. A part that is nil has no command.
+type Program struct {
+	Gateway Gateway
+	Spool   SpoolReader
+	Demo    Demo
+}
+
+// Gateway is what serve runs and check checks.
+type Gateway interface {
+	// Configure loads a configuration. The error is a *config.Error.
+	Configure(config.Sources) (Configured, error)
+	// Schema returns the JSON Schema of the configuration.
+	Schema() ([]byte, error)
+}
+
+// Configured is a gateway with a configuration that holds.
+type Configured interface {
+	// Print returns the configuration as YAML with the origin of each value,
+	// secrets redacted.
+	Print() ([]byte, error)
+	// Warnings returns what is odd in the configuration and yet no error.
+	Warnings() []string
+	// Run runs the gateway until ctx ends and everything has stopped.
+	Run(ctx context.Context, s Start) error
+}
+
+// Start is what the command line tells a gateway beside its configuration.
+type Start struct {
+	AllowRoot bool           // run even as root
+	Version   string         // as the command version prints it
+	Log       io.Writer      // where log lines go
+	Terminal  bool           // a person reads the log
+	Loaded    *config.Loaded // says where each key got its value
+	Started   func(Facts)    // to be called once, when the gateway answers
+}
+
+// NewGateway returns the gateway whose configuration is a C: defaults makes one
+// with its defaults, run runs it.
+func NewGateway[C any](defaults func() *C, run func(ctx context.Context, c *C, s Start) error) Gateway {
+	return gateway[C]{defaults, run}
+}
+
+type gateway[C any] struct {
+	defaults func() *C
+	run      func(ctx context.Context, c *C, s Start) error
+}
+
+func (g gateway[C]) Configure(from config.Sources) (Configured, error) {
+	c := g.defaults()
+	loaded, err := config.Load(c, from)
+	if err != nil {
+		return nil, err
+	}
+	return configured[C]{g, c, loaded}, nil
+}
+
+func (g gateway[C]) Schema() ([]byte, error) { return config.Schema(g.defaults()) }
+
+type configured[C any] struct {
+	gateway gateway[C]
+	config  *C
+	loaded  *config.Loaded
+}
+
+func (c configured[C]) Print() ([]byte, error) { return config.Print(c.config, c.loaded) }
+
+func (c configured[C]) Warnings() []string { return c.loaded.Warnings }
+
+func (c configured[C]) Run(ctx context.Context, s Start) error {
+	s.Loaded = c.loaded
+	return c.gateway.run(ctx, c.config, s)
+}

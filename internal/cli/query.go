@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/config"
+)
+
+// queryFlags are the flags of query as they were given.
+type queryFlags struct {
+	apiclient.Query
+	last, step string
+	format     string
+}
+
+func newQuery(env Env) *cobra.Command {
+	var at remote
+	var flags queryFlags
+	cmd := &cobra.Command{
+		Use:   "query [CONTROLLER[/POINT]]",
+		Short: "Read samples: the latest, a range, or aggregates",
+		Long: `Read samples. Without a time it is the latest one of each point; with --last, or
+--from and --to, all samples of that range; with --step and --agg one value a
+step. '*' stands for any run of characters.`,
+		Example: `  penstock query
+  penstock query pump-17/flow --last 1h
+  penstock query 'pump-*/flow' --last 1d --step 1h --agg max
+  penstock query pump-17 --from 2026-11-22T06:00:00Z --to 2026-11-22T07:00:00Z -o csv`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.resolve(args); err != nil {
+				return err
+			}
+			rows, err := newRowWriter(env.Stdout, flags.format)
+			if err != nil {
+				return err
+			}
+			client, err := at.client(env)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			cut, err := client.Samples(cmd.Context(), flags.Query, rows.row)
+			if err != nil {
+				return err
+			}
+			if cut {
+				fmt.Fprintf(env.Stderr, "There is more: --limit cut it after %d samples.\n", flags.Limit)
+			}
+			return rows.end()
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&flags.format, "output", "o", "table", "`FORMAT`: "+formats)
+	f.StringVar(&flags.Controller, "controller", "", "`NAME` of the controller, in place of the argument")
+	f.StringVar(&flags.Point, "point", "", "`NAME` of the point, in place of the argument")
+	f.IntVar(&flags.Limit, "limit", 0, "most `SAMPLES`; 0 for all")
+	f.StringVar(&flags.Time, "time", "rfc3339", "`FORM` of times: rfc3339 or ns")
+	f.StringVar(&flags.last, "last", "", "the `DURATION` before now: 15m, 1h, 3d")
+	f.StringVar(&flags.From, "from", "", "first `TIME`: RFC 3339, nanoseconds, or relative to now (-1h)")
+	f.StringVar(&flags.To, "to", "", "first `TIME` that is not wanted any more; now when left out")
+	f.StringVar(&flags.step, "step", "", "one value for each `DURATION`: 1m, 1h, 1d")
+	f.StringVar(&flags.Agg, "agg", "", "`HOW` the values of a step become one: min, max, avg, sum, count, first or last (default avg)")
+	inGroup(f, "Range", "last", "from", "to")
+	inGroup(f, "Aggregates", "step", "agg")
+	at.register(f)
+	return cmd
+}
+
+// resolve makes one query of the argument and the flags.
+func (q *queryFlags) resolve(args []string) error {
+	if len(args) == 1 {
+		if q.Controller != "" || q.Point != "" {
+			return usagef("the controller is given twice: as an argument and by --controller or --point")
+		}
+		q.Controller, q.Point, _ = strings.Cut(args[0], "/")
+	}
+	if q.last != "" {
+		if q.From != "" || q.To != "" {
+			return usagef("--last goes without --from and --to")
+		}
+		d, err := config.ParseDuration(q.last)
+		if err != nil || d == 0 {
+			return usagef("--last needs a duration such as 1h or 3d, not %q", q.last)
+		}
+		q.From = "-" + d.String()
+	}
+	if q.step != "" {
+		d, err := config.ParseDuration(q.step)
+		if err != nil || d < time.Nanosecond {
+			return usagef("--step needs a duration such as 1m or 1h, not %q", q.step)
+		}
+		q.Step, q.Agg = d.String(), first(q.Agg, "avg")
+	}
+	switch {
+	case q.Agg != "" && q.Step == "":
+		return usagef("--agg needs --step, as in --step 1h")
+	case q.From == "" && (q.To != "" || q.Step != ""):
+		return usagef("say from when: --last 1h, or --from TIME")
+	case q.Limit < 0:
+		return usagef("--limit needs a number from 0")
+	case q.Time != "rfc3339" && q.Time != "ns":
+		return usagef("--time takes rfc3339 or ns, not %q", q.Time)
+	}
+	q.Latest = q.From == ""
+	return nil
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/penstock/penstock/internal/config"
+)
+
+// settings holds the flags that make up a configuration.
+type settings struct {
+	file string
+	data string
+	set  []string
+}
+
+func (s *settings) register(flags *pflag.FlagSet) {
+	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` in YAML; a file .env beside it is read too ($"+envConfig+")")
+	flags.StringVar(&s.data, "data", "", "data `DIR`, in place of the key data")
+	flags.StringArrayVar(&s.set, "set", nil, "set a key, as in `KEY=VALUE`: listen.https=:8443; the value is YAML; may be repeated")
+}
+
+// sources returns the places from which the configuration comes. --data is the
+// strongest.
+func (s *settings) sources(env Env) config.Sources {
+	from := config.Sources{
+		File: first(s.file, env.getenv(envConfig)), Environ: env.Environ, Set: s.set, Reserved: reservedVariables,
+	}
+	if from.File != "" {
+		from.DotEnv = filepath.Join(filepath.Dir(from.File), ".env")
+	}
+	if s.data != "" {
+		from.Set = append(from.Set, "data="+s.data)
+	}
+	return from
+}
+
+func newServe(env Env, gateway Gateway) *cobra.Command {
+	var from settings
+	start := Start{Version: env.Version, Log: env.Stderr, Terminal: isTerminal(env.Stderr)}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: `Run the gateway until Ctrl-C or SIGTERM; it then answers what is under way and
+stops in good order.
+
+It needs no configuration: the API is then at port 8080 with a certificate that
+it makes, and everything it keeps is below one directory. At the start it prints
+where it listens and commands to try. The log goes to standard error.`,
+		Example: `  penstock serve
+  penstock serve -c /etc/penstock/penstock.yaml
+  penstock serve --data /tmp/try --set listen.https=127.0.0.1:0`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			configured, err := gateway.Configure(from.sources(env))
+			if err != nil {
+				return err
+			}
+			for _, warning := range configured.Warnings() {
+				fmt.Fprintf(env.Stderr, "penstock: warning: %s\n", warning)
+			}
+			ctx, stop := env.Signals(cmd.Context())
+			defer stop()
+			start.Started = func(f Facts) { fmt.Fprint(env.Stdout, f.banner(env)) }
+			err = configured.Run(ctx, start)
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				return nil // it was asked to stop
+			}
+			return err
+		},
+	}
+	from.register(cmd.Flags())
+	cmd.Flags().BoolVar(&start.AllowRoot, "allow-root", false, "run even as root")
+	return cmd
+}

@@ -1,0 +1,10 @@
+package historian
+
+// CompactAll compacts until nothing is left to do.
+func (h *Historian) CompactAll() error {
+	for {
+		if more, err := h.compactSome(); err != nil || !more {
+			return err
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package historian
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/plant"
+	"github.com/penstock/penstock/internal/store"
+)
+
+// Settle implements [penstock.Record]: what it returns well is durable, with the
+// fact that it is settled, and can be read.
+//
+// A sequence or a key is stored once, with all its samples. Of a natural report
+// each sample is stored whose series has none at its time; where another value
+// stands there, the sample is a conflict, counted and left out. A report that
+// can never be stored, such as one whose key is known with another content, goes
+// to quarantine.
+//
+// While the head is twice as large as it should be, Settle waits for the flush.
+// After an error that is not of ctx nothing can be settled before a restart.
+func (h *Historian) Settle(ctx context.Context, ds []penstock.Delivery, through penstock.Position) ([]penstock.Settlement, error) {
+	if err := h.room(ctx); err != nil {
+		return nil, err
+	}
+	h.settling.Lock()
+	defer h.settling.Unlock()
+	s := &h.settler
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out, err := s.settle(ds, through)
+	if err != nil {
+		s.broken = err
+		h.changed.tell()
+		return nil, s.usable()
+	}
+	return out, nil
+}
+
+// room waits until the head has room.
+func (h *Historian) room(ctx context.Context) error {
+	return h.until(ctx, func() bool {
+		if h.head.bytes < 2*h.o.HeadBytes {
+			return true
+		}
+		h.wake()
+		return false
+	})
+}
+
+// settler is what Settle alone uses, under the settling lock.
+type settler struct {
+	h      *Historian
+	sets   settledSets
+	closed bool
+	broken error // memory may be ahead of the disk: no more is settled
+
+	firstBatch     uint64 // not in chunks
+	nextBatch      uint64
+	nextQuarantine uint64
+	unsaved        []*controller // new ones, until their row is durable
+	unsavedSeries  []SeriesID    // new or changed ones
+
+	t transaction // the one under way, kept for its memory
+}
+
+func (s *settler) init(h *Historian) {
+	s.h = h
+	s.sets.loaded = map[setKey]*settledSet{}
+}
+
+func (s *settler) usable() error {
+	if s.closed {
+		return penstock.Errorf(penstock.Closed, "the historian is closed")
+	}
+	if s.broken != nil {
+		return penstock.Errorf(penstock.Unavailable, "the historian stopped, restart it: %w", s.broken)
+	}
+	return nil
+}
+
+// transaction is one Settle under way.
+type transaction struct {
+	batch   *store.Batch
+	journal []byte
+	marks   []mark
+	series  []uint32 // of all samples of all marks
+	keys    map[[store.DigestSize]byte]penstock.Fingerprint
+	natural natural
+}
+
+// mark is one entry of the journal, to be published once it is durable.
+type mark struct {
+	controller *controller
+	entry      entry
+	report     *penstock.Report
+	row        [2]int // in the journal
+	series     [2]int // in the transaction's series
+	extent     extent
+}
+
+func (t *transaction) reset(s *store.Store) {
+	clear(t.marks)
+	*t = transaction{batch: s.NewBatch(), journal: t.journal[:0], marks: t.marks[:0], series: t.series[:0]}
+}
+
+// settle judges, writes and publishes. An error leaves memory ahead of the disk.
+func (s *settler) settle(ds []penstock.Delivery, through penstock.Position) ([]penstock.Settlement, error) {
+	h := s.h
+	through = max(through, h.through)
+	t := &s.t
+	t.reset(h.o.Store)
+	defer t.batch.Close()
+	t.journal = append(t.journal, journalVersion)
+	t.journal = binary.AppendUvarint(t.journal, uint64(through))
+	out := make([]penstock.Settlement, len(ds))
+	for i := range ds {
+		var err error
+		if out[i], err = s.deliver(&ds[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(t.marks) == 0 && through == h.through {
+		return out, nil // all of it was settled already
+	}
+	if err := s.commit(through); err != nil {
+		return nil, err
+	}
+	s.publish(through)
+	return out, nil
+}
+
+// deliver settles one report as far as memory goes.
+func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
+	again := d.Position <= s.h.through
+	if again {
+		if settled, found, err := s.answered(d); found || err != nil {
+			return settled, err
+		}
+		if d.Report.Identity.Form == penstock.Natural && len(d.Report.Samples) == 0 {
+			return penstock.Stored, nil // it has no sample to be told by
+		}
+	}
+	v, err := s.judge(d.Report)
+	if err != nil {
+		return 0, err
+	}
+	if again && v.settlement == penstock.StoredTwice && v.conflicts == 0 {
+		return penstock.Stored, nil // by an earlier call: a true duplicate has its answer kept
+	}
+	if v.settlement == penstock.Quarantined {
+		s.quarantine(d.Report, v.reason)
+	}
+	if v.settlement != penstock.Stored || v.conflicts > 0 {
+		s.keepAnswer(d, v.settlement)
+	}
+	s.record(d.Report, &v)
+	return v.settlement, nil
+}
+
+// record puts the verdict, and the row of what is to be stored, into the journal.
+func (s *settler) record(r *penstock.Report, v *verdict) {
+	t := &s.t
+	c := v.controller
+	e := entry{controller: c.number, settlement: v.settlement, conflicts: v.conflicts}
+	if r.Identity.Form == penstock.Sequence && v.known != nil {
+		e.sequence, e.epoch, e.seq = true, r.Identity.Epoch, r.Identity.Seq
+		v.known.set.Add(e.seq, e.seq)
+		v.known.dirty = true
+	}
+	c.touched = true
+	m := mark{controller: c, entry: e, report: r}
+	m.extent = s.extent(r.Samples, v)
+	t.journal = appendEntryHead(t.journal, &e, m.extent.samples > 0)
+	if m.extent.samples > 0 {
+		m.extent.fresh = s.startsBlock(c)
+		m.series = v.series
+		m.row[0] = len(t.journal)
+		t.journal = c.coder.append(t.journal, r.Samples, t.series[v.series[0]:v.series[1]], m.extent.fresh)
+		m.row[1] = len(t.journal)
+		c.pending += m.row[1] - m.row[0]
+	}
+	t.marks = append(t.marks, m)
+}
+
+// startsBlock tells whether the next row of c starts a block of its log, counting
+// the rows of this transaction.
+func (s *settler) startsBlock(c *controller) bool {
+	if c.pending == 0 || c.pending >= blockSize {
+		c.pending = 0
+		return true
+	}
+	return false
+}
+
+// extent finds what is known of the samples to be stored, and notes the newest
+// time of each series.
+func (s *settler) extent(samples []penstock.Sample, v *verdict) extent {
+	e := extent{first: math.MaxInt64, last: math.MinInt64}
+	if v.settlement != penstock.Stored {
+		return extent{}
+	}
+	for i, point := range s.t.series[v.series[0]:v.series[1]] {
+		if point == unknownSeries {
+			continue
+		}
+		at := samples[i].SourceTime
+		e.samples++
+		e.first, e.last = min(e.first, at), max(e.last, at)
+		v.controller.newest[point] = max(v.controller.newest[point], at)
+	}
+	return e
+}
+
+// commit makes the transaction durable: one batch with the journal, new names and
+// keys, answers and quarantined reports.
+func (s *settler) commit(through penstock.Position) error {
+	t, st := &s.t, s.h.o.Store
+	if plant.CursorBeforeData.On() {
+		early := st.NewBatch()
+		early.Set(row(rowMeta), s.meta(through).append(nil))
+		if err := st.Commit(early); err != nil {
+			return err
+		}
+	}
+	for _, c := range s.unsaved {
+		t.batch.Set(row4(rowController, c.number), []byte(c.name))
+	}
+	for _, id := range s.unsavedSeries {
+		_, series, err := s.h.catalogue.find(id)
+		if err != nil {
+			return err
+		}
+		t.batch.Set(seriesRow(id), appendSeries(nil, series))
+	}
+	t.batch.Set(row8(rowBatch, s.nextBatch), t.journal)
+	if err := st.Commit(t.batch); err != nil {
+		return err
+	}
+	s.nextBatch++
+	s.unsaved, s.unsavedSeries = s.unsaved[:0], s.unsavedSeries[:0]
+	return nil
+}
+
+// publish shows queries what is durable now.
+func (s *settler) publish(through penstock.Position) {
+	h := s.h
+	now := h.o.Now()
+	h.mu.Lock()
+	h.through = through
+	for i := range s.t.marks {
+		m := &s.t.marks[i]
+		m.controller.counters.count(&m.entry, m.extent.samples)
+		if m.extent.samples == 0 {
+			continue
+		}
+		h.head.add(m.controller, s.t.journal[m.row[0]:m.row[1]], m.extent, now)
+		for k, point := range s.t.series[m.series[0]:m.series[1]] {
+			if point != unknownSeries {
+				m.controller.series[point].observe(&m.report.Samples[k])
+			}
+		}
+	}
+	full := h.head.bytes >= h.o.HeadBytes || h.head.crowded
+	h.mu.Unlock()
+	h.changed.tell()
+	if full {
+		h.wake()
+	}
+}
+
+// count books one entry.
+func (c *Counters) count(e *entry, samples int) {
+	switch e.settlement {
+	case penstock.Stored:
+		c.Stored++
+	case penstock.StoredTwice:
+		c.StoredTwice++
+	case penstock.Quarantined:
+		c.Quarantined++
+	}
+	c.Samples += uint64(samples)
+	c.Conflicts += e.conflicts
+}
+
+// add appends a row to its controller's log.
+func (d *head) add(c *controller, row []byte, e extent, now time.Time) {
+	if d.bytes == 0 {
+		d.since = now
+	}
+	d.bytes += len(row)
+	c.log.append(row, e)
+	d.crowded = d.crowded || c.log.samples >= maxControllerSamples
+}
