@@ -56,11 +56,11 @@ func (s settings) newFleet(e sim.Endpoint) (*sim.Fleet, *sim.HTTPS, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	fleet, err := sim.New(sim.Options{Model: model, Transport: transport, Timeout: 30 * time.Second})
+	fleet, err := sim.New(sim.Options{Model: model, Transport: transport, Timeout: time.Minute})
 	return fleet, transport, err
 }
 
-// drive lets all controllers connect within the first interval, then measures.
+// drive lets all controllers connect, then measures.
 func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process) (figure, error) {
 	var f figure
 	var err error
@@ -75,7 +75,7 @@ func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process)
 }
 
 func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process) (f figure, err error) {
-	if err = wait(ctx, headlineInterval); err != nil {
+	if err = connected(ctx, fleet); err != nil {
 		return f, err
 	}
 	before, err := gateway.cpu()
@@ -99,6 +99,25 @@ func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process)
 	f.cpu = after - before
 	_, f.peak, err = gateway.memory()
 	return f, err
+}
+
+// connected waits until every controller was acknowledged once and one more
+// interval has passed: connecting thousands at once is another measurement.
+func connected(ctx context.Context, fleet *sim.Fleet) error {
+	const patience = 3 * time.Minute
+	end := time.Now().Add(patience)
+	for i := range fleet.Model().Controllers() {
+		for fleet.Ledger(i).Of(1)&sim.Acknowledged == 0 {
+			if time.Now().After(end) {
+				return fmt.Errorf("controller %d of the headline fleet had no acknowledgement after %v: %+v, last trouble: %v",
+					i, patience, fleet.Stats(), fleet.Trouble())
+			}
+			if err := wait(ctx, 50*time.Millisecond); err != nil {
+				return err
+			}
+		}
+	}
+	return wait(ctx, headlineInterval)
 }
 
 func (s settings) printHeadline(f figure, b *sim.Balance, fleet *sim.Fleet, data string) {

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func (d *demo) tell(ctx context.Context) {
 		if d.KillEvery > 0 {
 			line += fmt.Sprintf("  restarts %d", d.gateway.restarts.Load())
 		}
-		if err := d.fleet.Err(); err != nil && s.Accepted == 0 {
+		if err := errors.Join(d.fleet.Err(), d.fleet.Trouble()); err != nil && s.Accepted == 0 {
 			line += fmt.Sprintf("  (%v)", err)
 		}
 		d.say("%s\n", line)
