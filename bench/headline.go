@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -84,14 +83,15 @@ func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process)
 		return f, err
 	}
 	accepted := fleet.Stats().Accepted
-	fleet.Latency().Reset()
+	earlier := fleet.Latency().Spread()
 	started := time.Now()
 	if err = wait(ctx, s.headline); err != nil {
 		return f, err
 	}
 	f.length = time.Since(started)
 	f.requests = fleet.Stats().Accepted - accepted
-	f.p50, f.p99 = fleet.Latency().Quantile(0.5), fleet.Latency().Quantile(0.99)
+	spread := fleet.Latency().Spread().Since(earlier)
+	f.p50, f.p99 = spread.Quantile(0.5), spread.Quantile(0.99)
 	after, err := gateway.cpu()
 	if err != nil {
 		return f, err
@@ -115,13 +115,8 @@ func (s settings) printHeadline(f figure, b *sim.Balance, fleet *sim.Fleet, data
 	t.row("reports stored once and unchanged", fmt.Sprintf("%d of %d", b.Committed, b.Accepted), "all", "")
 	t.row("lost, phantom, mutated", fmt.Sprintf("%d, %d, %d", b.Lost, b.Phantom, b.Mutated), "0, 0, 0", "")
 	t.row("messages without an answer", fmt.Sprint(fleet.Stats().Unknown), "", "")
-	entries, err := os.ReadDir(data)
-	if err == nil {
-		for _, e := range entries {
-			if bytes := usage(filepath.Join(data, e.Name())); e.IsDir() && bytes > 64<<10 {
-				t.row("bytes a reading in "+e.Name()+"/", fmt.Sprintf("%.2f", float64(bytes)/float64(b.Samples)), "", "")
-			}
-		}
+	if store := usage(filepath.Join(data, "store")); store > 0 {
+		t.row("bytes on disk a reading, with the store's own log", fmt.Sprintf("%.2f", float64(store)/float64(b.Samples)), "", "")
 	}
 	t.print()
 }

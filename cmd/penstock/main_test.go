@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../testdata/scripts", RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector's pause of a second at each end
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await},
 	})
 }

@@ -17,6 +17,7 @@ import (
 func program() cli.Program {
 	return cli.Program{
 		Gateway: cli.NewGateway(defaults, serve),
+		Spool:   shelf{},
 		Demo:    runDemo,
 	}
 }

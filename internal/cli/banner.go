@@ -59,7 +59,7 @@ func (f Facts) banner(env Env) string {
 	fmt.Fprintf(&b, `
 Send a report, and see it come back:
 
-  curl --cacert %s -H "Authorization: Bearer $(cat %s)" \
+  curl -sS --cacert %s -H "Authorization: Bearer $(cat %s)" \
     -H 'Content-Type: application/json' %s/v1/reports \
     -d '{"controller":"pump-17","epoch":1,"seq":1,"samples":[{"point":"flow","time":"%s","value":12.5,"unit":"L/s"}]}'
   penstock query pump-17%s

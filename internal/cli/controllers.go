@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/output"
 )
 
 func newControllers(env Env) *cobra.Command {
@@ -44,7 +45,7 @@ func newControllersList(env Env) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(env.Stdout, fleet)
+				return output.JSON(env.Stdout, fleet)
 			}
 			if credentials {
 				return printCredentials(env, fleet.Credentials)
@@ -59,29 +60,31 @@ func newControllersList(env Env) *cobra.Command {
 }
 
 func printControllers(env Env, controllers []apiclient.Controller) error {
-	t := newTable(env.Stdout)
-	fmt.Fprintln(t, "CONTROLLER\tSTATE\tPOINTS\tFIRST SEEN\tLAST SEEN\tLAST REPORT\tSOURCE") // errors come up at Flush
+	t := output.NewTable(env.Stdout, "CONTROLLER", "STATE", "POINTS", "FIRST SEEN", "LAST SEEN", "LAST REPORT", "SOURCE")
 	held := 0
 	for _, c := range controllers {
 		if c.State == "held" {
 			held++
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", clean(c.Name), c.State, c.Points, never(c.FirstSeen), never(c.LastSeen), clean(c.LastIdentity), clean(c.Source))
+		if err := t.Row(c.Name, c.State, c.Points, never(c.FirstSeen), never(c.LastSeen), c.LastIdentity, c.Source); err != nil {
+			return err
+		}
 	}
 	if held > 0 {
-		fmt.Fprintf(env.Stderr, "%s held: let one report with 'penstock controllers admit NAME'.\n", plural(held, "controller"))
+		fmt.Fprintf(env.Stderr, "%s held: let one report with 'penstock controllers admit NAME'.\n", output.Count(held, "controller"))
 	}
-	return t.Flush()
+	return t.End()
 }
 
 func printCredentials(env Env, credentials []apiclient.Credential) error {
-	t := newTable(env.Stdout)
-	fmt.Fprintln(t, "ID\tNAME\tKIND\tROLE\tSCOPE\tCREATED\tLAST USED\tREVOKED") // errors come up at Flush
+	t := output.NewTable(env.Stdout, "ID", "NAME", "KIND", "ROLE", "SCOPE", "CREATED", "LAST USED", "REVOKED")
 	for _, c := range credentials {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clean(c.ID), clean(c.Name), c.Kind, c.Role,
-			clean(strings.Join(c.Scope, " ")), never(c.Created), never(c.LastUsed), c.Revoked)
+		err := t.Row(c.ID, c.Name, c.Kind, c.Role, strings.Join(c.Scope, " "), never(c.Created), never(c.LastUsed), c.Revoked)
+		if err != nil {
+			return err
+		}
 	}
-	return t.Flush()
+	return t.End()
 }
 
 func never(time string) string { return first(time, "never") }
@@ -123,9 +126,9 @@ Without --scope the credential may speak for the controller NAME alone.`,
 				return err
 			}
 			if asJSON {
-				return printJSON(env.Stdout, map[string]any{"id": id, "token": token, "role": role, "scope": scope})
+				return output.JSON(env.Stdout, map[string]any{"id": id, "token": token, "role": role, "scope": scope})
 			}
-			fmt.Fprintf(env.Stderr, "Credential %s, %s of %s. Its token, shown this once:\n", clean(id), role, strings.Join(scope, " "))
+			fmt.Fprintf(env.Stderr, "Credential %s, %s of %s. Its token, shown this once:\n", output.Clean(id), role, strings.Join(scope, " "))
 			_, err = fmt.Fprintln(env.Stdout, token)
 			return err
 		},

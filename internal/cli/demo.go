@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/internal/cli/manual"
 )
 
 // Demo runs a gateway and a simulated fleet that sends to it. It returns an
@@ -57,7 +59,7 @@ lost, nothing made up and nothing changed.`,
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.For, "for", 0, "the `DURATION` to run; without it until Ctrl-C")
-	f.IntVar(&o.Controllers, "controllers", 100, "`NUMBER` of controllers that send")
+	f.IntVar(&o.Controllers, "controllers", 200, "`NUMBER` of controllers that send")
 	f.DurationVar(&o.Interval, "interval", 0, "`DURATION` between two reports of a controller (default: chosen)")
 	f.Uint64Var(&o.Seed, "seed", 1, "`NUMBER` that the run follows from")
 	f.BoolVar(&o.JSON, "json", false, "end with one JSON object")
@@ -68,7 +70,7 @@ lost, nothing made up and nothing changed.`,
 	f.Var((*share)(&o.Reorder), "reorder", "share of messages that are overtaken by later ones")
 	f.Var((*share)(&o.Corrupt), "corrupt", "share of messages whose bytes are changed on the way")
 	f.DurationVar(&o.KillEvery, "kill-every", 0, "kill the gateway, without warning, after each `DURATION`")
-	inGroup(f, "Trouble", "loss", "duplicate", "reorder", "corrupt", "kill-every")
+	manual.InGroup(f, "Trouble", "loss", "duplicate", "reorder", "corrupt", "kill-every")
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/manual"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -23,20 +24,19 @@ const (
 	ExitInterrupted   = 130
 )
 
-// exitMeanings is the table that the help and the manual show.
-var exitMeanings = []struct {
-	code    int
-	meaning string
-}{
-	{ExitOK, "done"},
-	{ExitFailed, "failed for another reason, which the message says"},
-	{ExitUsage, "the command line is wrong"},
-	{ExitConfiguration, "the configuration is wrong"},
-	{ExitUnreachable, "no gateway could be reached"},
-	{ExitRefused, "the gateway refused the request, or rejected a report"},
-	{ExitDamaged, "damage or loss was found"},
-	{ExitLater, "the gateway is busy or full: the same command may succeed later"},
-	{ExitInterrupted, "interrupted"},
+// exitCodes returns the table that the help and the manual show.
+func exitCodes() []manual.ExitCode {
+	return []manual.ExitCode{
+		{Code: ExitOK, Meaning: "done"},
+		{Code: ExitFailed, Meaning: "failed for another reason, which the message says"},
+		{Code: ExitUsage, Meaning: "the command line is wrong"},
+		{Code: ExitConfiguration, Meaning: "the configuration is wrong"},
+		{Code: ExitUnreachable, Meaning: "no gateway could be reached"},
+		{Code: ExitRefused, Meaning: "the gateway refused the request, or rejected a report"},
+		{Code: ExitDamaged, Meaning: "damage or loss was found"},
+		{Code: ExitLater, Meaning: "the gateway is busy or full: the same command may succeed later"},
+		{Code: ExitInterrupted, Meaning: "interrupted"},
+	}
 }
 
 // exitError is an error with an exit code of its own.

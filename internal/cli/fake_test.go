@@ -140,6 +140,9 @@ func (f *fake) reports(w http.ResponseWriter, body []byte) {
 		case report["controller"] == "bad":
 			result["result"], result["reason"], result["detail"] = "rejected", "conflict", "known with \x1b another content"
 			status = http.StatusMultiStatus
+		case report["controller"] == "unread":
+			result = map[string]any{"controller": "", "result": "rejected", "reason": "malformed", "detail": "line 1"}
+			status = http.StatusMultiStatus
 		case f.seen[identity]:
 			result["result"] = "duplicate"
 		}
@@ -161,22 +164,20 @@ type outcome struct {
 
 // command is a run of the command line.
 type command struct {
-	ctx     context.Context
 	stdin   io.Reader
 	environ []string
 	program cli.Program
 	slept   []time.Duration
 }
 
-func (c command) run(args ...string) outcome {
+func (c command) run(args ...string) outcome { return c.runIn(context.Background(), args...) }
+
+func (c command) runIn(ctx context.Context, args ...string) outcome {
 	var out, messages strings.Builder
-	if c.ctx == nil {
-		c.ctx = context.Background()
-	}
 	if c.stdin == nil {
 		c.stdin = strings.NewReader("")
 	}
-	code := cli.Run(c.ctx, cli.Env{
+	code := cli.Run(ctx, cli.Env{
 		Args: args, Stdin: c.stdin, Stdout: &out, Stderr: &messages, Environ: c.environ, Version: "0.0.1",
 		Now:  func() time.Time { return time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC) },
 		Rand: rand.NewChaCha8([32]byte{}),

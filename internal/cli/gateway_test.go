@@ -70,7 +70,7 @@ func TestServeEnds(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	command{ctx: ctx, program: p}.run("serve").want(t, cli.ExitOK, "", "")
+	command{program: p}.runIn(ctx, "serve").want(t, cli.ExitOK, "", "")
 	p = program(func(context.Context, *settings, cli.Start) error {
 		return errors.New("listen.https: port 8080 is taken")
 	})
@@ -106,26 +106,28 @@ func TestCheck(t *testing.T) {
 	command{program: p}.run("check", "--schema", "--print").want(t, cli.ExitUsage, "", "none of the others can be")
 }
 
-// shelf is a spool with one torn end and one rotten place.
+// shelf is a spool that is good, rotten or without a header.
 type shelf struct{}
 
-func (shelf) Verify(_ context.Context, dir string) (cli.SpoolVerdict, error) {
-	if dir == "none" {
-		return cli.SpoolVerdict{}, penstock.Errorf(penstock.NotFound, "there is no spool below none")
+func (shelf) Inspect(_ context.Context, place cli.SpoolPlace, each func(cli.SpoolFrame) error) (cli.SpoolReport, error) {
+	if place.Data == "none" {
+		return cli.SpoolReport{}, penstock.Errorf(penstock.NotFound, "there is no spool below none")
 	}
-	v := cli.SpoolVerdict{Segments: 2, Frames: 5, Entries: 9, Bytes: 4096, First: 1, Last: 9, Damage: []cli.SpoolDamage{
-		{Segment: "000002.seg", Offset: 2048, Length: 512, Text: "the frame ends early", Torn: true},
-	}}
-	if dir == "rotten" {
-		v.Damage = append(v.Damage, cli.SpoolDamage{Segment: "000001.seg", Offset: 512, Length: 512, First: 3, Last: 4, Text: "the seal does not hold", Held: []string{"pump-17 1/3"}})
+	at := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	err := errors.Join(
+		each(cli.SpoolFrame{Segment: 1, Number: 1, Offset: 1024, Size: 512, Type: "opening", First: 1, Time: at, Origin: "first start"}),
+		each(cli.SpoolFrame{Segment: 1, Number: 2, Offset: 1536, Size: 1024, Type: "batch", First: 1, Entries: 9, Acked: 1, Time: at, Void: true}))
+	r := cli.SpoolReport{Segments: 2, Frames: 2, Entries: 9, Bytes: 4096, First: 1, Last: 9, Sound: true}
+	switch place.Data {
+	case "rotten":
+		r.Damage = append(r.Damage, cli.SpoolDamage{Path: "000001.seg", From: 512, To: 1024, What: "frames", Lost: []string{"pump-17 1/3"}})
+		r.Sound = false
+	case "scratched":
+		r.Damage = append(r.Damage, cli.SpoolDamage{Path: "000001.seg", From: 0, To: 64, What: "one of the two headers"})
+		r.Notes = []string{"segment 3 is missing: " + place.Keys}
+		r.Sound = false
 	}
-	return v, nil
-}
-
-func (shelf) Inspect(_ context.Context, _ string, each func(cli.SpoolSegment) error) error {
-	return errors.Join(
-		each(cli.SpoolSegment{Name: "000001.seg", Bytes: 2048, Frames: 3, Entries: 5, First: 1, Last: 5, Created: "2026-11-22T06:00:00Z", State: "sealed"}),
-		each(cli.SpoolSegment{Name: "000002.seg", Bytes: 2048, Frames: 2, Entries: 4, First: 6, Last: 9, Created: "2026-11-22T06:10:00Z", State: "open"}))
+	return r, err
 }
 
 func TestSpool(t *testing.T) {
@@ -133,12 +135,14 @@ func TestSpool(t *testing.T) {
 	good := command{program: p}.run("spool", "verify", "good")
 	good.want(t, cli.ExitOK, good.stdout, "")
 	rotten := command{program: p}.run("spool", "verify", "rotten")
-	rotten.want(t, cli.ExitDamaged, rotten.stdout, "1 place damaged. Keep a copy")
+	rotten.want(t, cli.ExitDamaged, rotten.stdout, "entries are lost; when the gateway starts")
+	scratched := command{program: p}.run("spool", "verify", "scratched", "--keys", "safe")
+	scratched.want(t, cli.ExitDamaged, scratched.stdout, "but no entry is lost. Keep a copy")
 	inspect := command{program: p}.run("spool", "inspect", "good")
 	inspect.want(t, cli.ExitOK, inspect.stdout, "")
-	golden(t, "spool.txt", good.stdout+rotten.stdout+inspect.stdout)
-	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, cli.ExitDamaged, `"held": [`, "1 place damaged")
-	command{program: p}.run("spool", "inspect", "good", "--json").want(t, cli.ExitOK, `"state": "sealed"`, "")
+	golden(t, "spool.txt", good.stdout+rotten.stdout+scratched.stdout+inspect.stdout)
+	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, cli.ExitDamaged, `"lost": [`, "entries are lost")
+	command{program: p}.run("spool", "inspect", "good", "--json").want(t, cli.ExitOK, `"void":true`, "")
 	command{program: p}.run("spool", "verify", "none").want(t, cli.ExitFailed, "", "there is no spool below none")
 }
 

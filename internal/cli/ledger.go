@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/output"
 )
 
 func newLedger(env Env) *cobra.Command {
@@ -40,7 +41,7 @@ characters.`,
 				return err
 			}
 			if asJSON {
-				err = printJSON(env.Stdout, books)
+				err = output.JSON(env.Stdout, books)
 			} else {
 				err = printBooks(env.Stdout, books)
 			}
@@ -55,18 +56,18 @@ characters.`,
 // printBooks prints the accounts so that both sums can be checked by eye: from
 // left to right a number is the sum of those that follow it up to the next bar.
 func printBooks(w io.Writer, b apiclient.Books) error {
-	t := newTable(w)
-	fmt.Fprintln(t, "CONTROLLER\tRECEIVED\t= ACCEPTED\t+ DUPLICATE\t+ REJECTED\t|  ACCEPTED\t= COMMITTED\t+ AT RECORD\t+ IN SPOOL\t+ OTHER\t|") // errors come up at Flush
-	line := func(name string, a apiclient.Account) {
-		fmt.Fprintf(t, "%s\t%d\t= %d\t+ %d\t+ %d\t|  %d\t= %d\t+ %d\t+ %d\t+ %d\t| %s\n", name,
-			a.Received, a.Accepted, a.Duplicate, sum(a.Rejected),
-			a.Accepted, a.Committed, a.DuplicateAtRecord, a.InSpool, a.Quarantined+a.Filtered+a.Discarded+a.Damaged, verdict(a))
+	t := output.NewTable(w, "CONTROLLER", "RECEIVED", "= ACCEPTED", "+ DUPLICATE", "+ REJECTED",
+		"|  ACCEPTED", "= COMMITTED", "+ AT RECORD", "+ IN SPOOL", "+ OTHER", "|")
+	for _, a := range append(slices.Clone(b.Controllers), b.Total) {
+		plus := func(n uint64) string { return fmt.Sprint("+ ", n) }
+		err := t.Row(first(a.Controller, "total"), a.Received, fmt.Sprint("= ", a.Accepted), plus(a.Duplicate), plus(sum(a.Rejected)),
+			fmt.Sprint("|  ", a.Accepted), fmt.Sprint("= ", a.Committed), plus(a.DuplicateAtRecord), plus(a.InSpool),
+			plus(a.Quarantined+a.Filtered+a.Discarded+a.Damaged), "| "+verdict(a))
+		if err != nil {
+			return err
+		}
 	}
-	for _, a := range b.Controllers {
-		line(clean(a.Controller), a)
-	}
-	line("total", b.Total)
-	if err := t.Flush(); err != nil {
+	if err := t.End(); err != nil {
 		return err
 	}
 	var notes strings.Builder
@@ -87,7 +88,7 @@ func note(b *strings.Builder, title string, parts map[string]uint64) {
 	var shown []string
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		if parts[name] > 0 {
-			shown = append(shown, fmt.Sprintf("%s %d", clean(name), parts[name]))
+			shown = append(shown, fmt.Sprintf("%s %d", output.Clean(name), parts[name]))
 		}
 	}
 	if len(shown) > 0 {
@@ -119,7 +120,7 @@ func verdict(a apiclient.Account) string {
 func balance(b apiclient.Books) error {
 	for _, a := range append(slices.Clone(b.Controllers), b.Total) {
 		if !balanced(a) {
-			return &exitError{ExitDamaged, fmt.Errorf("the account of %s does not add up: this is a fault of the gateway; keep its data directory and report it", first(clean(a.Controller), "all controllers"))}
+			return &exitError{ExitDamaged, fmt.Errorf("the account of %s does not add up: this is a fault of the gateway; keep its data directory and report it", first(output.Clean(a.Controller), "all controllers"))}
 		}
 	}
 	return nil

@@ -2,85 +2,50 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+
+	"github.com/penstock/penstock/internal/cli/manual"
 )
 
-func newMan(env Env) *cobra.Command {
+func newMan(m manual.Manual) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
 		Short:  "Write the manual pages of all commands to a directory",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return writeManual(cmd.Root(), args[0], env.Version)
+			return m.WritePages(cmd.Root(), args[0])
 		},
 	}
 }
 
-// writeManual writes a page for the command and one for each below it.
-func writeManual(cmd *cobra.Command, dir, version string) error {
-	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() {
-			if err := writeManual(sub, dir, version); err != nil {
-				return err
-			}
-		}
-	}
-	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-	return os.WriteFile(filepath.Join(dir, name+".1"), []byte(manualPage(cmd, version)), 0o644)
-}
+// Reference returns the manual of all commands of the program in Markdown, as it
+// stands in docs/cli.md.
+func Reference(env Env, program Program) string {
+	exits, commands := manual.Manual{Version: env.Version, Exits: exitCodes()}.Markdown(newRoot(env, program))
+	return `# The command line
 
-// manualPage returns the page in the man macros. It has no date, so that two
-// builds of one version write the same bytes.
-func manualPage(cmd *cobra.Command, version string) string {
-	var b strings.Builder
-	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-	fmt.Fprintf(&b, ".TH %q 1 \"\" \"penstock %s\" \"Penstock\"\n", strings.ToUpper(name), version)
-	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", name, roff(cmd.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", roff(usageLine(cmd)))
-	if cmd.Long != "" {
-		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", strings.ReplaceAll(roff(cmd.Long), "\n\n", "\n.PP\n"))
-	}
-	if cmd.HasAvailableSubCommands() {
-		b.WriteString(".SH COMMANDS\n")
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				fmt.Fprintf(&b, ".TP\n.BR %s\\-%s (1)\n%s\n", name, sub.Name(), roff(sub.Short))
-			}
-		}
-	}
-	b.WriteString(".SH OPTIONS\n")
-	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		value, usage := pflag.UnquoteUsage(f)
-		short := ""
-		if f.Shorthand != "" {
-			short = "-" + f.Shorthand + ", "
-		}
-		fmt.Fprintf(&b, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(short+"--"+f.Name+" "+value)), roff(usage))
-	})
-	if cmd.Example != "" {
-		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(cmd.Example))
-	}
-	b.WriteString(".SH EXIT STATUS\n")
-	for _, row := range exitMeanings {
-		fmt.Fprintf(&b, ".TP\n.B %d\n%s\n", row.code, roff(row.meaning))
-	}
-	return b.String()
-}
+Generated from the commands' own help; a test holds it to them. What a command
+prints to standard output is data, messages go to standard error.
 
-// roff escapes what the formatter would take for its own.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(strings.TrimRight(text, "\n"))
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
-			lines[i] = `\&` + line
-		}
-	}
-	return strings.Join(lines, "\n")
+## Exit codes
+
+` + exits + fmt.Sprintf(`
+## How a command finds the gateway
+
+Commands that concern a running gateway use its HTTP API. Each setting comes from
+the first of these that has it:
+
+| | flag | variable | data directory DIR |
+|---|---|---|---|
+| address | `+"`--url` | `%s` | `run/addresses.json`"+` |
+| token | `+"`--token`, `--token-file` | `%s`, `%s` | `admin.token`"+` |
+| certificate | `+"`--ca` | `%s` | `tls/cert.pem`"+`, else those of the system |
+| DIR itself | `+"`--data` | `%s`"+` | %s |
+
+A configuration key of the gateway has a variable too: see the table of keys.
+
+## Commands
+`, envURL, envToken, envTokenFile, envCA, envData, "`"+defaultData+"`") + commands
 }

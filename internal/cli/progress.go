@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/penstock/penstock/internal/cli/upload"
 )
 
 // progress tells a person how far sending has come: one line that is written
@@ -24,7 +26,7 @@ func newProgress(env Env) *progress {
 }
 
 // show shows the tally if it is time to.
-func (p *progress) show(t tally) {
+func (p *progress) show(t upload.Tally) {
 	now, every := p.now(), 10*time.Second
 	if p.terminal {
 		every = 200 * time.Millisecond
@@ -44,9 +46,9 @@ func (p *progress) show(t tally) {
 }
 
 // say writes a message on a line of its own.
-func (p *progress) say(format string, args ...any) {
+func (p *progress) say(text string) {
 	p.end()
-	fmt.Fprintf(p.w, format+"\n", args...)
+	fmt.Fprintln(p.w, text)
 }
 
 // end ends a line that stands open.

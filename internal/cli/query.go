@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/output"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -36,27 +38,27 @@ step. '*' stands for any run of characters.`,
 			if err := flags.resolve(args); err != nil {
 				return err
 			}
-			rows, err := newRowWriter(env.Stdout, flags.format)
+			rows, err := output.NewSamples(env.Stdout, flags.format)
 			if err != nil {
-				return err
+				return &exitError{ExitUsage, err}
 			}
 			client, err := at.client(env)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
-			cut, err := client.Samples(cmd.Context(), flags.Query, rows.row)
+			cut, err := client.Samples(cmd.Context(), flags.Query, rows.Row)
 			if err != nil {
 				return err
 			}
 			if cut {
 				fmt.Fprintf(env.Stderr, "There is more: --limit cut it after %d samples.\n", flags.Limit)
 			}
-			return rows.end()
+			return rows.End()
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&flags.format, "output", "o", "table", "`FORMAT`: "+formats)
+	f.StringVarP(&flags.format, "output", "o", "table", "`FORMAT`: "+output.Formats)
 	f.StringVar(&flags.Controller, "controller", "", "`NAME` of the controller, in place of the argument")
 	f.StringVar(&flags.Point, "point", "", "`NAME` of the point, in place of the argument")
 	f.IntVar(&flags.Limit, "limit", 0, "most `SAMPLES`; 0 for all")
@@ -66,8 +68,8 @@ step. '*' stands for any run of characters.`,
 	f.StringVar(&flags.To, "to", "", "first `TIME` that is not wanted any more; now when left out")
 	f.StringVar(&flags.step, "step", "", "one value for each `DURATION`: 1m, 1h, 1d")
 	f.StringVar(&flags.Agg, "agg", "", "`HOW` the values of a step become one: min, max, avg, sum, count, first or last (default avg)")
-	inGroup(f, "Range", "last", "from", "to")
-	inGroup(f, "Aggregates", "step", "agg")
+	manual.InGroup(f, "Range", "last", "from", "to")
+	manual.InGroup(f, "Aggregates", "step", "agg")
 	at.register(f)
 	return cmd
 }
@@ -80,6 +82,30 @@ func (q *queryFlags) resolve(args []string) error {
 		}
 		q.Controller, q.Point, _ = strings.Cut(args[0], "/")
 	}
+	if err := q.resolveTimes(); err != nil {
+		return err
+	}
+	q.Latest = q.From == ""
+	return q.consistent()
+}
+
+// consistent refuses flags that make no sense together.
+func (q *queryFlags) consistent() error {
+	switch {
+	case q.Agg != "" && q.Step == "":
+		return usagef("--agg needs --step, as in --step 1h")
+	case q.Latest && (q.To != "" || q.Step != ""):
+		return usagef("say from when: --last 1h, or --from TIME")
+	case q.Limit < 0:
+		return usagef("--limit needs a number from 0")
+	case q.Time != "rfc3339" && q.Time != "ns":
+		return usagef("--time takes rfc3339 or ns, not %q", q.Time)
+	}
+	return nil
+}
+
+// resolveTimes turns durations into what the gateway understands.
+func (q *queryFlags) resolveTimes() error {
 	if q.last != "" {
 		if q.From != "" || q.To != "" {
 			return usagef("--last goes without --from and --to")
@@ -97,16 +123,5 @@ func (q *queryFlags) resolve(args []string) error {
 		}
 		q.Step, q.Agg = d.String(), first(q.Agg, "avg")
 	}
-	switch {
-	case q.Agg != "" && q.Step == "":
-		return usagef("--agg needs --step, as in --step 1h")
-	case q.From == "" && (q.To != "" || q.Step != ""):
-		return usagef("say from when: --last 1h, or --from TIME")
-	case q.Limit < 0:
-		return usagef("--limit needs a number from 0")
-	case q.Time != "rfc3339" && q.Time != "ns":
-		return usagef("--time takes rfc3339 or ns, not %q", q.Time)
-	}
-	q.Latest = q.From == ""
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/manual"
 )
 
 // The variables of the environment that say how a gateway is reached.
@@ -42,7 +43,7 @@ func (r *remote) register(flags *pflag.FlagSet) {
 	flags.StringVar(&r.tokenFile, "token-file", "", "`FILE` that holds the token (default: DIR/admin.token; $"+envTokenFile+")")
 	flags.StringVar(&r.ca, "ca", "", "PEM `FILE` of the certificate to trust (default: DIR/tls/cert.pem; $"+envCA+")")
 	flags.StringVar(&r.data, "data", "", "data `DIR` of a gateway on this machine (default: "+defaultData+"; $"+envData+")")
-	inGroup(flags, "Connection", "url", "token", "token-file", "ca", "data")
+	manual.InGroup(flags, "Connection", "url", "token", "token-file", "ca", "data")
 }
 
 // client returns a client of the gateway. Flags go before variables, and those

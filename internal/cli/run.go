@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/penstock/penstock/internal/cli/manual"
 )
 
 // Env is what a command gets from the process.
@@ -70,6 +72,7 @@ const (
 )
 
 func newRoot(env Env, program Program) *cobra.Command {
+	shown := manual.Manual{Version: env.Version, Exits: exitCodes()}
 	root := &cobra.Command{
 		Use:   "penstock",
 		Short: "Take readings from controllers, make them durable, deliver each exactly once",
@@ -85,8 +88,7 @@ networks, makes them durable and delivers each exactly once.`,
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetHelpFunc(help)
-	root.SetUsageFunc(func(cmd *cobra.Command) error { help(cmd, nil); return nil })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { shown.Help(env.Stdout, cmd) })
 	root.SetHelpCommandGroupID(groupOther)
 	for _, group := range []cobra.Group{
 		{ID: groupGateway, Title: "Run a gateway"}, {ID: groupData, Title: "Send and read"},
@@ -112,7 +114,7 @@ networks, makes them durable and delivers each exactly once.`,
 		add(groupAdmin, newSpool(env, program.Spool))
 	}
 	add(groupOther, newVersion(env), newCompletion(env))
-	root.AddCommand(newMan(env))
+	root.AddCommand(newMan(shown))
 	return root
 }
 

@@ -1,29 +1,25 @@
 package cli
 
 import (
-	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/upload"
 )
 
 func newSend(env Env) *cobra.Command {
 	var at remote
 	var asJSON bool
-	s := sender{env: env}
+	o := upload.Options{Rand: env.Rand, Sleep: env.sleep}
 	cmd := &cobra.Command{
 		Use:   "send [FILE|-]",
 		Short: "Send reports from a file or from standard input",
@@ -45,18 +41,26 @@ code is 5 when a report was rejected.`,
 			if err != nil {
 				return err
 			}
-			defer input.Close() //nolint:errcheck // it was only read
-			if s.client, err = at.client(env); err != nil {
+			if o.Batch < 1 || o.Batch > upload.MaxBatch {
+				return usagef("--batch needs a number from 1 to %d", upload.MaxBatch)
+			}
+			defer input.Close() // it was only read
+			client, err := at.client(env)
+			if err != nil {
 				return err
 			}
-			defer s.client.Close()
-			err = s.run(cmd.Context(), input)
-			return errors.Join(err, s.summary(asJSON))
+			defer client.Close()
+			told := newProgress(env)
+			defer told.end()
+			o.Gateway, o.Progress, o.Say = client, told.show, told.say
+			tally, err := upload.Send(cmd.Context(), input, o)
+			told.end()
+			return errors.Join(err, summary(env, tally, asJSON))
 		},
 	}
-	cmd.Flags().DurationVar(&s.patience, "retry-for", 2*time.Minute, "the `DURATION` for which a batch is tried again when it is refused for now")
-	cmd.Flags().StringVar(&s.key, "key", "", "begin of the `KEY`s of reports that have no identity (default: a random one)")
-	cmd.Flags().IntVar(&s.batch, "batch", 1000, "most `REPORTS` in one request")
+	cmd.Flags().DurationVar(&o.Patience, "retry-for", 2*time.Minute, "the `DURATION` for which a batch is tried again when it is refused for now")
+	cmd.Flags().StringVar(&o.Key, "key", "", "begin of the `KEY`s of reports that have no identity (default: a random one)")
+	cmd.Flags().IntVar(&o.Batch, "batch", 1000, "most `REPORTS` in one request")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	at.register(cmd.Flags())
 	return cmd
@@ -76,173 +80,28 @@ func openInput(env Env, args []string) (io.ReadCloser, error) {
 	return io.NopCloser(env.Stdin), nil
 }
 
-// sender sends the reports of one input.
-type sender struct {
-	env      Env
-	client   *apiclient.Client
-	patience time.Duration
-	key      string
-	batch    int
-
-	tally    tally
-	progress *progress
-}
-
-// tally counts what became of the reports.
-type tally struct {
-	Sent      int            `json:"sent"` // answered
-	Accepted  int            `json:"accepted"`
-	Duplicate int            `json:"duplicate"`
-	Rejected  int            `json:"rejected"`
-	Reasons   map[string]int `json:"reasons,omitempty"`
-
-	first []string // rejections, for people
-}
-
-// Limits of one request, and of the rejections that are shown one by one.
-const (
-	maxBatchBytes = 512 << 10
-	shownRejects  = 5
-)
-
-// run sends the input in batches. A batch goes out when it is full, and when the
-// input has nothing more for the moment.
-func (s *sender) run(ctx context.Context, input io.Reader) error {
-	if s.batch < 1 || s.batch > 10_000 {
-		return usagef("--batch needs a number from 1 to 10000")
-	}
-	if s.key == "" {
-		var id [8]byte
-		if _, err := io.ReadFull(s.env.Rand, id[:]); err != nil {
-			return penstock.Errorf(penstock.Internal, "no randomness for a key: %w", err)
-		}
-		s.key = "send-" + hex.EncodeToString(id[:])
-	}
-	s.progress = newProgress(s.env)
-	defer s.progress.end()
-	reports := newReportReader(input)
-	var lines [][]byte
-	size := 0
-	for {
-		report, err := reports.next()
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return errors.Join(s.flush(ctx, lines), err)
-		}
-		report = withKey(report, s.key+"/"+strconv.Itoa(reports.count))
-		if size+len(report) > maxBatchBytes {
-			if err := s.flush(ctx, lines); err != nil {
-				return err
-			}
-			lines, size = nil, 0
-		}
-		lines, size = append(lines, report), size+len(report)
-		if len(lines) == s.batch || reports.dry() {
-			if err := s.flush(ctx, lines); err != nil {
-				return err
-			}
-			lines, size = nil, 0
-		}
-	}
-}
-
-// flush sends a batch, again and again while it is refused for now. Sending
-// twice is safe, as every report has an identity.
-func (s *sender) flush(ctx context.Context, lines [][]byte) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	for waited, try := time.Duration(0), 0; ; try++ {
-		results, err := s.client.SendReports(ctx, lines)
-		s.tally.add(results)
-		s.progress.show(s.tally)
-		if err == nil {
-			return nil
-		}
-		lines = lines[len(results):]
-		var unreachable *apiclient.Unreachable
-		hopeless := errors.As(err, &unreachable) && (unreachable.Permanent || s.tally.Sent == 0 && try == 0)
-		wait := s.backoff(try, penstock.RetryAfterOf(err))
-		if hopeless || !penstock.CodeOf(err).Temporary() || waited+wait > s.patience {
-			return err
-		}
-		s.progress.say("%s; trying again in %s", err, wait.Round(time.Millisecond))
-		if err := s.env.sleep(ctx, wait); err != nil {
-			return err
-		}
-		waited += wait
-	}
-}
-
-// backoff doubles from a quarter of a second to 15 s, with jitter, and is never
-// shorter than what the gateway asks for.
-func (s *sender) backoff(try int, asked time.Duration) time.Duration {
-	const longest = 15 * time.Second
-	wait := min(250*time.Millisecond<<min(try, 10), longest)
-	var random [2]byte
-	if _, err := io.ReadFull(s.env.Rand, random[:]); err == nil {
-		wait = wait/2 + wait/2*time.Duration(binary.BigEndian.Uint16(random[:]))/(1<<16-1)
-	}
-	return max(wait, asked)
-}
-
-func (t *tally) add(results []apiclient.Result) {
-	for _, r := range results {
-		t.Sent++
-		switch r.Result {
-		case penstock.Accepted.String():
-			t.Accepted++
-		case penstock.Duplicate.String():
-			t.Duplicate++
-		default:
-			t.Rejected++
-			if t.Reasons == nil {
-				t.Reasons = map[string]int{}
-			}
-			t.Reasons[r.Reason]++
-			if len(t.first) < shownRejects {
-				t.first = append(t.first, fmt.Sprintf("report %d (%s %s): %s: %s", t.Sent, clean(r.Controller), clean(r.Identity()), r.Reason, clean(r.Detail)))
-			}
-		}
-	}
-}
-
-// String returns the tally in one line.
-func (t *tally) String() string {
-	return fmt.Sprintf("%s: %d accepted, %d duplicate, %d rejected", plural(t.Sent, "report"), t.Accepted, t.Duplicate, t.Rejected)
-}
-
 // summary prints what became of the reports; the error says that some were
 // rejected.
-func (s *sender) summary(asJSON bool) error {
+func summary(env Env, t upload.Tally, asJSON bool) error {
 	var err error
 	if asJSON {
-		err = printJSON(s.env.Stdout, &s.tally)
+		err = output.JSON(env.Stdout, t)
 	} else {
-		_, err = fmt.Fprintln(s.env.Stdout, s.tally.String())
+		_, err = fmt.Fprintln(env.Stdout, t)
 	}
-	if err != nil || s.tally.Rejected == 0 {
+	if err != nil || t.Rejected == 0 {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(plural(s.tally.Rejected, "report") + " rejected:")
-	for _, reason := range slices.Sorted(maps.Keys(s.tally.Reasons)) {
-		fmt.Fprintf(&text, " %d %s", s.tally.Reasons[reason], reason)
+	text.WriteString(output.Count(t.Rejected, "report") + " rejected:")
+	for _, reason := range slices.Sorted(maps.Keys(t.Reasons)) {
+		fmt.Fprintf(&text, " %d %s", t.Reasons[reason], output.Clean(reason))
 	}
-	for _, one := range s.tally.first {
+	for _, one := range t.Rejects {
 		text.WriteString("\n  " + one)
 	}
-	if more := s.tally.Rejected - len(s.tally.first); more > 0 {
+	if more := t.Rejected - len(t.Rejects); more > 0 {
 		fmt.Fprintf(&text, "\n  and %d more", more)
 	}
 	return &exitError{ExitRefused, errors.New(text.String())}
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

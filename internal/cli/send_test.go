@@ -134,6 +134,7 @@ func TestSendTellsRejections(t *testing.T) {
 	if !strings.Contains(got.stderr, "and 2 more") {
 		t.Errorf("got %s", got.stderr)
 	}
+	f.run(report("unread", 1), "send").want(t, cli.ExitRefused, "1 rejected", "1 report rejected: 1 malformed\n  report 1: malformed: line 1\n")
 	f.run(input, "send", "--json").want(t, cli.ExitRefused, `"conflict": 7`, "7 reports rejected")
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/apiclient"
+	"github.com/penstock/penstock/internal/cli/output"
 )
 
 func newTail(env Env) *cobra.Command {
@@ -98,7 +99,7 @@ func (w *watcher) event(e apiclient.Event) error {
 	if e.Missed {
 		many := "Reports"
 		if e.Count != nil {
-			many = plural(int(*e.Count), "report")
+			many = output.Count(int(*e.Count), "report")
 		}
 		_, err := fmt.Fprintf(w.env.Stderr, "%s of all controllers went by unseen. They are stored: 'penstock query' has them.\n", many)
 		return err
@@ -112,8 +113,8 @@ func (w *watcher) event(e apiclient.Event) error {
 		if !s.Status.IsGood() {
 			status = "  " + s.Status.String()
 		}
-		_, err := fmt.Fprintf(w.env.Stdout, "%s  %s/%s  %s%s%s\n", plainText(s.Time), clean(e.Report.Controller), clean(s.Point),
-			clean(shownValue(s.Value)), clean(unitAfter(s.Unit)), status)
+		_, err := fmt.Fprintf(w.env.Stdout, "%s  %s/%s  %s%s%s\n", output.Plain(s.Time), output.Clean(e.Report.Controller), output.Clean(s.Point),
+			output.Clean(output.Value(s.Value)), output.Clean(unitAfter(s.Unit)), status)
 		if err := w.counted(err); err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func TestTailEndsWhenItIsAskedTo(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	}
-	if got := (command{ctx: ctx}).run("tail", "--data", f.data); got.code != cli.ExitOK || got.stderr != "" {
+	if got := (command{}).runIn(ctx, "tail", "--data", f.data); got.code != cli.ExitOK || got.stderr != "" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/internal/cli/output"
 )
 
 // build is what the program knows about how it was built.
@@ -86,7 +87,7 @@ the binary itself.`,
 				b.Modules = nil
 			}
 			if asJSON {
-				return printJSON(env.Stdout, b)
+				return output.JSON(env.Stdout, b)
 			}
 			if _, err := fmt.Fprintln(env.Stdout, b); err != nil {
 				return err
@@ -102,14 +103,4 @@ the binary itself.`,
 	cmd.Flags().BoolVar(&deps, "deps", false, "list the modules that it was built from, with their checksums")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-// printJSON prints v with indentation.
-func printJSON(w interface{ Write([]byte) (int, error) }, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("the answer cannot be written as JSON: %w", err)
-	}
-	_, err = w.Write(append(text, '\n'))
-	return err
 }

@@ -23,7 +23,7 @@ type binder struct {
 
 // bind writes the node into dst, which is settable.
 func (b *binder) bind(dst reflect.Value, node ast.Node, key string) {
-	where := b.placeOf(node.GetToken())
+	where := b.placeOf(tokenOf(node))
 	if text := refused(node); text != "" {
 		b.refuse(where, key, text)
 		return
@@ -34,13 +34,8 @@ func (b *binder) bind(dst reflect.Value, node ast.Node, key string) {
 		b.places[key] = where
 	}
 	if _, null := node.(*ast.NullNode); null && kind != ownForm {
-		switch {
-		case dst.Kind() == reflect.Pointer:
-			dst.SetZero()
-		case kind == scalarForm || kind == textForm:
-			b.refuse(where, key, "has no value: give one, or remove the line")
-		}
-		return // an empty section keeps its defaults
+		b.bindNull(dst, where, key)
+		return
 	}
 	for dst.Kind() == reflect.Pointer {
 		if dst.IsNil() {
@@ -61,6 +56,17 @@ func (b *binder) bind(dst reflect.Value, node ast.Node, key string) {
 		if text := setScalar(dst, node); text != "" {
 			b.refuse(where, key, text)
 		}
+	}
+}
+
+// bindNull handles a key without a value: what may be absent is, and an empty
+// section keeps its defaults.
+func (b *binder) bindNull(dst reflect.Value, where place, key string) {
+	switch kind, _ := formOf(dst.Type()); {
+	case dst.Kind() == reflect.Pointer:
+		dst.SetZero()
+	case kind == scalarForm || kind == textForm:
+		b.refuse(where, key, "has no value: give one, or remove the line")
 	}
 }
 
@@ -99,7 +105,7 @@ func (b *binder) bindMap(dst reflect.Value, node ast.Node, key string) {
 func (b *binder) bindList(dst reflect.Value, node ast.Node, key string) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
-		b.refuse(b.placeOf(node.GetToken()), key, "needs a list, this is "+article(node))
+		b.refuse(b.placeOf(tokenOf(node)), key, "needs a list, this is "+article(node))
 		return
 	}
 	list := reflect.MakeSlice(dst.Type(), 0, len(sequence.Values))
@@ -117,7 +123,7 @@ func (b *binder) bindOwn(dst reflect.Value, node ast.Node, key string) {
 	if err == nil {
 		return
 	}
-	where, text := b.placeOf(node.GetToken()), err.Error()
+	where, text := b.placeOf(tokenOf(node)), err.Error()
 	var located yaml.Error
 	if errors.As(err, &located) {
 		text = located.GetMessage()
@@ -138,7 +144,7 @@ func (b *binder) entries(node ast.Node, key string) []*ast.MappingValueNode {
 	case *ast.MappingValueNode:
 		all = []*ast.MappingValueNode{mapping}
 	default:
-		b.refuse(b.placeOf(node.GetToken()), key, "needs keys and values, this is "+article(node))
+		b.refuse(b.placeOf(tokenOf(node)), key, "needs keys and values, this is "+article(node))
 		return nil
 	}
 	first := make(map[string]*token.Token, len(all))
@@ -206,6 +212,15 @@ func newElement(t reflect.Type) reflect.Value {
 		d.SetDefaults()
 	}
 	return v.Elem()
+}
+
+// tokenOf returns where a node begins: a section at its first key, not at the
+// colon behind it.
+func tokenOf(node ast.Node) *token.Token {
+	if mapping, ok := node.(*ast.MappingNode); ok && !mapping.IsFlowStyle && len(mapping.Values) > 0 {
+		return mapping.Values[0].Key.GetToken()
+	}
+	return node.GetToken()
 }
 
 func keyText(key ast.MapKeyNode) string { return key.GetToken().Value }

@@ -18,7 +18,11 @@ func (l *loader) check(dir string) {
 		}
 		return readLimited(path)
 	}
+	wrong := l.problems
 	walk(l.dst, "", func(v reflect.Value, key string) {
+		if kind, _ := formOf(v.Type()); (kind == ownForm || kind == listForm) && within(wrong, key) {
+			return // it could not be read: what it would say now misleads
+		}
 		if secret, ok := v.Addr().Interface().(*Secret); ok {
 			if err := secret.resolve(read); err != nil {
 				l.refuse(nearestPlace(l.places, key), key, err.Error())
@@ -27,6 +31,14 @@ func (l *loader) check(dir string) {
 		if checked, ok := v.Addr().Interface().(interface{ Validate() error }); ok {
 			l.invalid(checked.Validate(), v.Type(), key)
 		}
+	})
+}
+
+// within tells whether one of the problems is at the key or below it.
+func within(problems []Problem, key string) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool {
+		rest, found := strings.CutPrefix(p.Key, key)
+		return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	})
 }
 

@@ -76,12 +76,21 @@ func (s *steps) UnmarshalYAML(decode func(any) error) error {
 	if err := decode(&entries); err != nil {
 		return err
 	}
+	*s = steps{}
 	for _, e := range entries {
 		name, ok := e.(string)
 		if !ok {
 			return fmt.Errorf("step %v is no name", e)
 		}
 		*s = append(*s, name)
+	}
+	return nil
+}
+
+// Validate wants "decode" at the end, which is not there after an error.
+func (s steps) Validate() error {
+	if len(s) > 0 && s[len(s)-1] != "decode" {
+		return errors.New("the last step is not decode")
 	}
 	return nil
 }

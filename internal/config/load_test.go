@@ -112,9 +112,11 @@ func TestLoadNamesTheProblem(t *testing.T) {
 		{"not UTF-8", "data: \xff\n", config.Sources{}, "not valid UTF-8"},
 		{"root is a list", "- a\n", config.Sources{}, "needs keys and values, this is a list"},
 		{"own type", "steps: [a, 5]\n", config.Sources{}, "penstock.yaml:1:8: steps: step 5 is no name"},
+		{"own type, own check", "steps: [a]\n", config.Sources{}, "penstock.yaml:1:8: steps: the last step is not decode"},
 		{"own type, wrong form", "steps: 5\n", config.Sources{}, "penstock.yaml:1:8: steps: "},
 		{"validation finds the line", "listen:\n  https: :1\n  health: :1\n", config.Sources{}, "penstock.yaml:3:11: listen.health: must differ from https\n"},
-		{"validation of a default", "listen:\n  https: 127.0.0.1:3000\n", config.Sources{}, "penstock.yaml:2:8: listen.health: must differ"},
+		{"validation of a default", "listen:\n  https: 127.0.0.1:3000\n", config.Sources{}, "penstock.yaml:2:3: listen.health: must differ"},
+		{"section in a list", "sinks:\n  a:\n    enabled: true\n", config.Sources{}, "penstock.yaml:3:5: sinks.a.url: is required\n  3 |     enabled: true"},
 		{"joined validation", "sinks: {a: {enabled: true}}\n", config.Sources{}, "sinks.a.url: is required"},
 		{"joined validation, second", "sinks: {a: {enabled: true}}\n", config.Sources{}, "sinks.a: a sink needs a destination"},
 		{"set unknown", "", config.Sources{Set: []string{"listen.htps=:1"}}, "--set listen.htps: listen.htps: unknown key; did you mean https?"},
@@ -141,7 +143,7 @@ func TestLoadNamesTheProblem(t *testing.T) {
 }
 
 func TestLoadReportsAllProblemsInOrder(t *testing.T) {
-	_, _, err := load(t, "rate: x\nkeep: 3y\nlisten: {https: 1, helth: x}\nrate: 1\n", config.Sources{Set: []string{"a=1"}})
+	_, _, err := load(t, "rate: x\nkeep: 3y\nlisten: {https: 1, helth: x}\nrate: 1\nsteps: [a, 5]\n", config.Sources{Set: []string{"a=1"}})
 	var all *config.Error
 	if !errors.As(err, &all) {
 		t.Fatal(err)
@@ -150,7 +152,7 @@ func TestLoadReportsAllProblemsInOrder(t *testing.T) {
 	for _, p := range all.Problems {
 		keys = append(keys, p.Key)
 	}
-	want := []string{"rate", "keep", "listen.https", "listen.helth", "rate", "a"}
+	want := []string{"rate", "keep", "listen.https", "listen.helth", "rate", "steps", "a"}
 	if !reflect.DeepEqual(keys, want) {
 		t.Errorf("got problems of %q, want %q", keys, want)
 	}

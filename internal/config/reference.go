@@ -39,7 +39,7 @@ func referStruct(b *strings.Builder, v reflect.Value, key string, inEnviron bool
 				value = newElement(behind)
 			}
 			if f.description != "" {
-				row(b, inner, "section", "", "", f.description)
+				row{key: inner, value: "section", meaning: f.description}.write(b)
 			}
 			referStruct(b, value, inner, inEnviron)
 			continue
@@ -48,7 +48,7 @@ func referStruct(b *strings.Builder, v reflect.Value, key string, inEnviron bool
 		if inEnviron && (kind == scalarForm || kind == textForm) {
 			variable = envName(inner)
 		}
-		row(b, inner, typeName(f.typ), defaultText(value), variable, f.description)
+		row{inner, typeName(f.typ), defaultText(value), variable, f.description}.write(b)
 		referElements(b, f.typ, inner)
 	}
 }
@@ -69,14 +69,19 @@ func referElements(b *strings.Builder, t reflect.Type, key string) {
 	}
 }
 
-func row(b *strings.Builder, key, value, standard, variable, meaning string) {
+// row is a line of the table.
+type row struct {
+	key, value, standard, variable, meaning string
+}
+
+func (r row) write(b *strings.Builder) {
 	code := func(s string) string {
 		if s == "" {
 			return ""
 		}
 		return "`" + strings.ReplaceAll(s, "|", `\|`) + "`"
 	}
-	fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", code(key), value, code(standard), code(variable), strings.ReplaceAll(meaning, "|", `\|`))
+	fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", code(r.key), r.value, code(r.standard), code(r.variable), strings.ReplaceAll(r.meaning, "|", `\|`))
 }
 
 // typeName says in a word or two how the values of a type are written.
@@ -100,7 +105,7 @@ func typeName(t reflect.Type) string {
 	case structForm:
 		return "sections"
 	case ownForm:
-		return "of several forms"
+		return "several forms"
 	case textForm:
 		return "text"
 	}

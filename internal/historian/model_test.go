@@ -275,7 +275,7 @@ func (m *model) checkRange(t *rapid.T, b *bench, id historian.SeriesID, all []pe
 func checkBuckets(t *rapid.T, b *bench, id historian.SeriesID, q [3]int64, samples []penstock.Sample) {
 	want := map[int64]historian.Bucket{}
 	for _, s := range samples {
-		at := q[0] + (s.SourceTime-q[0])/q[2]*q[2]
+		at := s.SourceTime - (s.SourceTime%q[2]+q[2])%q[2]
 		w := want[at]
 		w.Start = at
 		if s.Status.Worse(w.Worst) {
@@ -283,9 +283,9 @@ func checkBuckets(t *rapid.T, b *bench, id historian.SeriesID, q [3]int64, sampl
 		}
 		if x, ok := s.Value.Number(); ok && !math.IsNaN(x) && !s.Status.IsBad() {
 			if w.Count == 0 {
-				w.First, w.Min, w.Max = x, x, x
+				w.First, w.Min, w.Max = s.Value, x, x
 			}
-			w.Min, w.Max, w.Last, w.Sum, w.Count = min(w.Min, x), max(w.Max, x), x, w.Sum+x, w.Count+1
+			w.Min, w.Max, w.Last, w.Sum, w.Count = min(w.Min, x), max(w.Max, x), s.Value, w.Sum+x, w.Count+1
 		} else {
 			w.Unusable++
 		}

@@ -1,4 +1,6 @@
-package cli
+// Package manual shows the commands of a program to people: as help on the
+// terminal, as manual pages and as Markdown, all from the commands themselves.
+package manual
 
 import (
 	"fmt"
@@ -12,8 +14,20 @@ import (
 // flagGroup is the annotation that says under which title a flag stands.
 const flagGroup = "group"
 
-// inGroup puts flags under a title of their own in the help.
-func inGroup(flags *pflag.FlagSet, title string, names ...string) {
+// ExitCode is a line of the table of exit codes.
+type ExitCode struct {
+	Code    int
+	Meaning string
+}
+
+// Manual shows the commands of one program.
+type Manual struct {
+	Version string
+	Exits   []ExitCode
+}
+
+// InGroup puts flags under a title of their own in the help.
+func InGroup(flags *pflag.FlagSet, title string, names ...string) {
 	for _, name := range names {
 		f := flags.Lookup(name)
 		if f.Annotations == nil {
@@ -23,9 +37,8 @@ func inGroup(flags *pflag.FlagSet, title string, names ...string) {
 	}
 }
 
-// help prints what a command does, how it is written and what it answers.
-func help(cmd *cobra.Command, _ []string) {
-	out := cmd.OutOrStdout()
+// Help prints what a command does, how it is written and what it answers.
+func (m Manual) Help(out io.Writer, cmd *cobra.Command) {
 	text := cmd.Long
 	if text == "" {
 		text = cmd.Short
@@ -47,8 +60,8 @@ func help(cmd *cobra.Command, _ []string) {
 	}
 	if !cmd.HasParent() {
 		fmt.Fprintf(out, "\nExit codes:\n")
-		for _, row := range exitMeanings {
-			fmt.Fprintf(out, "  %3d  %s\n", row.code, row.meaning)
+		for _, row := range m.Exits {
+			fmt.Fprintf(out, "  %3d  %s\n", row.Code, row.Meaning)
 		}
 		fmt.Fprintf(out, "\nSee 'penstock COMMAND --help' for one command.\n")
 	}

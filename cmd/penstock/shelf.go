@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+
+	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/spool"
+)
+
+// shelf reads spools for the commands.
+type shelf struct{}
+
+// Inspect implements [cli.SpoolReader].
+func (shelf) Inspect(ctx context.Context, at cli.SpoolPlace, each func(cli.SpoolFrame) error) (cli.SpoolReport, error) {
+	found, err := app.InspectSpool(at.Data, at.Keys, func(f spool.FrameInfo) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return each(cli.SpoolFrame(f))
+	})
+	if err != nil {
+		return cli.SpoolReport{}, err
+	}
+	r := cli.SpoolReport{
+		Segments: found.Segments, Frames: found.Frames, Entries: found.Entries, Bytes: found.Bytes,
+		First: found.First, Last: found.Last, Sound: found.Sound(),
+		Damage: []cli.SpoolDamage{}, Notes: append([]string{}, found.Notes...),
+	}
+	for _, d := range found.Damage {
+		damage := cli.SpoolDamage{Path: d.Path, From: d.From, To: d.To, What: d.What, Lost: []string{}}
+		for _, record := range d.Lost {
+			damage.Lost = append(damage.Lost, app.Lost(record)...)
+		}
+		r.Damage = append(r.Damage, damage)
+	}
+	for _, s := range found.Snapshots {
+		if s.Err != nil {
+			r.Notes = append(r.Notes, s.Path+" cannot be read: "+s.Err.Error())
+		}
+	}
+	return r, nil
+}
