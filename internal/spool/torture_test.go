@@ -28,6 +28,7 @@ type (
 		first penstock.Position
 	}
 	refused     struct{ submitted }
+	opened      struct{}
 	releasing   struct{ through penstock.Position }
 	snapshotted struct{ through penstock.Position }
 )
@@ -56,6 +57,7 @@ func (a *actor) open() bool {
 		return false
 	}
 	a.s = s
+	a.fs.Mark(opened{})
 	return true
 }
 
@@ -243,7 +245,7 @@ func play(t testing.TB, sc scenario, k *keyring.Keyring, faults ...crashfs.Fault
 type history struct {
 	calls     []submitted
 	acks      map[penstock.Position]int // the entry at each acknowledged position
-	void      map[int]bool              // refused before a later acknowledgement
+	void      map[int]bool              // refused before a later acknowledgement of the same process
 	releasing penstock.Position
 	snapshot  penstock.Position
 }
@@ -267,6 +269,8 @@ func told(marks []any) history {
 			for n := m.from; n < m.to; n++ {
 				pending = append(pending, n)
 			}
+		case opened: // what was refused before and not voided yet may have been read back
+			pending = nil
 		case releasing:
 			h.releasing = max(h.releasing, m.through)
 		case snapshotted:
