@@ -36,7 +36,10 @@ func (w *writer) pack() group {
 	room := a.Size - a.off
 	h := w.head(segment.Batch)
 	for g.calls < len(w.held) {
-		calls := frameful(w.held[g.calls:], int64(len(g.before)), room-int64(len(g.buf)), int64(len(g.buf)))
+		calls := frameful(w.held[g.calls:], frameLimits{
+			before: int64(len(g.before)), room: room - int64(len(g.buf)), already: int64(len(g.buf)),
+			target: min(targetFrame, w.opt.maxCall()),
+		})
 		if len(calls) == 0 {
 			break
 		}
@@ -58,14 +61,22 @@ func (w *writer) pack() group {
 	return g
 }
 
-// frameful returns the calls that make the next frame of a group that has
-// already so many bytes: as many as are below the sizes aimed at, or one.
-func frameful(calls []call, before, room, already int64) []call {
-	size := segment.Overhead + before
+// frameLimits bound the next frame of a group, in bytes.
+type frameLimits struct {
+	before  int64 // of the digests that it carries
+	room    int64 // in the segment
+	already int64 // in the group
+	target  int64 // of its calls, unless there is only one; so their digests fit into the next segment
+}
+
+// frameful returns the calls that make the next frame.
+func frameful(calls []call, l frameLimits) []call {
+	var size int64
 	n := 0
 	for _, c := range calls {
 		size += c.size
-		if segment.Align(size) > room || n > 0 && size > targetFrame || already > 0 && already+size > maxGroup {
+		total := segment.Align(segment.Overhead + l.before + size)
+		if total > l.room || n > 0 && size > l.target || l.already > 0 && l.already+total > maxGroup {
 			break
 		}
 		n++

@@ -40,7 +40,6 @@ const (
 
 const (
 	minSegment     = 64 << 10
-	maxSegment     = 1 << 30
 	defaultSegment = 64 << 20
 	defaultPending = 64 << 20
 	openingSegment = 4 << 20 // the first segment of a process is small, so that a start is quick
@@ -56,8 +55,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.PendingBytes, defaultPending)
 	setDefault(&o.IdleMark, 200*time.Millisecond)
 	setDefault(&o.Retry, time.Second)
-	if o.SegmentBytes < minSegment || o.SegmentBytes > maxSegment {
-		return o, penstock.Errorf(penstock.Invalid, "a segment has %d to %d bytes, not %d", minSegment, maxSegment, o.SegmentBytes)
+	if o.SegmentBytes < minSegment || o.SegmentBytes > segment.MaxBytes {
+		return o, penstock.Errorf(penstock.Invalid, "a segment has %d to %d bytes, not %d", minSegment, segment.MaxBytes, o.SegmentBytes)
 	}
 	o.SegmentBytes = segment.Align(o.SegmentBytes)
 	if o.QuotaBytes != 0 && o.QuotaBytes < 3*o.SegmentBytes {

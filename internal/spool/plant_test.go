@@ -31,7 +31,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		{plant.AckBeforeFsync, crash + "^append$", "crash after operation"},
 		{plant.NoDirectoryFsync, crash + "^append$", "crash after operation"},
 		{plant.RetryAfterFsync, crash + "^failed_fsync$", "crash after operation"},
-		{plant.CutAtFirstBad, "^TestEveryBitFlipped$", "bit"},
+		{plant.CutAtFirstBad, "^TestTortureEveryBitFlipped$", "bit"},
 		{plant.DeleteUnreadable, "^TestRefusesWhatIsNotWhole$", "error <nil>"},
 		{plant.AppendToOld, "^TestOldSegmentsAreNotTouched$", "was changed"},
 		{plant.RefusedTailReplayed, crash + "^failed_fsync$", "crash after operation"},

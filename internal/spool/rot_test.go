@@ -30,10 +30,10 @@ func fullSegment(t testing.TB, k *keyring.Keyring) (fs *crashfs.FS, perFrame int
 	return fs, 3
 }
 
-// TestEveryBitFlipped flips each bit of a segment of 64 KiB in turn: each is
+// TestTortureEveryBitFlipped flips each bit of a segment of 64 KiB in turn: each is
 // found, each costs at most one frame, whose digests are known, and nothing is
 // deleted for it.
-func TestEveryBitFlipped(t *testing.T) {
+func TestTortureEveryBitFlipped(t *testing.T) {
 	k := newKeys(t)
 	fs, perFrame := fullSegment(t, k)
 	base := fs.Now()

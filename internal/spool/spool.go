@@ -52,8 +52,8 @@ type State struct {
 // Append queues entries and returns at once. They get consecutive positions in
 // the order of the calls and become durable together: after a crash all of a
 // call are there, or none. done is called exactly once, from one goroutine, in
-// the order of the log, with the first position or with an error; it must not
-// block. The spool keeps the bytes of the entries until then.
+// the order of the log, with the first position or with an error; it must
+// neither block nor close the spool. The spool keeps the bytes of the entries until then.
 //
 // An error means that nothing was queued and done will not be called: code
 // [penstock.Full] or [penstock.Unavailable] with a time to wait,

@@ -17,7 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/spool/snapshot"
 )
 
-// The names in the spool's directory, beside those of Suffix kind.
+// The names in the spool's directory, beside those of numbered files.
 const (
 	Lock  = "LOCK"
 	Aside = "aside" // directory of what could not be read at the end of the log
@@ -52,6 +52,7 @@ type Inventory struct {
 	Snapshots []snapshot.File    // in order
 	Leftover  []string           // names of what a crash cut off before it was part of the log
 	Number    uint64             // greater than that of any segment
+	Unread    int                // segments that cannot be read behind the last one that can
 	Notes     []string           // what a person should know, a sentence each
 
 	dir        string
@@ -101,7 +102,7 @@ func (v *Inventory) open(fs vfs.FS, keys *keyring.Keyring, n uint64) error {
 	path := fs.PathJoin(v.dir, Name(n, Segment))
 	s, err := segment.Open(fs, keys, path, n)
 	if err == nil {
-		v.Segments = append(v.Segments, s)
+		v.Segments, v.Unread = append(v.Segments, s), 0
 		return nil
 	}
 	if penstock.CodeOf(err) != penstock.Corrupt {
@@ -110,6 +111,7 @@ func (v *Inventory) open(fs vfs.FS, keys *keyring.Keyring, n uint64) error {
 	if plant.DeleteUnreadable.On() {
 		return fs.Remove(path)
 	}
+	v.Unread++
 	return v.loss(err)
 }
 
@@ -167,7 +169,8 @@ func (v *Inventory) checkChain() error {
 	return nil
 }
 
-// Known returns the greatest position of which a readable snapshot knows. When
+// Known returns the greatest position that may have been given, by what readable
+// snapshots know, and by what segments can have held that cannot be read. When
 // the log ends before it, at last, its newest segments are missing: that is an
 // error as for [Read].
 func (v *Inventory) Known(last penstock.Position) (penstock.Position, error) {
@@ -182,7 +185,8 @@ func (v *Inventory) Known(last penstock.Position) (penstock.Position, error) {
 		}
 		known = s.Through
 	}
-	return known, nil
+	// What a segment holds that cannot be read is not known, but it is bounded.
+	return known + penstock.Position(v.Unread)*segment.MaxEntries, nil
 }
 
 // Holder returns the number of the segment that holds the position before next,

@@ -17,6 +17,13 @@ const (
 	DataStart  = HeaderCopy + HeaderSize // where the first frame begins
 )
 
+// MaxBytes is the most that a segment has, and MaxEntries the most entries that
+// fit into it: each takes two bytes at least.
+const (
+	MaxBytes   = 1 << 30
+	MaxEntries = MaxBytes / 2
+)
+
 const (
 	headerMagic = "PNSTKSEG"
 	version     = 1
