@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -82,20 +83,31 @@ func refuseNewer(o Options) error {
 // flush is death: the memory it would have freed never comes back, and commits
 // would soon stand still. Compactions are tried again by Pebble, and a damaged
 // block must not stop what has nothing to do with it.
+//
+// The end of a flush has an error also when there was nothing to write, as after a
+// range delete; only one that failed is then told as background error too.
 func listener(s *Store) *pebble.EventListener {
+	var mu sync.Mutex
+	var flushed error // how the last flush ended
 	return &pebble.EventListener{
+		FlushEnd: func(info pebble.FlushInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			flushed = info.Err
+		},
 		BackgroundError: func(err error) {
 			s.life.log.Error("store: background work failed", "error", err)
 			s.setTrouble(coded(err))
+			mu.Lock()
+			failed := flushed != nil && errors.Is(err, flushed)
+			mu.Unlock()
+			if failed {
+				s.life.die(err)
+			}
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.life.log.Error("store: a block is damaged", "path", info.Path, "error", info.Details)
 			s.setTrouble(penstock.Errorf(penstock.Corrupt, "a block of %s is damaged: %w", info.Path, info.Details))
-		},
-		FlushEnd: func(info pebble.FlushInfo) {
-			if info.Err != nil {
-				s.life.die(info.Err)
-			}
 		},
 	}
 }

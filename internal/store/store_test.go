@@ -182,6 +182,24 @@ func TestPagesAreTheWholeRangeOnce(t *testing.T) {
 	}
 }
 
+// TestFlushOfNothingIsNoFailure deletes what is in memory only, so that the flush
+// of it has nothing to write.
+func TestFlushOfNothingIsNoFailure(t *testing.T) {
+	s := openStore(t, vfs.NewMem())
+	defer closeStore(t, s)
+	if err := s.Compact(); err != nil { // what opening wrote goes to disk
+		t.Fatal(err)
+	}
+	b := s.NewBatch()
+	b.Set([]byte{store.FirstFree}, nil)
+	b.Delete([]byte{store.FirstFree})
+	for _, err := range []error{s.Commit(b), s.Compact(), s.Table("t").Put([]byte("k"), nil), s.Dead()} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCloseEndsOpenCursors(t *testing.T) {
 	s := openStore(t, vfs.NewMem())
 	c, err := s.NewCursor()
