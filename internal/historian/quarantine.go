@@ -21,9 +21,8 @@ type QuarantinedReport struct {
 
 // quarantine keeps the report with the reason.
 func (s *settler) quarantine(r *penstock.Report, reason string) {
-	content := append([]byte{quarantineVersion}, binary.AppendVarint(nil, s.h.o.Now().UnixNano())...)
-	content = layout.AppendText(content, reason)
-	s.t.batch.Set(layout.Quarantine.Of8(s.nextQuarantine), appendReport(content, r))
+	q := QuarantinedReport{Reason: reason, Time: s.h.o.Now().UnixNano(), Report: r}
+	s.t.batch.Set(layout.Quarantine.Of8(s.nextQuarantine), appendQuarantined(q))
 	s.nextQuarantine++
 }
 
@@ -42,6 +41,11 @@ func (h *Historian) Quarantine(yield func(QuarantinedReport) bool) error {
 		stopped = !yield(q)
 		return nil
 	})
+}
+
+func appendQuarantined(q QuarantinedReport) []byte {
+	b := binary.AppendVarint([]byte{quarantineVersion}, q.Time)
+	return appendReport(layout.AppendText(b, q.Reason), q.Report)
 }
 
 func readQuarantined(b []byte) (q QuarantinedReport, ok bool) {

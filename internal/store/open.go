@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -83,25 +84,31 @@ func refuseNewer(o Options) error {
 // would soon stand still. Compactions are tried again by Pebble, and a damaged
 // block must not stop what has nothing to do with it.
 //
-// FlushEnd has an error also when there was nothing to flush, as at the opening
-// after a crash. Only a flush that failed has its error told to BackgroundError
-// as well, next and under the same lock of Pebble's.
+// The end of a flush has an error also when there was nothing to write, as after a
+// range delete; only one that failed is then told as background error too.
 func listener(s *Store) *pebble.EventListener {
-	var flushed error
+	var mu sync.Mutex
+	var flushed error // how the last flush ended
 	return &pebble.EventListener{
+		FlushEnd: func(info pebble.FlushInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			flushed = info.Err
+		},
 		BackgroundError: func(err error) {
 			s.life.log.Error("store: background work failed", "error", err)
-			if flushed != nil && errors.Is(err, flushed) {
-				s.life.die(err)
-				return
-			}
 			s.setTrouble(coded(err))
+			mu.Lock()
+			failed := flushed != nil && errors.Is(err, flushed)
+			mu.Unlock()
+			if failed {
+				s.life.die(err)
+			}
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.life.log.Error("store: a block is damaged", "path", info.Path, "error", info.Details)
 			s.setTrouble(penstock.Errorf(penstock.Corrupt, "a block of %s is damaged: %w", info.Path, info.Details))
 		},
-		FlushEnd: func(info pebble.FlushInfo) { flushed = info.Err },
 	}
 }
 

@@ -182,6 +182,25 @@ func TestPagesAreTheWholeRangeOnce(t *testing.T) {
 	}
 }
 
+// TestFlushOfNothingIsNoFailure commits large batches, each of which makes Pebble
+// flush the memory table before it: the second one's is empty.
+func TestFlushOfNothingIsNoFailure(t *testing.T) {
+	s := openStore(t, vfs.NewMem())
+	defer closeStore(t, s)
+	for i := range 3 {
+		b := s.NewBatch()
+		b.Set([]byte{store.FirstFree, byte(i)}, make([]byte, 8<<20))
+		if err := s.Commit(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{s.Compact(), s.Table("t").Put([]byte("k"), nil), s.Dead()} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCloseEndsOpenCursors(t *testing.T) {
 	s := openStore(t, vfs.NewMem())
 	c, err := s.NewCursor()

@@ -150,7 +150,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	e, _ := codec(f)
+	e, d := codec(f)
 	for kind := penstock.None; kind <= penstock.Text; kind++ {
 		for seed := range 3 {
 			var c chunk.Columns
@@ -161,7 +161,6 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, d := codec(t)
 		var c, again chunk.Columns
 		if d.Decode(b, &c) != nil {
 			return
