@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,6 +132,22 @@ func TestPages(t *testing.T) {
 			t.Fatalf("pages of %d:\n%s\nwhole:\n%s", limit, got, whole.body)
 		}
 	})
+}
+
+// The pages of a range relative to now are pages of one range.
+func TestPagesWhileTimeGoesOn(t *testing.T) {
+	var moved atomic.Int64
+	g := filled(t, func(o *api.Options) { o.Now = func() time.Time { return startOfTest.Add(time.Duration(moved.Load())) } })
+	r := g.get("/v1/query?point=flow&from=-100s&to=-10s&limit=1&time=ns")
+	var a struct{ Next string }
+	if err := json.Unmarshal([]byte(r.body), &a); err != nil || a.Next == "" {
+		t.Fatal(r.body, err)
+	}
+	moved.Store(int64(time.Hour))
+	r = g.get("/v1/query?point=flow&from=-100s&to=-10s&time=ns&next=" + a.Next)
+	if want := fmt.Sprintf(`"samples":[[%d,3.0,0],[%d,null,2150694912]]}]}`, t0-60e9, t0-50e9); !strings.Contains(r.body, want) {
+		t.Error(r.body)
+	}
 }
 
 func TestQueriesThatCannotBe(t *testing.T) {
@@ -383,8 +400,10 @@ func TestStreamEnds(t *testing.T) {
 	g.fleet.creds[1].Revoked = 0
 	next, done = g.stream("/v1/stream", "")
 	defer done()
-	stopped := make(chan struct{})
-	go func() { g.stop(); close(stopped) }()
+	begin := time.Now()
+	g.stop()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("a stream held up the end for %v", took)
+	}
 	eventually(t, "the end with the server", func() bool { return next() == "end" })
-	<-stopped
 }

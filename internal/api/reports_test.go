@@ -354,17 +354,47 @@ func TestLimitsOfBodies(t *testing.T) {
 }
 
 func TestTheBudgetOfBodies(t *testing.T) {
-	g := start(t, func(o *api.Options) { o.Limits.Web.BodyMemory = 40 << 10 })
+	g := start(t, func(o *api.Options) { o.Limits.Web.BodyMemory = 300 << 10 })
 	c := g.client(true)
-	large := "[" + strings.Repeat(report("a", 1, 1, 1)+",", 800) + report("a", 1, 1, 1) + "]"
-	for range 3 { // what a refused request took is given back
-		if r := g.send(c, large); r.status != 503 || r.header.Get("Retry-After") == "" {
+	of := func(n int) string {
+		return "[" + strings.Repeat(report("a", 1, 1, 1)+",", n) + report("a", 1, 1, 1) + "]"
+	}
+	for range 5 { // what a refused request took is given back
+		if r := g.send(c, of(8000)); r.status != 503 || r.header.Get("Retry-After") == "" {
 			t.Fatalf("%d %.200s", r.status, r.body)
 		}
-		if r := g.send(c, report("a", 1, 1, 1)); r.status != 200 {
+		if r := g.send(c, of(1000)); r.status != 200 {
 			t.Fatalf("%d %.200s", r.status, r.body)
 		}
 	}
+}
+
+// A sender on a slow link may take longer than one interval, as long as it makes
+// progress in each.
+func TestASlowLinkIsNotASlowSender(t *testing.T) {
+	both(t, func(t *testing.T, h2 bool) {
+		g := start(t, func(o *api.Options) { o.Limits.Web.Progress = 1500 * time.Millisecond })
+		r, w := io.Pipe()
+		go func() {
+			defer w.Close()
+			for i := range 4 {
+				io.WriteString(w, lines(1000, 1+i*1000)) // more than 64 KiB
+				<-time.After(600 * time.Millisecond)
+			}
+		}()
+		req, _ := http.NewRequest(http.MethodPost, "https://"+g.addr+"/v1/reports", r)
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		req.Header.Set("Authorization", "Bearer controller")
+		res, err := g.client(h2).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if n := bytes.Count(b, []byte(`"accepted"`)); err != nil || res.StatusCode != 200 || n != 4000 {
+			t.Errorf("%d, %d accepted, %v: %s", res.StatusCode, n, err, b[max(0, len(b)-300):])
+		}
+	})
 }
 
 // The pipeline reads a body until its ticket resolves, also when nobody waits

@@ -1,9 +1,8 @@
 package web
 
 import (
-	"strings"
-
 	"net/http"
+	"strings"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/problem"

@@ -5,9 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/web"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type nobody struct{}
 
