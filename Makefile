@@ -46,21 +46,21 @@ check: tools
 tools:
 	@scripts/tools gcc curl
 
-## bench: speed on this machine, beside the machine's own ceilings
+## bench: speed on this machine, beside the machine's own ceilings; BENCH="-for 2s" for flags
 bench: build
-	$(GO) test -run='^$$' -bench=. -benchmem -timeout=60m ./bench/...
+	$(GO) run ./bench $(BENCH)
 
 ## fuzz: every fuzz target, FUZZTIME each
 fuzz: tools
 	CGO_ENABLED=1 FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-## torture: the proof at full length
-torture: torture-spool
-	PENSTOCK_TORTURE=1 $(GO) test -timeout=120m -p=1 ./torture/...
+## torture: every proof at full length; hours
+torture:
+	PENSTOCK_TORTURE=1 $(GO) test -timeout=12h -p=$(P) ./...
 
 ## torture-spool: every crash of the spool, and every second crash inside recovery
 torture-spool:
-	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=120m -run='Crash|Torture' ./internal/spool/...
+	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
 
 ## dist: static binaries and their checksums in dist/
 dist:
