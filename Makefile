@@ -10,7 +10,7 @@ SHELL := /bin/bash
 export CGO_ENABLED := 0
 GO        ?= go
 VCS       := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
-GOBUILD    = $(GO) build -trimpath -buildvcs=$(VCS) -ldflags=-buildid=
+GOBUILD    = $(GO) build -trimpath -buildvcs=$(VCS) -ldflags="$(STRIP) -buildid="
 VERSION   := $(shell cat cmd/penstock/VERSION)
 
 # How long make fuzz spends on each target, and make test on each package.
@@ -63,6 +63,7 @@ torture-spool:
 	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
 
 ## dist: static binaries and their checksums in dist/
+dist: STRIP := -s -w
 dist:
 	@rm -rf dist && mkdir -p dist
 	@for target in $(DIST); do \
