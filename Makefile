@@ -10,11 +10,12 @@ SHELL := /bin/bash
 export CGO_ENABLED := 0
 GO        ?= go
 VCS       := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
-GOBUILD    = $(GO) build -trimpath -buildvcs=$(VCS) -ldflags=-buildid=
+GOBUILD    = $(GO) build -trimpath -buildvcs=$(VCS) -ldflags="$(STRIP) -buildid="
 VERSION   := $(shell cat cmd/penstock/VERSION)
 
 # How long make fuzz spends on each target, and make test on each package.
 FUZZTIME ?= 20s
+DEMO     ?= --for 60s
 TIMEOUT  ?= 8m
 # Packages that are tested at once. Two cores are enough for two.
 P        ?= 2
@@ -28,7 +29,7 @@ build:
 	@mkdir -p bin
 	$(GOBUILD) -o bin/penstock ./cmd/penstock
 
-## demo: build, then a gateway and a simulated water network; DEMO="--for 30s" for flags
+## demo: build, then for a minute a gateway and a simulated water network; DEMO="--for 10m" for other flags
 demo: build
 	bin/penstock demo $(DEMO)
 
@@ -58,15 +59,16 @@ network:
 fuzz: tools
 	CGO_ENABLED=1 FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-## torture: the proof at full length
-torture: torture-spool
-	PENSTOCK_TORTURE=1 $(GO) test -timeout=120m -p=1 ./torture/...
+## torture: every proof at full length; hours
+torture:
+	PENSTOCK_TORTURE=1 $(GO) test -timeout=12h -p=$(P) ./...
 
 ## torture-spool: every crash of the spool, and every second crash inside recovery
 torture-spool:
-	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=120m -run='Crash|Torture' ./internal/spool/...
+	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
 
 ## dist: static binaries and their checksums in dist/
+dist: STRIP := -s -w
 dist:
 	@rm -rf dist && mkdir -p dist
 	@for target in $(DIST); do \
