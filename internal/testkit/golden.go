@@ -14,7 +14,13 @@ var update = flag.Bool("update", false, "write the golden files anew instead of 
 // under test. With the flag -update it writes the file instead. Line ends count.
 func Golden(t testing.TB, name string, got []byte) {
 	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name))
+	GoldenFile(t, filepath.Join("testdata", filepath.FromSlash(name)), got)
+}
+
+// GoldenFile is Golden for a file anywhere: a document that is generated from
+// the program. The path is relative to the package under test.
+func GoldenFile(t testing.TB, path string, got []byte) {
+	t.Helper()
 	if *update {
 		if err := writeGolden(path, got); err != nil {
 			t.Fatal(err)
