@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,6 +95,19 @@ func TestAKeyUsedAgainIsAProblemWithTheResults(t *testing.T) {
 	if len(p.Results) != 1 || p.Results[0].Reason != "conflict" {
 		t.Errorf("%s", r.body)
 	}
+	// The results are the answer's own while other requests use the buffers.
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				if again := g.send(c, `{"controller":"a","samples":[2]}`, "Idempotency-Key", "k"); again.body != r.body {
+					t.Errorf("%s", again.body)
+				}
+				g.send(c, report("other", 1, 1, 1))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestTheAnswerWaitsForTheTicket(t *testing.T) {
@@ -290,7 +304,7 @@ func TestNDJSONStopsAtTheFirstPartThatFails(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.body), &a); err != nil {
 		t.Fatal(err)
 	}
-	if r.status != 207 || len(a.Results) != 2000 || a.Problem.Code != "full" || r.header.Get("Retry-After") == "" {
+	if r.status != 207 || len(a.Results) != 2000 || a.Problem.Code != "full" || r.header.Get("Retry-After") != "9" {
 		t.Errorf("%d, %d results, %+v, %v", r.status, len(a.Results), a.Problem, r.header)
 	}
 }

@@ -1,10 +1,10 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/problem"
@@ -79,7 +79,8 @@ func (a *answer) finish(failure error) error {
 		return failure
 	}
 	if a.keyConflict && !a.streaming {
-		results := append(a.buf.Bytes, ']')[len(answerHead)-1:]
+		// The problem is written when the buffer has gone back.
+		results := append(bytes.Clone(a.buf.Bytes[len(answerHead)-1:]), ']')
 		return &problem.Error{Kind: problem.KeyReused, Detail: "The key " + strconv.Quote(a.key) + " came first with another body.", Results: results}
 	}
 	a.buf.Bytes = append(a.buf.Bytes, ']')
@@ -104,8 +105,8 @@ func (a *answer) finish(failure error) error {
 
 func (a *answer) appendProblem(failure error) {
 	p := problem.From(failure)
-	if p.RetryAfter > 0 && !a.streaming {
-		a.c.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)+1))
+	if !a.streaming {
+		p.SetRetryAfter(a.c.Header())
 	}
 	a.buf.Bytes = append(a.buf.Bytes, `,"problem":`...)
 	a.buf.Bytes = append(a.buf.Bytes, p.JSON()...)

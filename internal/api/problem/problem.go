@@ -92,15 +92,21 @@ func (e *Error) JSON() []byte {
 	return b
 }
 
+// SetRetryAfter sets the header Retry-After, in whole seconds and never too few,
+// when the error says when to try again.
+func (e *Error) SetRetryAfter(h http.Header) {
+	if e.RetryAfter > 0 {
+		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+}
+
 // Write answers a request with the problem that err is.
 func Write(w http.ResponseWriter, err error) {
 	p := From(err)
 	h := w.Header()
 	h.Set("Content-Type", MediaType)
-	if p.RetryAfter > 0 {
-		seconds := int64((p.RetryAfter + time.Second - 1) / time.Second)
-		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
-	}
+	p.SetRetryAfter(h)
 	if p.Kind.Status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", `Bearer realm="penstock"`)
 	}
