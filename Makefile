@@ -21,7 +21,7 @@ P        ?= 2
 
 DIST := linux-amd64 linux-arm64 linux-armv7
 
-.PHONY: build demo test check bench fuzz dist torture torture-spool tools clean help
+.PHONY: build demo test check bench network fuzz dist torture torture-spool tools clean help
 
 ## build: bin/penstock
 build:
@@ -46,9 +46,13 @@ check: tools
 tools:
 	@scripts/tools gcc curl
 
-## bench: speed on this machine, beside the machine's own ceilings; BENCH="-for 2s" for flags
+## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build
 	$(GO) run ./bench $(BENCH)
+
+## network: make the water network of the demo anew; needs Node.js and npm
+network:
+	cd sim/epanet && npm ci --silent && npm run --silent make >/dev/null
 
 ## fuzz: every fuzz target, FUZZTIME each
 fuzz: tools

@@ -64,20 +64,22 @@ func (s Scope) Covers(controller string) bool {
 }
 
 // matchPattern matches greedily from the left, which is exact for patterns
-// whose only wildcard is '*'.
+// whose only wildcard is '*'. It allocates nothing: it runs for every report.
 func matchPattern(pattern, name string) bool {
-	parts := strings.Split(pattern, "*")
-	if !strings.HasPrefix(name, parts[0]) {
+	head, pattern, _ := strings.Cut(pattern, "*")
+	if !strings.HasPrefix(name, head) {
 		return false
 	}
-	name = name[len(parts[0]):]
-	last := len(parts) - 1
-	for _, part := range parts[1:last] {
+	name = name[len(head):]
+	for {
+		part, rest, more := strings.Cut(pattern, "*")
+		if !more {
+			return strings.HasSuffix(name, part)
+		}
 		i := strings.Index(name, part)
 		if i < 0 {
 			return false
 		}
-		name = name[i+len(part):]
+		name, pattern = name[i+len(part):], rest
 	}
-	return strings.HasSuffix(name, parts[last])
 }

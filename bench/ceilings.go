@@ -58,7 +58,8 @@ func measureFlushes(directory string, length time.Duration) ([]flushes, error) {
 			latency.Add(time.Since(before))
 			count++
 		}
-		all = append(all, flushes{size, float64(count) / time.Since(started).Seconds(), latency.Quantile(0.5), latency.Quantile(0.99)})
+		spread := latency.Spread()
+		all = append(all, flushes{size, float64(count) / time.Since(started).Seconds(), spread.Quantile(0.5), spread.Quantile(0.99)})
 	}
 	return all, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -57,11 +56,11 @@ func (s settings) newFleet(e sim.Endpoint) (*sim.Fleet, *sim.HTTPS, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	fleet, err := sim.New(sim.Options{Model: model, Transport: transport, Timeout: 30 * time.Second})
+	fleet, err := sim.New(sim.Options{Model: model, Transport: transport, Timeout: time.Minute})
 	return fleet, transport, err
 }
 
-// drive lets all controllers connect within the first interval, then measures.
+// drive lets all controllers connect, then measures.
 func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process) (figure, error) {
 	var f figure
 	var err error
@@ -76,7 +75,7 @@ func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process)
 }
 
 func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process) (f figure, err error) {
-	if err = wait(ctx, headlineInterval); err != nil {
+	if err = connected(ctx, fleet); err != nil {
 		return f, err
 	}
 	before, err := gateway.cpu()
@@ -84,14 +83,15 @@ func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process)
 		return f, err
 	}
 	accepted := fleet.Stats().Accepted
-	fleet.Latency().Reset()
+	earlier := fleet.Latency().Spread()
 	started := time.Now()
 	if err = wait(ctx, s.headline); err != nil {
 		return f, err
 	}
 	f.length = time.Since(started)
 	f.requests = fleet.Stats().Accepted - accepted
-	f.p50, f.p99 = fleet.Latency().Quantile(0.5), fleet.Latency().Quantile(0.99)
+	spread := fleet.Latency().Spread().Since(earlier)
+	f.p50, f.p99 = spread.Quantile(0.5), spread.Quantile(0.99)
 	after, err := gateway.cpu()
 	if err != nil {
 		return f, err
@@ -99,6 +99,25 @@ func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process)
 	f.cpu = after - before
 	_, f.peak, err = gateway.memory()
 	return f, err
+}
+
+// connected waits until every controller was acknowledged once and one more
+// interval has passed: connecting thousands at once is another measurement.
+func connected(ctx context.Context, fleet *sim.Fleet) error {
+	const patience = 3 * time.Minute
+	end := time.Now().Add(patience)
+	for i := range fleet.Model().Controllers() {
+		for fleet.Ledger(i).Of(1)&sim.Acknowledged == 0 {
+			if time.Now().After(end) {
+				return fmt.Errorf("controller %d of the headline fleet had no acknowledgement after %v: %+v, last trouble: %v",
+					i, patience, fleet.Stats(), fleet.Trouble())
+			}
+			if err := wait(ctx, 50*time.Millisecond); err != nil {
+				return err
+			}
+		}
+	}
+	return wait(ctx, headlineInterval)
 }
 
 func (s settings) printHeadline(f figure, b *sim.Balance, fleet *sim.Fleet, data string) {
@@ -115,13 +134,8 @@ func (s settings) printHeadline(f figure, b *sim.Balance, fleet *sim.Fleet, data
 	t.row("reports stored once and unchanged", fmt.Sprintf("%d of %d", b.Committed, b.Accepted), "all", "")
 	t.row("lost, phantom, mutated", fmt.Sprintf("%d, %d, %d", b.Lost, b.Phantom, b.Mutated), "0, 0, 0", "")
 	t.row("messages without an answer", fmt.Sprint(fleet.Stats().Unknown), "", "")
-	entries, err := os.ReadDir(data)
-	if err == nil {
-		for _, e := range entries {
-			if bytes := usage(filepath.Join(data, e.Name())); e.IsDir() && bytes > 64<<10 {
-				t.row("bytes a reading in "+e.Name()+"/", fmt.Sprintf("%.2f", float64(bytes)/float64(b.Samples)), "", "")
-			}
-		}
+	if store := usage(filepath.Join(data, "store")); store > 0 {
+		t.row("bytes on disk a reading, with the store's own log", fmt.Sprintf("%.2f", float64(store)/float64(b.Samples)), "", "")
 	}
 	t.print()
 }

@@ -38,7 +38,8 @@ type bodyMaker func(dst []byte) []byte
 type figure struct {
 	requests int64
 	length   time.Duration
-	cpu      time.Duration // of the server
+	cpu      time.Duration // of the server, meanwhile
+	whole    float64       // server CPU seconds a request, until nothing of it is left to do
 	peak     int64         // of the server's resident memory, bytes
 	p50, p99 time.Duration
 }
@@ -50,28 +51,46 @@ func (f figure) cpuPerMillion(readings int) float64 {
 	return f.cpu.Seconds() / (float64(f.requests) * float64(readings)) * 1e6
 }
 
-// run loads a server and measures it, after a time to warm up.
+// run loads a server and measures it, after a time to warm up. It begins and
+// ends with a server that has nothing left to do.
 func (l load) run(ctx context.Context, server *process) (figure, error) {
+	if err := server.rest(ctx); err != nil {
+		return figure{}, err
+	}
+	idle, err := server.cpu()
+	if err != nil {
+		return figure{}, err
+	}
+	var sent atomic.Int64
+	f, err := l.measure(ctx, server, &sent)
+	if err != nil {
+		return figure{}, err
+	}
+	if err := server.rest(ctx); err != nil {
+		return figure{}, err
+	}
+	done, err := server.cpu()
+	f.whole = (done - idle).Seconds() / float64(sent.Load())
+	return f, err
+}
+
+// measure loads a server; sent counts the requests, those of the warm-up too.
+func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) (f figure, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var counted atomic.Int64
-	var measuring atomic.Bool
-	var latency sim.Latency
 	var all sync.WaitGroup
 	defer all.Wait()
+	defer cancel(nil)
+	var latency sim.Latency
 	for i := range l.connections {
 		c, err := dial(l.endpoint)
 		if err != nil {
-			cancel(err)
-			return figure{}, err
+			return f, err
 		}
 		all.Go(func() {
 			defer c.close()
 			err := l.drive(ctx, c, l.body(i), func(d time.Duration) {
-				if measuring.Load() {
-					counted.Add(1)
-					latency.Add(d)
-				}
+				sent.Add(1)
+				latency.Add(d)
 			})
 			if err != nil {
 				cancel(err)
@@ -79,26 +98,25 @@ func (l load) run(ctx context.Context, server *process) (figure, error) {
 		})
 	}
 	if err := wait(ctx, l.warm); err != nil {
-		return figure{}, err
+		return f, err
 	}
 	before, err := server.cpu()
 	if err != nil {
-		return figure{}, err
+		return f, err
 	}
-	measuring.Store(true)
-	started := time.Now()
+	requests, spread, started := sent.Load(), latency.Spread(), time.Now()
 	if err := wait(ctx, l.length); err != nil {
-		return figure{}, err
+		return f, err
 	}
-	measuring.Store(false)
-	f := figure{requests: counted.Load(), length: time.Since(started), p50: latency.Quantile(0.5), p99: latency.Quantile(0.99)}
+	f.requests, f.length = sent.Load()-requests, time.Since(started)
+	spread = latency.Spread().Since(spread)
+	f.p50, f.p99 = spread.Quantile(0.5), spread.Quantile(0.99)
 	after, err := server.cpu()
 	if err != nil {
-		return figure{}, err
+		return f, err
 	}
 	f.cpu = after - before
 	_, f.peak, err = server.memory()
-	cancel(nil)
 	return f, err
 }
 

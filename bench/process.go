@@ -23,6 +23,7 @@ import (
 // A process is a server under measurement.
 type process struct {
 	endpoint sim.Endpoint
+	books    bool // it answers GET /v1/ledger
 	command  *exec.Cmd
 	words    bytes.Buffer
 	waiter   sync.WaitGroup
@@ -66,6 +67,32 @@ func start(ctx context.Context, ready func() (sim.Endpoint, error), program stri
 	}
 }
 
+// rest waits until the server has written to its record all that it took. A
+// server without books has nothing to write.
+func (p *process) rest(ctx context.Context) error {
+	if !p.books {
+		return nil
+	}
+	r := sim.NewReader(p.endpoint)
+	defer r.Close()
+	for {
+		var books struct {
+			Total struct {
+				InSpool int64 `json:"in_spool"`
+			} `json:"total"`
+		}
+		if err := r.Get(ctx, "/v1/ledger", &books); err != nil {
+			return err
+		}
+		if books.Total.InSpool == 0 {
+			return nil
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 // stop ends the process in peace, or not.
 func (p *process) stop() {
 	_ = p.command.Process.Signal(syscall.SIGTERM) // it may have ended: then there is nothing to do
@@ -89,9 +116,14 @@ func startGateway(ctx context.Context, program, directory string) (*process, err
 	if err := os.Remove(addresses); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	return start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
+	p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
 		program, "serve", "--data", directory, "--allow-root",
 		"--set", "listen.https=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn")
+	if err != nil {
+		return nil, err
+	}
+	p.books = true
+	return p, nil
 }
 
 // gatewayEndpoint reads what the gateway left for its clients, and asks it

@@ -130,7 +130,7 @@ func median(figures []figure) figure {
 
 func printThroughput(figures [][]figure, connections int) {
 	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", connections, len(figures[0])),
-		"work", "readings/s", "range", "of the floor", "of bare", "server CPU s/M", "of the floor", "p50", "p99", "peak memory")
+		"work", "readings/s", "range", "of the floor", "of bare", "server CPU s/M", "of the floor", "with the record", "p50", "p99", "peak memory")
 	bare := map[string]float64{}
 	for i, w := range works {
 		f := median(figures[i])
@@ -152,6 +152,7 @@ func printThroughput(figures [][]figure, connections int) {
 			high = max(high, f.perSecond()*float64(w.readings))
 		}
 		t.row(w.name, number(rate), number(low)+" – "+number(high), ofFloor, ofBare, fmt.Sprintf("%.2f", f.cpuPerMillion(w.readings)), ofCPU,
+			fmt.Sprintf("%.2f", f.whole/float64(w.readings)*1e6),
 			duration(f.p50), duration(f.p99), size(f.peak))
 	}
 	t.print()

@@ -41,11 +41,11 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
-// documents returns the paths of the README and of all documents below this
-// directory.
+// documents returns the paths of the README, of CONTRIBUTING and of all documents
+// below this directory.
 func documents(t *testing.T) []string {
 	t.Helper()
-	found := []string{"../README.md"}
+	found := []string{"../README.md", "../CONTRIBUTING.md"}
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".md") {
 			found = append(found, path)

@@ -11,8 +11,8 @@ import (
 const maxNames = 1 << 14
 
 // Decoder decodes reports and remembers the names in them, so that a name is
-// checked and allocated once and not a report. The zero Decoder is ready. It is
-// not safe for concurrent use.
+// checked and allocated once and not a report; it forgets them when they are many.
+// The zero Decoder is ready. It is not safe for concurrent use.
 type Decoder struct {
 	controllers map[string]string
 	points      map[string]*point // by the encoding of name and unit

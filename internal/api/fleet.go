@@ -162,9 +162,7 @@ func (f *fleet) revokeCredential(c *web.Call) error {
 	if err := f.registry.Revoke(id); err != nil {
 		return err
 	}
-	c.Log().Info("a credential was revoked", "credential", id, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	return done(c, "a credential was revoked", "credential", id)
 }
 
 // admitController answers POST /v1/controllers/{name}/admit.
@@ -176,7 +174,13 @@ func (f *fleet) admitController(c *web.Call) error {
 	if err := f.registry.Admit(name); err != nil {
 		return err
 	}
-	c.Log().Info("a controller was admitted", "controller", name, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
+	return done(c, "a controller was admitted", "controller", name)
+}
+
+// done answers an act that leaves nothing to tell but that it was done, and by
+// whom, to the log.
+func done(c *web.Call, what, key, value string) error {
+	c.Log().Info(what, key, value, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
 	c.WriteHeader(http.StatusNoContent)
 	return nil
 }

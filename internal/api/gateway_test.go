@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/tlsfiles"
@@ -39,6 +40,7 @@ type gateway struct {
 	seen      *seen
 	server    *api.Server
 	log       *logBuffer
+	tls       *tls.Config
 	stop      func() // ends the server and waits for it
 }
 
@@ -61,6 +63,14 @@ func (l *logBuffer) String() string {
 
 func start(t testing.TB, change ...func(*api.Options)) *gateway {
 	t.Helper()
+	g := prepare(t, change...)
+	g.run(g.pipeline)
+	return g
+}
+
+// prepare returns a gateway that does not run yet.
+func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
+	t.Helper()
 	files, err := tlsfiles.Open(tlsfiles.Options{Dir: filepath.Join(t.TempDir(), "tls")})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +80,7 @@ func start(t testing.TB, change ...func(*api.Options)) *gateway {
 		t.Fatal(err)
 	}
 	fleet := newFakeFleet()
-	g := &gateway{
+	g := &gateway{tls: files.Config(),
 		t: t, addr: ln.Addr().String(), roots: x509.NewCertPool(), fleet: fleet,
 		pipeline:  &fakePipeline{auth: fleet, known: map[string]string{}},
 		historian: newFakeHistorian(),
@@ -94,9 +104,15 @@ func start(t testing.TB, change ...func(*api.Options)) *gateway {
 	if g.server, err = api.New(o); err != nil {
 		t.Fatal(err)
 	}
+	return g
+}
+
+// run runs the server until the test ends.
+func (g *gateway) run(next penstock.Handler) {
+	t := g.t
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- g.server.Run(ctx, g.pipeline) }()
+	go func() { done <- g.server.Run(ctx, next) }()
 	g.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -104,7 +120,6 @@ func start(t testing.TB, change ...func(*api.Options)) *gateway {
 		}
 	})
 	t.Cleanup(g.stop)
-	return g
 }
 
 func newFakeHistorian() *fakeHistorian {

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -363,5 +364,39 @@ func TestTheBudgetOfBodies(t *testing.T) {
 		if r := g.send(c, report("a", 1, 1, 1)); r.status != 200 {
 			t.Fatalf("%d %.200s", r.status, r.body)
 		}
+	}
+}
+
+// The pipeline reads a body until its ticket resolves, also when nobody waits
+// for the answer any more.
+func TestABodyBelongsToThePipelineUntilItsTicketResolves(t *testing.T) {
+	g := start(t, func(o *api.Options) { o.Limits.Ingest.Acknowledge = 10 * time.Millisecond })
+	c := g.client(false)
+	for _, media := range []string{"application/json", "application/x-ndjson"} {
+		g.pipeline.gate = make(chan struct{})
+		body := report("slow", 1, 1, 1)
+		if r := g.send(c, body, "Content-Type", media); r.status != 503 {
+			t.Fatal(r)
+		}
+		g.pipeline.gate = nil
+		for i := range 50 {
+			g.send(c, report("fast", 1, i+1, 2), "Content-Type", media)
+		}
+		if got := string(g.pipeline.bodies[len(g.pipeline.bodies)-1]); got != body {
+			t.Errorf("%s: the body became %s", media, got)
+		}
+	}
+}
+
+func TestReportsBeforeTheGatewayRuns(t *testing.T) {
+	g := prepare(t)
+	defer g.run(g.pipeline)
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, "/v1/reports", strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer controller")
+	g.server.ServeHTTP(w, r)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -49,11 +49,7 @@ func (q queries) Samples(ctx context.Context, id uint64, from, to int64) iter.Se
 func (q queries) Aggregates(ctx context.Context, id uint64, from, to, step int64) iter.Seq2[query.Bucket, error] {
 	return func(yield func(query.Bucket, error) bool) {
 		for b, err := range q.Historian.Aggregates(ctx, historian.SeriesID(id), from, to, step) {
-			bucket := query.Bucket{
-				Start: b.Start, Count: b.Count + b.Unusable, Numbers: b.Count,
-				Min: b.Min, Max: b.Max, Sum: b.Sum, First: b.First, Last: b.Last, Worst: b.Worst,
-			}
-			if !yield(bucket, err) {
+			if !yield(query.Bucket(b), err) {
 				return
 			}
 		}

@@ -21,7 +21,7 @@ func (g *gateway) measure(server *api.Server) {
 	one(metrics.RecordPosition, func() float64 { return float64(g.historian.Through()) })
 	one(metrics.RecordSeries, func() float64 { return float64(g.historian.Stats().Series) })
 	one(metrics.RecordSamples, func() float64 { return float64(g.historian.Stats().Samples) })
-	one(metrics.RecordBytes, func() float64 { return float64(g.historian.Stats().Disk.Total) })
+	one(metrics.RecordBytes, func() float64 { return float64(g.historian.Stats().DiskBytes) })
 	one(metrics.Controllers, func() float64 { return float64(len(g.fleet.Controllers())) })
 	one(metrics.CertExpiry, func() float64 { return float64(g.tls.Expiry().Unix()) })
 	one(metrics.Quarantined, func() float64 {

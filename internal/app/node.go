@@ -135,7 +135,7 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 		return penstock.Errorf(penstock.CodeOf(err), "fleet: %w", err)
 	}
 	n.closers = append(n.closers, n.fleet.Flush)
-	for _, s := range n.historian.Series(historian.Selector{}) {
+	for _, s := range n.historian.Series(historian.Selector{Scope: penstock.Scope{"*"}}) {
 		// Whether a whole number came with a type is not kept: any such point may
 		// still become float64 once.
 		provisional := s.Kind == penstock.Int64 || s.Kind == penstock.Uint64

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -59,6 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := checkRoot(o); err != nil {
 		return err
 	}
+	syscall.Umask(0o027) // nothing that the node makes is for strangers
 	l, err := openListeners(o.Config.Listen)
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,19 +18,28 @@ import (
 	"github.com/penstock/penstock/internal/demo"
 	"github.com/penstock/penstock/internal/sim"
 	"github.com/penstock/penstock/internal/sim/simtest"
+	"github.com/penstock/penstock/internal/testkit"
 )
 
 // TestMain runs the tests, or, when a demo under test starts this program as its
-// gateway, the fake gateway.
+// gateway, the fake gateway, or, when a test starts it as a demo, that.
 func TestMain(m *testing.M) {
-	if len(os.Args) < 2 || os.Args[1] != "serve" && os.Args[1] != "broken" {
+	mode := ""
+	if len(os.Args) > 1 {
+		mode = os.Args[1]
+	}
+	var err error
+	switch mode {
+	case "serve":
+		err = simtest.Serve(os.Args[1:], simtest.Faults{})
+	case "broken":
+		err = simtest.Serve(os.Args[1:], simtest.Faults{Lose: 20})
+	case "demo":
+		_, err = demo.Run(context.Background(), demo.Options{Data: os.Args[2], Listen: "127.0.0.1:0", Controllers: 1})
+	default:
 		goleak.VerifyTestMain(m) // it ends the process
 	}
-	var faults simtest.Faults
-	if os.Args[1] == "broken" {
-		faults.Lose = 20
-	}
-	if err := simtest.Serve(os.Args[1:], faults); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -114,6 +125,33 @@ func TestALossIsTold(t *testing.T) {
 	if s.OK() || s.Lost == 0 || !strings.Contains(out.String(), "THE RUN FAILED") {
 		t.Errorf("a gateway that loses every twentieth report passes: %+v", s)
 	}
+}
+
+// A parent that is killed cannot end its child: the kernel does.
+func TestTheGatewayDiesWithItsParent(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory := t.TempDir()
+	parent := exec.Command(self, "demo", directory)
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var child string
+	testkit.Eventually(t, func() bool {
+		pid, err := os.ReadFile(filepath.Join(directory, "run", "pid"))
+		child = string(pid)
+		return err == nil && child != ""
+	}, "the gateway to start")
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait() // it was killed
+	testkit.Eventually(t, func() bool {
+		stat, err := os.ReadFile(filepath.Join("/proc", child, "stat"))
+		return err != nil || bytes.Contains(stat, []byte(") Z "))
+	}, "the gateway to die")
 }
 
 func TestAGatewayThatDoesNotStart(t *testing.T) {

@@ -94,8 +94,8 @@ func (s *Summary) add(f *sim.Fleet, b *sim.Balance) {
 		CorruptRefused: n.CorruptRefused, CorruptAccepted: n.CorruptAccepted,
 		Retries: n.Retries, NoAnswer: n.Unknown, Busy: n.Busy,
 	}
-	s.Run.P50 = milliseconds(f.Latency().Quantile(0.5))
-	s.Run.P99 = milliseconds(f.Latency().Quantile(0.99))
+	spread := f.Latency().Spread()
+	s.Run.P50, s.Run.P99 = milliseconds(spread.Quantile(0.5)), milliseconds(spread.Quantile(0.99))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

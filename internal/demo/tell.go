@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,12 +31,14 @@ func (d *demo) welcome(e sim.Endpoint) {
 	d.say("  %s tail --data %s\n\n", program, d.directory)
 }
 
-// tell writes a line a second until ctx ends.
+// tell writes a line a second until ctx ends: counts since the start, latencies of
+// the last second.
 func (d *demo) tell(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	started := time.Now()
 	var stored int64
+	earlier := d.fleet.Latency().Spread()
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,14 +48,16 @@ func (d *demo) tell(ctx context.Context) {
 		if books, err := d.ask(ctx); err == nil {
 			stored = books.Total.Committed
 		}
-		s, l := d.fleet.Stats(), d.fleet.Latency()
+		s, all := d.fleet.Stats(), d.fleet.Latency().Spread()
+		second := all.Since(earlier)
+		earlier = all
 		line := fmt.Sprintf("%4.0fs  sent %d  accepted %d  duplicate %d  corrupt refused %d  stored %d  ack p50 %.1fms p99 %.1fms",
 			time.Since(started).Seconds(), s.Reports, s.Accepted, s.Duplicate, s.CorruptRefused, stored,
-			milliseconds(l.Quantile(0.5)), milliseconds(l.Quantile(0.99)))
+			milliseconds(second.Quantile(0.5)), milliseconds(second.Quantile(0.99)))
 		if d.KillEvery > 0 {
 			line += fmt.Sprintf("  restarts %d", d.gateway.restarts.Load())
 		}
-		if err := d.fleet.Err(); err != nil && s.Accepted == 0 {
+		if err := errors.Join(d.fleet.Err(), d.fleet.Trouble()); err != nil && s.Accepted == 0 {
 			line += fmt.Sprintf("  (%v)", err)
 		}
 		d.say("%s\n", line)

@@ -141,7 +141,7 @@ func BenchmarkScan(b *testing.B) {
 	h, samples := oneDay(b)
 	defer h.close(b)
 	all := h.Series(historian.Selector{Scope: penstock.Scope{"*"}})
-	perSample := float64(h.Stats().Disk.Tables) / float64(samples)
+	perSample := float64(h.Stats().DataBytes) / float64(samples)
 	measure := func(name string, read func(id historian.SeriesID)) {
 		b.Run(name, func(b *testing.B) {
 			began := cpuTime()
@@ -173,19 +173,22 @@ func BenchmarkScan(b *testing.B) {
 // BenchmarkMemory reports the memory of 120,000 series with some rounds each.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
-		h := open(b, vfs.NewMem(), historian.Options{})
+		b.Chdir(b.TempDir())
+		h := open(b, vfs.Default, historian.Options{})
 		f := newFleet(5000, 24)
 		before := heap()
-		for slot := range 8 {
+		for slot := range 60 {
 			if _, err := h.Settle(b.Context(), f.round(slot), f.position); err != nil {
 				b.Fatal(err)
 			}
 		}
 		s := h.Stats()
+		full := heap()
 		if err := h.Flush(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(heap()-before)/float64(s.Series), "B/series")
+		b.ReportMetric(float64(full-before)/(1<<20), "MB-with-head")
 		b.ReportMetric(float64(s.HeadBytes)/float64(s.Samples), "headB/sample")
 		h.close(b)
 	}

@@ -7,21 +7,13 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/store"
 )
 
-// SeriesID is the number of a series: its controller's in the upper half, the
-// point's in the lower. It never changes and is never used twice.
-type SeriesID uint64
-
-func seriesID(controller, point uint32) SeriesID {
-	return SeriesID(controller)<<32 | SeriesID(point)
-}
-
-func (id SeriesID) split() (controller, point uint32) { return uint32(id >> 32), uint32(id) }
-
-// unknownSeries stands for the series of a sample that is not to be stored.
-const unknownSeries = math.MaxUint32
+// SeriesID is the number of a series.
+type SeriesID = layout.SeriesID
 
 // Series describes one point's samples.
 type Series struct {
@@ -46,11 +38,11 @@ type controller struct {
 	name     string
 	points   map[string]uint32
 	series   []series
-	log      rowLog
+	log      head.Log
 	counters Counters
 
 	// What follows belongs to Settle alone.
-	coder   coder
+	coder   head.Coder
 	newest  []int64 // by point: no sample is later
 	touched bool    // since the last flush began
 	pending int     // bytes of rows in the block under way
@@ -95,13 +87,13 @@ func (c *catalogue) addPoint(n *controller, point string) uint32 {
 	n.points[point] = index
 	n.series = append(n.series, series{point: point})
 	n.newest = append(n.newest, math.MinInt64)
-	n.coder.grow(len(n.series))
+	n.coder.Grow(len(n.series))
 	c.series++
 	return index
 }
 
 func (c *catalogue) find(id SeriesID) (*controller, *series, error) {
-	number, point := id.split()
+	number, point := id.Split()
 	if int64(number) < int64(len(c.byNumber)) {
 		n := c.byNumber[number]
 		if int64(point) < int64(len(n.series)) {
@@ -125,7 +117,7 @@ func (h *Historian) Series(sel Selector) []Series {
 		for i := range c.series {
 			s := &c.series[i]
 			if matches(sel.Point, s.point) {
-				found = append(found, Series{ID: seriesID(c.number, uint32(i)), Controller: c.name, Point: s.point, Unit: s.unit, Kind: s.kind})
+				found = append(found, Series{ID: layout.NewSeriesID(c.number, uint32(i)), Controller: c.name, Point: s.point, Unit: s.unit, Kind: s.kind})
 			}
 		}
 	}
@@ -140,21 +132,20 @@ func (h *Historian) Series(sel Selector) []Series {
 // unit, point.
 func appendSeries(dst []byte, s *series) []byte {
 	dst = append(dst, byte(s.kind))
-	dst = binary.AppendUvarint(dst, uint64(len(s.unit)))
-	return append(append(dst, s.unit...), s.point...)
+	return append(layout.AppendText(dst, s.unit), s.point...)
 }
 
 func readSeries(b []byte) (kind penstock.Kind, unit, point string, ok bool) {
-	r := reader{b: b}
-	kind = penstock.Kind(r.byte())
-	unit = string(r.bytes(r.uvarint()))
-	return kind, unit, string(r.b), !r.bad && kind <= penstock.Text
+	r := layout.Reader{B: b}
+	kind = penstock.Kind(r.Byte())
+	unit = r.Text()
+	return kind, unit, string(r.B), !r.Bad && kind <= penstock.Text
 }
 
 // load reads the catalogue from the store.
 func (c *catalogue) load(s *store.Store) error {
 	c.byName = map[string]*controller{}
-	err := s.Scan(row(rowController), row(rowController+1), func(key, value []byte) error {
+	err := s.Scan(layout.Controller.First(), layout.Controller.End(), func(key, value []byte) error {
 		if len(key) != 6 || binary.BigEndian.Uint32(key[2:]) != uint32(len(c.byNumber)) {
 			return damaged("controllers")
 		}
@@ -164,11 +155,11 @@ func (c *catalogue) load(s *store.Store) error {
 	if err != nil {
 		return err
 	}
-	return s.Scan(row(rowSeries), row(rowSeries+1), func(key, value []byte) error {
+	return s.Scan(layout.Series.First(), layout.Series.End(), func(key, value []byte) error {
 		if len(key) != 10 {
 			return damaged("series")
 		}
-		number, index := SeriesID(binary.BigEndian.Uint64(key[2:])).split()
+		number, index := SeriesID(binary.BigEndian.Uint64(key[2:])).Split()
 		kind, unit, point, ok := readSeries(value)
 		if !ok || int64(number) >= int64(len(c.byNumber)) {
 			return damaged("series")

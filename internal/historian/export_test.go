@@ -3,7 +3,7 @@ package historian
 // CompactAll compacts until nothing is left to do.
 func (h *Historian) CompactAll() error {
 	for {
-		if more, err := h.compactSome(); err != nil || !more {
+		if more, err := h.compact(); err != nil || !more {
 			return err
 		}
 	}

@@ -2,12 +2,14 @@ package historian
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/chunk"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/merge"
 	"github.com/penstock/penstock/internal/store"
 )
 
@@ -48,7 +50,7 @@ func (h *Historian) upkeep(ctx context.Context) error {
 				return err
 			}
 		}
-		if more, err := h.compactSome(); err != nil || !more {
+		if more, err := h.compact(); err != nil || !more {
 			return err
 		}
 	}
@@ -101,9 +103,9 @@ type flush struct {
 	h      *Historian
 	number uint64
 	batch  *store.Batch
-	logs   map[uint32]rowLog
+	logs   map[uint32]head.Log
 	points map[uint32]int
-	days   map[Day]struct{}
+	days   map[layout.Day]struct{}
 	buffer []byte
 }
 
@@ -119,15 +121,15 @@ func (h *Historian) freeze() (*flush, error) {
 	if s.firstBatch == s.nextBatch {
 		return nil, nil
 	}
-	f := &flush{h: h, number: h.head.flushed + 1, batch: h.o.Store.NewBatch(), logs: map[uint32]rowLog{}, points: map[uint32]int{}, days: map[Day]struct{}{}}
-	f.batch.DeleteRange(row8(rowBatch, s.firstBatch), row8(rowBatch, s.nextBatch))
+	f := &flush{h: h, number: h.head.flushed + 1, batch: h.o.Store.NewBatch(), logs: map[uint32]head.Log{}, points: map[uint32]int{}, days: map[layout.Day]struct{}{}}
+	f.batch.DeleteRange(layout.Batch.Of8(s.firstBatch), layout.Batch.Of8(s.nextBatch))
 	s.firstBatch = s.nextBatch
 	m := s.meta(h.through)
 	m.flushed = f.number
-	f.batch.Set(row(rowMeta), m.append(nil))
-	s.sets.save(f.batch)
+	f.batch.Set(layout.Meta.First(), m.append(nil))
+	s.sets.Save(f.batch)
 	if h.through > answerWindow {
-		f.batch.DeleteRange(row8(rowAnswer, 0), row8(rowAnswer, uint64(h.through-answerWindow)))
+		f.batch.DeleteRange(layout.Answer.Of8(0), layout.Answer.Of8(uint64(h.through-answerWindow)))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -136,11 +138,11 @@ func (h *Historian) freeze() (*flush, error) {
 			continue
 		}
 		c.touched = false
-		f.batch.Set(row4(rowCounters, c.number), c.counters.append(nil))
-		if c.log.samples > 0 {
-			f.batch.Set(row4(rowLatest, c.number), c.appendLatest(nil))
+		f.batch.Set(layout.Counters.Of4(c.number), c.counters.append(nil))
+		if c.log.Samples > 0 {
+			f.batch.Set(layout.Latest.Of4(c.number), c.appendLatest(nil))
 			f.logs[c.number], f.points[c.number] = c.log, len(c.series)
-			c.log, c.pending = rowLog{}, 0
+			c.log, c.pending = head.Log{}, 0
 		}
 	}
 	h.head.frozen, h.head.bytes, h.head.crowded = f.logs, 0, false
@@ -156,17 +158,14 @@ func (f *flush) write() error {
 		}
 	}
 	h := f.h
-	for day := range f.days {
-		h.dirty[day]++
-		f.batch.Set(dayRow(rowDay, day), binary.AppendUvarint(nil, h.dirty[day]))
-	}
+	h.compactor.Touch(f.batch, f.days)
 	return h.o.Store.Commit(f.batch)
 }
 
 // controller makes the chunks of one controller.
-func (f *flush) controller(number uint32, log rowLog) error {
+func (f *flush) controller(number uint32, log head.Log) error {
 	points := make([][]penstock.Sample, f.points[number])
-	err := each(log.blocks, len(points), -1<<63, endOfTime, func(point uint32, s *penstock.Sample) {
+	err := head.Each(log.Blocks, len(points), firstTime, lastTime, func(point uint32, s *penstock.Sample) {
 		points[point] = append(points[point], *s)
 	})
 	if err != nil {
@@ -174,8 +173,8 @@ func (f *flush) controller(number uint32, log rowLog) error {
 	}
 	for point, samples := range points {
 		ordinal := uint32(0)
-		for _, c := range inColumns(samples) {
-			f.put(seriesID(number, uint32(point)), c, ordinal)
+		for _, c := range merge.Columns(samples) {
+			f.put(layout.NewSeriesID(number, uint32(point)), c, ordinal)
 			ordinal++
 		}
 	}
@@ -184,13 +183,20 @@ func (f *flush) controller(number uint32, log rowLog) error {
 
 // put writes one chunk, unless its day is deleted.
 func (f *flush) put(id SeriesID, c *chunk.Columns, ordinal uint32) {
-	key := chunkKey{day: DayOf(c.Times[0]), series: id, start: c.Times[0], end: c.Times[c.Len()-1], flush: f.number, ordinal: ordinal}
-	if key.day < f.h.horizon {
+	key := layout.ChunkKey{Day: layout.DayOf(c.Times[0]), Series: id, Start: c.Times[0], End: c.Times[c.Len()-1], Flush: f.number, Ordinal: ordinal}
+	if key.Day < f.h.horizon {
 		return
 	}
-	f.days[key.day] = struct{}{}
+	f.days[key.Day] = struct{}{}
 	f.buffer = f.h.encoder.Append(f.buffer[:0], c)
-	f.batch.Set(key.append(nil), f.buffer)
+	f.batch.Set(key.Bytes(), f.buffer)
+}
+
+// compact does a step of compaction, and tells whether there is more.
+func (h *Historian) compact() (more bool, err error) {
+	h.maintenance.Lock()
+	defer h.maintenance.Unlock()
+	return h.compactor.Step(layout.DayOf(h.o.Now().UnixNano()))
 }
 
 // DropBefore deletes all samples of the days before day, and the keys of reports
@@ -201,14 +207,9 @@ func (h *Historian) DropBefore(ctx context.Context, day Day) error {
 	defer h.maintenance.Unlock()
 	m := h.advance(day)
 	b := h.o.Store.NewBatch()
-	b.Set(row(rowMeta), m.append(nil))
-	b.DeleteRange(row(rowChunk), dayRow(rowChunk, m.horizon))
-	b.DeleteRange(row(rowDay), dayRow(rowDay, m.horizon))
-	for d := range h.dirty {
-		if d < m.horizon {
-			delete(h.dirty, d)
-		}
-	}
+	b.Set(layout.Meta.First(), m.append(nil))
+	b.DeleteRange(layout.Chunk.First(), layout.Chunk.OfDay(m.horizon))
+	h.compactor.Forget(b, m.horizon)
 	if err := h.o.Store.Commit(b); err != nil {
 		return err
 	}
@@ -226,25 +227,25 @@ func (h *Historian) advance(day Day) meta {
 }
 
 // dropKeys deletes the keys whose day is before the horizon, some at a time.
-func (h *Historian) dropKeys(ctx context.Context, horizon Day) (err error) {
+func (h *Historian) dropKeys(ctx context.Context, horizon layout.Day) (err error) {
 	const atOnce = 10_000
 	c, err := h.o.Store.NewCursor()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	for from := row(rowKeyDay); from != nil; {
+	for from := layout.KeyDay.First(); from != nil; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		keys, next, err := c.Keys(from, dayRow(rowKeyDay, horizon), atOnce)
+		keys, next, err := c.Keys(from, layout.KeyDay.OfDay(horizon), atOnce)
 		if err != nil {
 			return err
 		}
 		b := h.o.Store.NewBatch()
 		for _, key := range keys {
 			b.Delete(key)
-			b.Delete(append(row(rowKey), key[len(dayRow(rowKeyDay, 0)):]...))
+			b.Delete(layout.Key.OfDigest(layout.DigestOf(key)))
 		}
 		if err := h.o.Store.Commit(b); err != nil {
 			return err

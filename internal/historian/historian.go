@@ -3,12 +3,15 @@ package historian
 import (
 	"context"
 	"log/slog"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/chunk"
+	"github.com/penstock/penstock/internal/historian/compact"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/settled"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/store"
 )
@@ -29,20 +32,20 @@ type Options struct {
 type Historian struct {
 	o       Options
 	decoder *chunk.Decoder
+	parts   sync.Pool // of *part
 
 	maintenance sync.Mutex // one flush, compaction step or deletion at a time
 	encoder     *chunk.Encoder
-	dirty       map[Day]uint64 // flushes into a day since it was compacted
-	pass        pass
+	compactor   *compact.Compactor
 
 	settling sync.Mutex // one Settle at a time; held for short by a flush that begins
 	settler  settler
 
 	mu        sync.RWMutex // what queries see
 	catalogue catalogue
-	head      head
+	head      heads
 	through   penstock.Position
-	horizon   Day // days before it are deleted
+	horizon   layout.Day // days before it are deleted
 
 	changed broadcast // through or head changed, or it was closed
 	kick    chan struct{}
@@ -52,13 +55,13 @@ type Historian struct {
 
 var _ penstock.Record = (*Historian)(nil)
 
-// head is the samples that are in no chunk yet. The controllers have the rows
+// heads is the samples that are in no chunk yet. The controllers have the rows
 // that came since the last flush began.
-type head struct {
+type heads struct {
 	bytes   int
 	crowded bool      // a controller has as many samples as it may have
 	since   time.Time // when the first row came
-	frozen  map[uint32]rowLog
+	frozen  map[uint32]head.Log
 	flushed uint64 // the last flush that is done
 }
 
@@ -92,9 +95,10 @@ func Open(o Options) (*Historian, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Historian{o: o, encoder: encoder, decoder: decoder, dirty: map[Day]uint64{}, kick: make(chan struct{}, 1)}
+	h := &Historian{o: o, encoder: encoder, decoder: decoder, kick: make(chan struct{}, 1)}
+	h.compactor = compact.New(compact.Options{Store: o.Store, Encoder: encoder, Decoder: decoder, Log: o.Log})
 	h.settler.init(h)
-	if err := h.recover(); err != nil {
+	if err := (recovery{h}).run(); err != nil {
 		decoder.Close()
 		return nil, err
 	}
@@ -163,6 +167,12 @@ func (h *Historian) usable() error {
 	return h.settler.usable()
 }
 
+// Day is a day in UTC, counted from 1970-01-01.
+type Day = layout.Day
+
+// DayOf returns the day of a time in nanoseconds since 1970 UTC.
+func DayOf(t int64) Day { return layout.DayOf(t) }
+
 // Counters are the books of one controller: reports by what became of them, and
 // samples.
 type Counters struct {
@@ -198,8 +208,8 @@ func (h *Historian) Counters(yield func(controller string, c Counters) bool) {
 func (h *Historian) Settled(yield func(controller string, epoch uint64, set *interval.Set) bool) error {
 	h.settling.Lock()
 	defer h.settling.Unlock()
-	return h.settler.sets.all(h.o.Store, func(k setKey, set *interval.Set) bool {
-		return yield(h.catalogue.byNumber[k.controller].name, k.epoch, set)
+	return h.settler.sets.All(h.o.Store, func(k settled.Key, set *interval.Set) bool {
+		return yield(h.catalogue.byNumber[k.Controller].name, k.Epoch, set)
 	})
 }
 
@@ -209,14 +219,17 @@ type Stats struct {
 	Series      int
 	Samples     uint64 // ever stored
 	Conflicts   uint64
-	HeadBytes   int        // rows in memory
-	Disk        store.Size // of the whole store, 0 when it is dead
+	HeadBytes   int    // rows in memory
+	DataBytes   uint64 // on disk, of the whole store; 0 when it is dead
+	DiskBytes   uint64 // with its log and what is about to be deleted
 }
 
 // Stats returns the size of the historian.
 func (h *Historian) Stats() Stats {
 	s := Stats{}
-	s.Disk, _ = h.o.Store.Size()
+	if size, err := h.o.Store.Size(); err == nil {
+		s.DataBytes, s.DiskBytes = size.Tables, size.Total
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	s.Controllers, s.Series, s.HeadBytes = len(h.catalogue.byNumber), h.catalogue.series, h.head.bytes
@@ -250,6 +263,3 @@ func (b *broadcast) tell() {
 		b.ch = nil
 	}
 }
-
-// endOfTime is the last source time there can be.
-const endOfTime = math.MaxInt64

@@ -6,6 +6,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/settled"
 	"github.com/penstock/penstock/internal/store"
 )
 
@@ -18,9 +21,9 @@ type verdict struct {
 	settlement penstock.Settlement
 	reason     string // when quarantined: a sentence
 	controller *controller
-	known      *settledSet // of the report's epoch, when its identity is a sequence
-	conflicts  uint64      // samples
-	series     [2]int      // in the transaction's series: one for each sample
+	known      *settled.Set // of the report's epoch, when its identity is a sequence
+	conflicts  uint64       // samples
+	series     [2]int       // in the transaction's series: one for each sample
 }
 
 // judge decides by the identity of the report, or, when it is natural, by each
@@ -36,8 +39,8 @@ func (s *settler) judge(r *penstock.Report) (verdict, error) {
 	var err error
 	switch r.Identity.Form {
 	case penstock.Sequence:
-		v.known, err = s.sets.get(s.h.o.Store, setKey{v.controller.number, r.Identity.Epoch})
-		twice = err == nil && v.known.set.Contains(r.Identity.Seq)
+		v.known, err = s.sets.Get(s.h.o.Store, settled.Key{Controller: v.controller.number, Epoch: r.Identity.Epoch})
+		twice = err == nil && v.known.Contains(r.Identity.Seq)
 	case penstock.Keyed:
 		var content penstock.Fingerprint
 		content, twice, err = s.keyed(r)
@@ -95,7 +98,7 @@ func (s *settler) resolve(r *penstock.Report, v *verdict) string {
 		}
 		point := c.lookup(sample.Point, i)
 		t.series = append(t.series, point)
-		if point == unknownSeries {
+		if point == head.UnknownSeries {
 			if err := penstock.CheckPointName(sample.Point); err != nil {
 				return err.Error()
 			}
@@ -123,15 +126,13 @@ func (s *settler) resolve(r *penstock.Report, v *verdict) string {
 
 // lookup guesses the series from its place in the row before.
 func (c *controller) lookup(point string, i int) uint32 {
-	if i < len(c.coder.order) {
-		if guess := c.coder.order[i]; c.series[guess].point == point {
-			return guess
-		}
+	if guess, ok := c.coder.Guess(i); ok && c.series[guess].point == point {
+		return guess
 	}
 	if known, ok := c.points[point]; ok {
 		return known
 	}
-	return unknownSeries
+	return head.UnknownSeries
 }
 
 // wrong says why a sample can never be stored: what the steps before let through
@@ -182,7 +183,7 @@ func (s *settler) describe(r *penstock.Report, v *verdict) string {
 			series.unit, changed = sample.Unit, true
 		}
 		if changed {
-			s.unsavedSeries = append(s.unsavedSeries, seriesID(c.number, point))
+			s.unsavedSeries = append(s.unsavedSeries, layout.NewSeriesID(c.number, point))
 		}
 	}
 	return ""
@@ -194,7 +195,7 @@ func (s *settler) keyed(r *penstock.Report) (content penstock.Fingerprint, found
 	if content, found = s.t.keys[digest]; found {
 		return content, true, nil
 	}
-	value, found, err := s.h.o.Store.Get(append(row(rowKey), digest[:]...))
+	value, found, err := s.h.o.Store.Get(layout.Key.OfDigest(digest))
 	if !found || err != nil {
 		return 0, false, err
 	}
@@ -212,17 +213,17 @@ func (s *settler) keepKey(r *penstock.Report) {
 		s.t.keys = map[[store.DigestSize]byte]penstock.Fingerprint{}
 	}
 	s.t.keys[digest] = r.Fingerprint
-	day := DayOf(r.ReceivedTime)
+	day := layout.DayOf(r.ReceivedTime)
 	for i := range r.Samples {
-		at := DayOf(r.Samples[i].SourceTime)
+		at := layout.DayOf(r.Samples[i].SourceTime)
 		if i == 0 || at > day {
 			day = at
 		}
 	}
 	value := binary.BigEndian.AppendUint64(nil, uint64(r.Fingerprint))
-	value = binary.BigEndian.AppendUint32(value, day.sortable())
-	s.t.batch.Set(append(row(rowKey), digest[:]...), value)
-	s.t.batch.Set(keyDayRow(day, digest), nil)
+	value = binary.BigEndian.AppendUint32(value, day.Sortable())
+	s.t.batch.Set(layout.Key.OfDigest(digest), value)
+	s.t.batch.Set(layout.KeyOfDay(day, digest), nil)
 }
 
 // identityDigest tells the report apart from another that comes at its position.
@@ -235,12 +236,12 @@ func (s *settler) identityDigest(r *penstock.Report) [store.DigestSize]byte {
 // (1 byte), digest of the report (16).
 func (s *settler) keepAnswer(d *penstock.Delivery, settled penstock.Settlement) {
 	digest := s.identityDigest(d.Report)
-	s.t.batch.Set(row8(rowAnswer, uint64(d.Position)), append([]byte{byte(settled)}, digest[:]...))
+	s.t.batch.Set(layout.Answer.Of8(uint64(d.Position)), append([]byte{byte(settled)}, digest[:]...))
 }
 
 // answered returns what was answered to the same report at this position.
 func (s *settler) answered(d *penstock.Delivery) (penstock.Settlement, bool, error) {
-	value, found, err := s.h.o.Store.Get(row8(rowAnswer, uint64(d.Position)))
+	value, found, err := s.h.o.Store.Get(layout.Answer.Of8(uint64(d.Position)))
 	if !found || err != nil {
 		return 0, false, err
 	}

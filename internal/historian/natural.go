@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
 )
 
 // Samples of one series are read ahead for look-ups by a window of this length,
@@ -47,7 +49,7 @@ func (n *natural) add(c *controller, point uint32, s *penstock.Sample) {
 	if n.pending == nil {
 		n.pending = map[sampleAt][]content{}
 	}
-	at := sampleAt{seriesID(c.number, point), s.SourceTime}
+	at := sampleAt{layout.NewSeriesID(c.number, point), s.SourceTime}
 	n.pending[at] = append(n.pending[at], contentOf(s))
 }
 
@@ -66,11 +68,11 @@ func (s *settler) sift(r *penstock.Report, v *verdict) error {
 		}
 		s.catchUp()
 		for ; noted < i; noted++ {
-			if points[noted] != unknownSeries {
+			if points[noted] != head.UnknownSeries {
 				n.add(c, points[noted], &r.Samples[noted])
 			}
 		}
-		same, other, err := s.compare(seriesID(c.number, point), sample)
+		same, other, err := s.compare(layout.NewSeriesID(c.number, point), sample)
 		if penstock.CodeOf(err) == penstock.Corrupt {
 			*v = v.refuse("the samples of its time cannot be read")
 			return nil
@@ -80,9 +82,9 @@ func (s *settler) sift(r *penstock.Report, v *verdict) error {
 		}
 		switch {
 		case same:
-			points[i] = unknownSeries
+			points[i] = head.UnknownSeries
 		case other:
-			points[i] = unknownSeries
+			points[i] = head.UnknownSeries
 			v.conflicts++
 		default:
 			fresh++
@@ -100,7 +102,7 @@ func (s *settler) catchUp() {
 	for ; t.natural.marks < len(t.marks); t.natural.marks++ {
 		m := &t.marks[t.natural.marks]
 		for k, point := range t.series[m.series[0]:m.series[1]] {
-			if point != unknownSeries {
+			if point != head.UnknownSeries {
 				t.natural.add(m.controller, point, &m.report.Samples[k])
 			}
 		}
@@ -141,28 +143,29 @@ func (s *settler) window(id SeriesID, at int64) (*window, error) {
 		return nil, err
 	}
 	defer v.close()
-	m := v.merge(w.first, w.last)
-	if err := m.addHead(); err != nil {
+	m, err := v.merge(w.first, w.last)
+	if err != nil {
 		return nil, err
 	}
+	defer m.Close()
 	count := 0
 	for {
-		run, ok, err := m.next(context.Background())
+		run, ok, err := m.Next(context.Background())
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			break
 		}
-		for i := run.from; i < run.to; i++ {
-			t := run.columns.Times[i]
+		for i := run.From; i < run.To; i++ {
+			t := run.Columns.Times[i]
 			if count >= windowSamples && t > at {
 				w.last = t - 1
 				n.windows[id] = w
 				return w, nil
 			}
-			q := run.columns.QualityAt(i)
-			w.samples[t] = append(w.samples[t], content{run.columns.Value(i), q.Status, q.Native})
+			q := run.Columns.QualityAt(i)
+			w.samples[t] = append(w.samples[t], content{run.Columns.Value(i), q.Status, q.Native})
 			count++
 		}
 	}

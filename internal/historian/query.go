@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/merge"
+	"github.com/penstock/penstock/internal/historian/reduce"
 )
+
+// Bucket is the samples of one step of time.
+type Bucket = reduce.Bucket
 
 // Latest returns the sample of the series with the latest source time, and false
 // when it has none. It does not step back when older samples come later. Errors:
@@ -35,7 +39,7 @@ func (h *Historian) Samples(ctx context.Context, id SeriesID, from, to int64) it
 	return func(yield func(penstock.Sample, error) bool) {
 		s, err := h.describeSample(id)
 		if err == nil {
-			err = h.runs(ctx, id, from, to, func(r run) bool { return eachSample(r, &s, yield) })
+			err = h.runs(ctx, id, from, to, func(r merge.Run) bool { return eachSample(r, &s, yield) })
 		}
 		if err != nil {
 			yield(penstock.Sample{}, err)
@@ -54,25 +58,30 @@ func (h *Historian) describeSample(id SeriesID) (penstock.Sample, error) {
 	return penstock.Sample{Point: s.point, Unit: s.unit}, nil
 }
 
-func eachSample(r run, s *penstock.Sample, yield func(penstock.Sample, error) bool) bool {
-	for i := r.from; i < r.to; i++ {
-		r.fill(i, s)
-		if !yield(*s, nil) {
+func eachSample(r merge.Run, s *penstock.Sample, yield func(penstock.Sample, error) bool) bool {
+	c := r.Columns
+	if c.Quality != nil || c.Kind == penstock.Text || c.Kind == penstock.None {
+		for i := r.From; i < r.To; i++ {
+			r.Fill(i, s)
+			if !yield(*s, nil) {
+				return false
+			}
+		}
+		return true
+	}
+	plain := penstock.Sample{Point: s.Point, Unit: s.Unit}
+	times, bits := c.Times[r.From:r.To], c.Bits[r.From:r.To]
+	for i, t := range times {
+		plain.SourceTime, plain.Value = t, penstock.BitsValue(c.Kind, bits[i])
+		if !yield(plain, nil) {
 			return false
 		}
 	}
 	return true
 }
 
-// fill sets what differs from sample to sample.
-func (r run) fill(i int, s *penstock.Sample) {
-	q := r.columns.QualityAt(i)
-	s.SourceTime, s.Value = r.columns.Times[i], r.columns.Value(i)
-	s.Status, s.Native, s.Flags = q.Status, q.Native, q.Flags
-}
-
 // runs yields the samples from ≤ time < to as runs.
-func (h *Historian) runs(ctx context.Context, id SeriesID, from, to int64, yield func(run) bool) (err error) {
+func (h *Historian) runs(ctx context.Context, id SeriesID, from, to int64, yield func(merge.Run) bool) (err error) {
 	if from >= to {
 		return nil
 	}
@@ -81,12 +90,13 @@ func (h *Historian) runs(ctx context.Context, id SeriesID, from, to int64, yield
 		return err
 	}
 	defer func() { err = errors.Join(err, v.close()) }()
-	m := v.merge(from, to-1)
-	if err := m.addHead(); err != nil {
+	m, err := v.merge(from, to-1)
+	if err != nil {
 		return err
 	}
+	defer m.Close()
 	for {
-		r, ok, err := m.next(ctx)
+		r, ok, err := m.Next(ctx)
 		if err != nil || !ok {
 			return err
 		}
@@ -94,37 +104,6 @@ func (h *Historian) runs(ctx context.Context, id SeriesID, from, to int64, yield
 			return nil
 		}
 	}
-}
-
-// Bucket is the samples of one step of time. Min, Max, Sum, First and Last are of
-// the Count samples that are numbers and not bad; they mean nothing when Count
-// is 0.
-type Bucket struct {
-	Start       int64 // nanoseconds since 1970 UTC
-	Count       uint64
-	Unusable    uint64 // samples that are bad, missing, text or not a number
-	Min, Max    float64
-	Sum         float64
-	First, Last penstock.Value
-	Worst       penstock.Status // of the worst severity among all samples
-}
-
-func (b *Bucket) add(v penstock.Value, status penstock.Status) {
-	if status.Worse(b.Worst) {
-		b.Worst = status
-	}
-	x, ok := v.Number()
-	if !ok || status.IsBad() || math.IsNaN(x) {
-		b.Unusable++
-		return
-	}
-	if b.Count == 0 {
-		b.Min, b.Max, b.First = x, x, v
-	}
-	b.Min, b.Max = min(b.Min, x), max(b.Max, x)
-	b.Sum += x
-	b.Last = v
-	b.Count++
 }
 
 // Aggregates yields a bucket for each step in which there are samples of
@@ -136,40 +115,20 @@ func (h *Historian) Aggregates(ctx context.Context, id SeriesID, from, to, step 
 			yield(Bucket{}, penstock.Errorf(penstock.Invalid, "a step has at least 1 ns, not %d", step))
 			return
 		}
-		var b Bucket
-		begun, more := false, true
-		err := h.runs(ctx, id, from, to, func(r run) bool {
-			for i := r.from; i < r.to && more; i++ {
-				start := floor(r.columns.Times[i], step)
-				if begun && start != b.Start {
-					more = yield(b, nil)
-				}
-				if !begun || start != b.Start {
-					b, begun = Bucket{Start: start}, true
-				}
-				b.add(r.columns.Value(i), penstock.Status(r.columns.QualityAt(i).Status))
-			}
+		buckets := reduce.Buckets{Step: step}
+		give := func(b Bucket) bool { return yield(b, nil) }
+		more := true
+		err := h.runs(ctx, id, from, to, func(r merge.Run) bool {
+			more = buckets.Add(r, give)
 			return more
 		})
-		if more && err == nil && begun {
-			more = yield(b, nil)
-		}
-		if more && err != nil {
+		switch {
+		case more && err != nil:
 			yield(Bucket{}, err)
+		case more:
+			buckets.End(give)
 		}
 	}
-}
-
-// floor returns the last multiple of step that is not after t.
-func floor(t, step int64) int64 {
-	rest := t % step
-	if rest < 0 {
-		rest += step
-	}
-	if t < math.MinInt64+rest {
-		return math.MinInt64 // the first step of all is cut off by the range of time
-	}
-	return t - rest
 }
 
 // Plot yields about as many samples of [from, to) as there are points to draw,
@@ -183,84 +142,21 @@ func (h *Historian) Plot(ctx context.Context, id SeriesID, from, to int64, point
 			yield(s, err)
 			return
 		}
-		const perSlice = 5
-		slices := uint64(max(1, points/perSlice))
-		width := (uint64(to)-uint64(from))/slices + 1
-		var p slice
-		var end uint64
+		plot := reduce.NewPlot(from, to, points)
+		give := func(s penstock.Sample) bool { return yield(s, nil) }
 		more := true
-		err = h.runs(ctx, id, from, to, func(r run) bool {
-			for i := r.from; i < r.to && more; i++ {
-				r.fill(i, &s)
-				distance := uint64(s.SourceTime) - uint64(from)
-				if distance >= end {
-					more = p.emit(yield)
-					p = slice{}
-					end = (distance/width + 1) * width
-				}
-				p.add(&s)
+		err = h.runs(ctx, id, from, to, func(r merge.Run) bool {
+			for i := r.From; i < r.To && more; i++ {
+				r.Fill(i, &s)
+				more = plot.Add(&s, give)
 			}
 			return more
 		})
-		if more && err == nil {
-			more = p.emit(yield)
-		}
-		if more && err != nil {
+		switch {
+		case more && err != nil:
 			yield(penstock.Sample{}, err)
+		case more:
+			plot.End(give)
 		}
-	}
-}
-
-// slice is what a plot keeps of a stretch of time.
-type slice struct {
-	count                          int
-	first, last, low, high, worst  penstock.Sample
-	lowAt, highAt, worstAt, lastAt int // counted from 1; 0 for none
-}
-
-func (p *slice) add(s *penstock.Sample) {
-	p.count++
-	if p.count == 1 {
-		p.first = *s
-	}
-	p.last, p.lastAt = *s, p.count
-	if p.worstAt == 0 && !s.Status.IsGood() || s.Status.Worse(p.worst.Status) {
-		p.worst, p.worstAt = *s, p.count
-	}
-	x, ok := s.Value.Number()
-	if !ok || s.Status.IsBad() || math.IsNaN(x) {
-		return
-	}
-	if low, _ := p.low.Value.Number(); p.lowAt == 0 || x < low {
-		p.low, p.lowAt = *s, p.count
-	}
-	if high, _ := p.high.Value.Number(); p.highAt == 0 || x > high {
-		p.high, p.highAt = *s, p.count
-	}
-}
-
-// emit yields what the slice keeps in the order of time, each sample once.
-func (p *slice) emit(yield func(penstock.Sample, error) bool) bool {
-	if p.count == 0 {
-		return true
-	}
-	kept := [...]struct {
-		at int
-		s  *penstock.Sample
-	}{{1, &p.first}, {p.lowAt, &p.low}, {p.highAt, &p.high}, {p.worstAt, &p.worst}, {p.lastAt, &p.last}}
-	for done := 0; ; {
-		next := -1
-		for i, k := range kept {
-			if k.at > done && (next < 0 || k.at < kept[next].at) {
-				next = i
-			}
-		}
-		if next < 0 {
-			return true
-		}
-		if !yield(*kept[next].s, nil) {
-			return false
-		}
-		done = kept[next].at
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/settled"
 )
 
 // meta is what the last flush found settled, and the numbers that go on from
@@ -13,7 +16,7 @@ type meta struct {
 	flushed        uint64
 	firstBatch     uint64 // the first head batch that is not in chunks
 	nextQuarantine uint64
-	horizon        Day
+	horizon        layout.Day
 }
 
 const metaVersion = 1
@@ -25,33 +28,36 @@ func (s *settler) meta(through penstock.Position) meta {
 
 func (m meta) append(dst []byte) []byte {
 	dst = append(dst, metaVersion)
-	for _, v := range [...]uint64{uint64(m.through), m.flushed, m.firstBatch, m.nextQuarantine, uint64(m.horizon.sortable())} {
+	for _, v := range [...]uint64{uint64(m.through), m.flushed, m.firstBatch, m.nextQuarantine, uint64(m.horizon.Sortable())} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
 }
 
 func readMeta(b []byte) (meta, error) {
-	r := reader{b: b}
-	if v := r.byte(); v != metaVersion {
+	r := layout.Reader{B: b}
+	if v := r.Byte(); v != metaVersion {
 		return meta{}, penstock.Errorf(penstock.Unsupported, "the historian's state has version %d, this program reads version %d: run the newer program", v, metaVersion)
 	}
-	m := meta{through: penstock.Position(r.uvarint()), flushed: r.uvarint(), firstBatch: r.uvarint(), nextQuarantine: r.uvarint()}
-	m.horizon = Day(uint32(r.uvarint()) ^ 1<<31)
-	if r.bad {
+	m := meta{through: penstock.Position(r.Uvarint()), flushed: r.Uvarint(), firstBatch: r.Uvarint(), nextQuarantine: r.Uvarint()}
+	m.horizon = layout.ParseDay(uint32(r.Uvarint()))
+	if r.Bad {
 		return meta{}, damaged("state")
 	}
 	return m, nil
 }
 
-// recover reads what the last flush left, and settles the head batches again.
-func (h *Historian) recover() error {
+// recovery brings a historian's memory back.
+type recovery struct{ *Historian }
+
+// run reads what the last flush left, and settles the head batches again.
+func (h recovery) run() error {
 	st, s := h.o.Store, &h.settler
 	if err := h.catalogue.load(st); err != nil {
 		return err
 	}
-	m := meta{horizon: DayOf(-1 << 63)}
-	value, found, err := st.Get(row(rowMeta))
+	m := meta{horizon: layout.DayOf(firstTime)}
+	value, found, err := st.Get(layout.Meta.First())
 	if err == nil && found {
 		m, err = readMeta(value)
 	}
@@ -60,7 +66,7 @@ func (h *Historian) recover() error {
 	}
 	h.through, h.head.flushed, h.horizon = m.through, m.flushed, m.horizon
 	s.firstBatch, s.nextBatch, s.nextQuarantine = m.firstBatch, m.firstBatch, m.nextQuarantine
-	for _, load := range [...]func() error{h.loadCounters, h.loadLatest, h.loadDirty, h.loadQuarantine, h.loadHead} {
+	for _, load := range [...]func() error{h.loadCounters, h.loadLatest, h.compactor.Load, h.loadQuarantine, h.loadHead} {
 		if err := load(); err != nil {
 			return err
 		}
@@ -69,8 +75,8 @@ func (h *Historian) recover() error {
 }
 
 // controllerRows yields the rows of one kind that controllers have.
-func (h *Historian) controllerRows(kind byte, yield func(c *controller, value []byte) bool) error {
-	return h.o.Store.Scan(row(kind), row(kind+1), func(key, value []byte) error {
+func (h recovery) controllerRows(kind layout.Row, yield func(c *controller, value []byte) bool) error {
+	return h.o.Store.Scan(kind.First(), kind.End(), func(key, value []byte) error {
 		if len(key) != 6 {
 			return damaged("controllers")
 		}
@@ -93,13 +99,13 @@ func (c *Counters) append(dst []byte) []byte {
 	return dst
 }
 
-func (h *Historian) loadCounters() error {
-	return h.controllerRows(rowCounters, func(c *controller, value []byte) bool {
-		r := reader{b: value}
+func (h recovery) loadCounters() error {
+	return h.controllerRows(layout.Counters, func(c *controller, value []byte) bool {
+		r := layout.Reader{B: value}
 		for _, v := range c.counters.fields() {
-			*v = r.uvarint()
+			*v = r.Uvarint()
 		}
-		return !r.bad
+		return !r.Bad
 	})
 }
 
@@ -113,15 +119,15 @@ func (c *controller) appendLatest(dst []byte) []byte {
 			points = append(points, uint32(i))
 		}
 	}
-	var k coder
-	k.grow(len(c.series))
-	return k.append(dst, samples, points, true)
+	var k head.Coder
+	k.Grow(len(c.series))
+	return k.Append(dst, samples, points, true)
 }
 
-func (h *Historian) loadLatest() error {
-	return h.controllerRows(rowLatest, func(c *controller, value []byte) bool {
-		var k coder
-		_, ok := k.read(value, len(c.series), func(point uint32, s *penstock.Sample) {
+func (h recovery) loadLatest() error {
+	return h.controllerRows(layout.Latest, func(c *controller, value []byte) bool {
+		var k head.Coder
+		_, ok := k.Read(value, len(c.series), func(point uint32, s *penstock.Sample) {
 			c.series[point].observe(s)
 			c.newest[point] = s.SourceTime
 		})
@@ -129,22 +135,11 @@ func (h *Historian) loadLatest() error {
 	})
 }
 
-func (h *Historian) loadDirty() error {
-	return h.o.Store.Scan(row(rowDay), row(rowDay+1), func(key, value []byte) error {
-		flushes, n := binary.Uvarint(value)
-		if len(key) != 6 || n <= 0 {
-			return damaged("days")
-		}
-		h.dirty[Day(binary.BigEndian.Uint32(key[2:])^1<<31)] = flushes
-		return nil
-	})
-}
-
 // loadQuarantine finds the next number of the quarantine, because a flush writes
 // it later than the reports.
-func (h *Historian) loadQuarantine() error {
+func (h recovery) loadQuarantine() error {
 	s := &h.settler
-	return h.o.Store.Scan(row8(rowQuarantine, s.nextQuarantine), row(rowQuarantine+1), func(key, _ []byte) error {
+	return h.o.Store.Scan(layout.Quarantine.Of8(s.nextQuarantine), layout.Quarantine.End(), func(key, _ []byte) error {
 		if len(key) != 10 {
 			return damaged("quarantined reports")
 		}
@@ -154,27 +149,27 @@ func (h *Historian) loadQuarantine() error {
 }
 
 // loadHead settles the head batches again, in their order.
-func (h *Historian) loadHead() error {
+func (h recovery) loadHead() error {
 	s := &h.settler
 	now := h.o.Now()
-	err := h.o.Store.Scan(row8(rowBatch, s.firstBatch), row(rowBatch+1), func(key, value []byte) error {
+	err := h.o.Store.Scan(layout.Batch.Of8(s.firstBatch), layout.Batch.End(), func(key, value []byte) error {
 		if len(key) != 10 || binary.BigEndian.Uint64(key[2:]) != s.nextBatch {
 			return damaged("head batches")
 		}
 		s.nextBatch++
-		through, err := readJournal(value, func(e *entry, readRow rowReader) error {
-			if int64(e.controller) >= int64(len(h.catalogue.byNumber)) {
+		through, err := head.ReadJournal(value, func(e *head.Entry, readRow head.RowReader) error {
+			if int64(e.Controller) >= int64(len(h.catalogue.byNumber)) {
 				return damaged("head batches")
 			}
-			c := h.catalogue.byNumber[e.controller]
-			x := extent{first: endOfTime, last: -1 << 63}
+			c := h.catalogue.byNumber[e.Controller]
+			x := head.Extent{First: lastTime, Last: firstTime}
 			if readRow != nil && !h.replayRow(c, readRow, &x) {
 				return damaged("head batches")
 			}
 			c.touched = true
-			c.counters.count(e, x.samples)
-			if x.samples > 0 {
-				h.head.add(c, e.row, x, now)
+			c.counters.count(e, x.Samples)
+			if x.Samples > 0 {
+				h.head.add(c, e.Row, x, now)
 			}
 			return h.replayIdentity(e)
 		})
@@ -182,35 +177,31 @@ func (h *Historian) loadHead() error {
 		return err
 	})
 	for _, c := range h.catalogue.byNumber {
-		c.coder.reset() // the next row starts a block: pending is 0
+		c.coder.Reset() // the next row starts a block: pending is 0
 	}
 	return err
 }
 
-func (h *Historian) replayRow(c *controller, readRow rowReader, x *extent) bool {
-	generation := c.coder.generation
+func (h recovery) replayRow(c *controller, readRow head.RowReader, x *head.Extent) bool {
 	ok := readRow(&c.coder, len(c.series), func(point uint32, s *penstock.Sample) {
-		x.samples++
-		x.first, x.last = min(x.first, s.SourceTime), max(x.last, s.SourceTime)
+		x.Samples++
+		x.First, x.Last = min(x.First, s.SourceTime), max(x.Last, s.SourceTime)
 		c.series[point].observe(s)
 		c.newest[point] = max(c.newest[point], s.SourceTime)
 	})
-	x.fresh = c.coder.generation != generation
+	x.Fresh = c.coder.Fresh()
 	return ok
 }
 
-func (h *Historian) replayIdentity(e *entry) error {
-	if !e.sequence {
+func (h recovery) replayIdentity(e *head.Entry) error {
+	if !e.Sequence {
 		return nil
 	}
-	set, err := h.settler.sets.get(h.o.Store, setKey{e.controller, e.epoch})
+	set, err := h.settler.sets.Get(h.o.Store, settled.Key{Controller: e.Controller, Epoch: e.Epoch})
 	if err != nil {
 		return err
 	}
-	set.set.Add(e.seq, e.seq)
-	set.dirty = true
+	set.Add(e.Seq, e.Seq)
+	set.Dirty = true
 	return nil
 }
-
-// rowReader reads the row of an entry with the controller's coder.
-type rowReader func(c *coder, limit int, yield func(uint32, *penstock.Sample)) bool

@@ -2,11 +2,12 @@ package historian
 
 import (
 	"context"
-	"encoding/binary"
-	"math"
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/settled"
 	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/store"
 )
@@ -58,7 +59,7 @@ func (h *Historian) room(ctx context.Context) error {
 // settler is what Settle alone uses, under the settling lock.
 type settler struct {
 	h      *Historian
-	sets   settledSets
+	sets   settled.Sets
 	closed bool
 	broken error // memory may be ahead of the disk: no more is settled
 
@@ -73,7 +74,7 @@ type settler struct {
 
 func (s *settler) init(h *Historian) {
 	s.h = h
-	s.sets.loaded = map[setKey]*settledSet{}
+	s.sets = settled.New()
 }
 
 func (s *settler) usable() error {
@@ -99,11 +100,11 @@ type transaction struct {
 // mark is one entry of the journal, to be published once it is durable.
 type mark struct {
 	controller *controller
-	entry      entry
+	entry      head.Entry
 	report     *penstock.Report
 	row        [2]int // in the journal
 	series     [2]int // in the transaction's series
-	extent     extent
+	extent     head.Extent
 }
 
 func (t *transaction) reset(s *store.Store) {
@@ -118,8 +119,7 @@ func (s *settler) settle(ds []penstock.Delivery, through penstock.Position) ([]p
 	t := &s.t
 	t.reset(h.o.Store)
 	defer t.batch.Close()
-	t.journal = append(t.journal, journalVersion)
-	t.journal = binary.AppendUvarint(t.journal, uint64(through))
+	t.journal = head.AppendJournal(t.journal, through)
 	out := make([]penstock.Settlement, len(ds))
 	for i := range ds {
 		var err error
@@ -169,21 +169,21 @@ func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
 func (s *settler) record(r *penstock.Report, v *verdict) {
 	t := &s.t
 	c := v.controller
-	e := entry{controller: c.number, settlement: v.settlement, conflicts: v.conflicts}
+	e := head.Entry{Controller: c.number, Settlement: v.settlement, Conflicts: v.conflicts}
 	if r.Identity.Form == penstock.Sequence && v.known != nil {
-		e.sequence, e.epoch, e.seq = true, r.Identity.Epoch, r.Identity.Seq
-		v.known.set.Add(e.seq, e.seq)
-		v.known.dirty = true
+		e.Sequence, e.Epoch, e.Seq = true, r.Identity.Epoch, r.Identity.Seq
+		v.known.Add(e.Seq, e.Seq)
+		v.known.Dirty = true
 	}
 	c.touched = true
 	m := mark{controller: c, entry: e, report: r}
 	m.extent = s.extent(r.Samples, v)
-	t.journal = appendEntryHead(t.journal, &e, m.extent.samples > 0)
-	if m.extent.samples > 0 {
-		m.extent.fresh = s.startsBlock(c)
+	t.journal = head.AppendEntry(t.journal, &e, m.extent.Samples > 0)
+	if m.extent.Samples > 0 {
+		m.extent.Fresh = s.startsBlock(c)
 		m.series = v.series
 		m.row[0] = len(t.journal)
-		t.journal = c.coder.append(t.journal, r.Samples, t.series[v.series[0]:v.series[1]], m.extent.fresh)
+		t.journal = c.coder.Append(t.journal, r.Samples, t.series[v.series[0]:v.series[1]], m.extent.Fresh)
 		m.row[1] = len(t.journal)
 		c.pending += m.row[1] - m.row[0]
 	}
@@ -193,7 +193,7 @@ func (s *settler) record(r *penstock.Report, v *verdict) {
 // startsBlock tells whether the next row of c starts a block of its log, counting
 // the rows of this transaction.
 func (s *settler) startsBlock(c *controller) bool {
-	if c.pending == 0 || c.pending >= blockSize {
+	if c.pending == 0 || c.pending >= head.BlockSize {
 		c.pending = 0
 		return true
 	}
@@ -202,18 +202,18 @@ func (s *settler) startsBlock(c *controller) bool {
 
 // extent finds what is known of the samples to be stored, and notes the newest
 // time of each series.
-func (s *settler) extent(samples []penstock.Sample, v *verdict) extent {
-	e := extent{first: math.MaxInt64, last: math.MinInt64}
+func (s *settler) extent(samples []penstock.Sample, v *verdict) head.Extent {
+	e := head.Extent{First: lastTime, Last: firstTime}
 	if v.settlement != penstock.Stored {
-		return extent{}
+		return head.Extent{}
 	}
 	for i, point := range s.t.series[v.series[0]:v.series[1]] {
-		if point == unknownSeries {
+		if point == head.UnknownSeries {
 			continue
 		}
 		at := samples[i].SourceTime
-		e.samples++
-		e.first, e.last = min(e.first, at), max(e.last, at)
+		e.Samples++
+		e.First, e.Last = min(e.First, at), max(e.Last, at)
 		v.controller.newest[point] = max(v.controller.newest[point], at)
 	}
 	return e
@@ -225,22 +225,22 @@ func (s *settler) commit(through penstock.Position) error {
 	t, st := &s.t, s.h.o.Store
 	if plant.CursorBeforeData.On() {
 		early := st.NewBatch()
-		early.Set(row(rowMeta), s.meta(through).append(nil))
+		early.Set(layout.Meta.First(), s.meta(through).append(nil))
 		if err := st.Commit(early); err != nil {
 			return err
 		}
 	}
 	for _, c := range s.unsaved {
-		t.batch.Set(row4(rowController, c.number), []byte(c.name))
+		t.batch.Set(layout.Controller.Of4(c.number), []byte(c.name))
 	}
 	for _, id := range s.unsavedSeries {
 		_, series, err := s.h.catalogue.find(id)
 		if err != nil {
 			return err
 		}
-		t.batch.Set(seriesRow(id), appendSeries(nil, series))
+		t.batch.Set(layout.Series.Of8(uint64(id)), appendSeries(nil, series))
 	}
-	t.batch.Set(row8(rowBatch, s.nextBatch), t.journal)
+	t.batch.Set(layout.Batch.Of8(s.nextBatch), t.journal)
 	if err := st.Commit(t.batch); err != nil {
 		return err
 	}
@@ -257,13 +257,13 @@ func (s *settler) publish(through penstock.Position) {
 	h.through = through
 	for i := range s.t.marks {
 		m := &s.t.marks[i]
-		m.controller.counters.count(&m.entry, m.extent.samples)
-		if m.extent.samples == 0 {
+		m.controller.counters.count(&m.entry, m.extent.Samples)
+		if m.extent.Samples == 0 {
 			continue
 		}
 		h.head.add(m.controller, s.t.journal[m.row[0]:m.row[1]], m.extent, now)
 		for k, point := range s.t.series[m.series[0]:m.series[1]] {
-			if point != unknownSeries {
+			if point != head.UnknownSeries {
 				m.controller.series[point].observe(&m.report.Samples[k])
 			}
 		}
@@ -277,8 +277,8 @@ func (s *settler) publish(through penstock.Position) {
 }
 
 // count books one entry.
-func (c *Counters) count(e *entry, samples int) {
-	switch e.settlement {
+func (c *Counters) count(e *head.Entry, samples int) {
+	switch e.Settlement {
 	case penstock.Stored:
 		c.Stored++
 	case penstock.StoredTwice:
@@ -287,15 +287,15 @@ func (c *Counters) count(e *entry, samples int) {
 		c.Quarantined++
 	}
 	c.Samples += uint64(samples)
-	c.Conflicts += e.conflicts
+	c.Conflicts += e.Conflicts
 }
 
 // add appends a row to its controller's log.
-func (d *head) add(c *controller, row []byte, e extent, now time.Time) {
+func (d *heads) add(c *controller, row []byte, e head.Extent, now time.Time) {
 	if d.bytes == 0 {
 		d.since = now
 	}
 	d.bytes += len(row)
-	c.log.append(row, e)
-	d.crowded = d.crowded || c.log.samples >= maxControllerSamples
+	c.log.Append(row, e)
+	d.crowded = d.crowded || c.log.Samples >= maxControllerSamples
 }

@@ -100,7 +100,7 @@ func (n *Intake) judgeReport(s *submission, envelope, index int) {
 	v := &s.ticket.outcomes[envelope].Verdicts[index]
 	v.Controller, v.Identity = r.Controller, r.Identity
 	if item.Reason != "" {
-		n.refuse(s, v, item)
+		n.refuse(s, v, envelope, item)
 		return
 	}
 	claim := n.ledger.Claim(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
@@ -125,20 +125,26 @@ func (n *Intake) judgeReport(s *submission, envelope, index int) {
 }
 
 // refuse books a refusal. One of a trusted sender fills the sequence, so that
-// the watermark does not wait for what will never come.
-func (n *Intake) refuse(s *submission, v *penstock.Verdict, item *Item) {
+// the watermark does not wait for what will never come. What was accepted before
+// the rules changed stays so.
+func (n *Intake) refuse(s *submission, v *penstock.Verdict, envelope int, item *Item) {
 	reject(v, item.Reason, item.Detail)
+	r := item.Report
 	if !item.Trusted {
 		s.tallyFor("").reject(item.Reason)
 		return
 	}
-	r := item.Report
-	s.answers = append(s.answers, answer{verdict: v})
-	if n.ledger.Vacant(r.Controller, r.Identity) && !s.refuses(r) {
+	look := n.ledger.Look(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
+	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: look.Original})
+	switch {
+	case look.Standing == ledger.Repeated:
+		v.Result, v.Reason, v.Detail = penstock.Duplicate, "", ""
+		s.tallyFor(r.Controller).duplicates++
+	case look.Standing == ledger.Fresh && r.Identity.Form == penstock.Sequence && !s.refuses(r):
 		s.decide(ledger.Entry{Kind: ledger.EntryRefused, Controller: r.Controller, Identity: r.Identity, Reason: item.Reason})
-		return
+	default:
+		s.tallyFor(r.Controller).reject(item.Reason)
 	}
-	s.tallyFor(r.Controller).reject(item.Reason)
 }
 
 func reject(v *penstock.Verdict, reason penstock.Reason, detail string) {

@@ -2,7 +2,6 @@ package intake_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/interval"
-	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/testkit"
@@ -28,7 +26,9 @@ type node struct {
 	log    *spool.Spool
 	intake *intake.Intake
 	record *record
-	again  []string // identities of the reports that a restart replayed
+
+	segment int64    // bytes of a segment of the log
+	again   []string // identities of the reports that a restart replayed
 }
 
 // record is a system of record without samples.
@@ -60,7 +60,7 @@ func (r *record) Counters(yield func(string, uint64, uint64, uint64) bool) {
 }
 
 func start(t *testing.T) *node {
-	n := &node{t: t, fs: vfs.NewMem(), record: &record{
+	n := &node{t: t, fs: vfs.NewMem(), segment: 64 << 10, record: &record{
 		settled: map[string]map[uint64]*interval.Set{}, counters: map[string][3]uint64{},
 	}}
 	n.open()
@@ -70,14 +70,8 @@ func start(t *testing.T) *node {
 
 func (n *node) open() {
 	n.t.Helper()
-	keys, err := keyring.Open(n.fs, "keys", rand.Reader)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.log, _, err = spool.Open(spool.Options{FS: n.fs, Dir: "spool", Keyring: keys, SegmentBytes: 64 << 10, Past: n.record.through})
-	if err != nil {
-		n.t.Fatal(err)
-	}
+	n.log = n.openLog()
+	var err error
 	n.again = nil
 	n.intake, err = intake.Open(intake.Options{
 		Log: n.log, Record: n.record, Now: time.Now,
@@ -268,6 +262,29 @@ func TestARefusalFillsItsPlaceForGood(t *testing.T) {
 	if books := n.books("pump-1"); books.Rejected[penstock.ReasonRange] != 2 || books.Rejected[penstock.ReasonRefused] != 1 {
 		t.Fatalf("books %+v", books)
 	}
+}
+
+func TestWhatWasAcceptedStaysSoWhenTheRulesChange(t *testing.T) {
+	n := start(t)
+	n.admit(sequence(1, 1))
+	resend := sequence(1, 1)
+	resend.Reason, resend.Trusted = penstock.ReasonRange, true
+	if v := n.admit(resend); v[0].Result != penstock.Duplicate || v[0].Reason != "" {
+		t.Fatalf("verdict %+v", v[0])
+	}
+	n.books("pump-1")
+}
+
+func TestWhatCannotBeReadBackStaysOut(t *testing.T) {
+	n := start(t)
+	spoiled := sequence(1, 1)
+	spoiled.Report.Samples[0].Point = ""
+	if v := n.admit(spoiled, sequence(2, 2)); v[0].Reason != penstock.ReasonMalformed || v[1].Result != penstock.Accepted {
+		t.Fatalf("verdicts %+v", v)
+	}
+	n.restart()
+	n.deliver()
+	n.books("pump-1")
 }
 
 func TestAStrangerFillsNothing(t *testing.T) {

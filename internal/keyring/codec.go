@@ -72,33 +72,41 @@ func encode(c contents, k kek, rand io.Reader) ([]byte, error) {
 	b := append([]byte(magic), version, 0, 0, 0, 0)
 	b = append(b, k.id[:]...)
 	b = binary.BigEndian.AppendUint64(b, c.generation)
-	b, err := appendRecord(b, k, rand, kindNode, 0, c.node[:])
+	b, err := k.appendRecord(b, rand, record{kindNode, 0, c.node[:]})
 	for i := 0; err == nil && i < len(c.keys); i++ {
-		b, err = appendRecord(b, k, rand, kindData, c.keys[i].id, c.keys[i].key[:])
+		b, err = k.appendRecord(b, rand, record{kindData, c.keys[i].id, c.keys[i].key[:]})
 	}
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(b)
-	return appendRecord(b, k, rand, kindEnd, 0, sum[:])
+	return k.appendRecord(b, rand, record{kindEnd, 0, sum[:]})
 }
 
-func appendRecord(b []byte, k kek, rand io.Reader, kd kind, id uint64, secret []byte) ([]byte, error) {
-	b = append(b, byte(kd))
-	b = binary.BigEndian.AppendUint64(b, id)
+// record is one record of the file.
+type record struct {
+	kind   kind
+	id     uint64
+	secret []byte
+}
+
+func (k kek) appendRecord(b []byte, rand io.Reader, r record) ([]byte, error) {
+	b = append(b, byte(r.kind))
+	b = binary.BigEndian.AppendUint64(b, r.id)
 	var nonce [xaesNonceSize]byte
-	if _, err := io.ReadFull(rand, nonce[:]); err != nil {
-		return nil, penstock.Errorf(penstock.Internal, "draw random bytes: %w", err)
+	if err := draw(rand, nonce[:]); err != nil {
+		return nil, err
 	}
 	b = append(b, nonce[:]...)
 	aead, short, err := xaes(k.key, nonce)
 	if err != nil {
 		return nil, penstock.Errorf(penstock.Internal, "seal a key: %w", err)
 	}
-	return aead.Seal(b, short, secret, recordAAD(k, kd, id)), nil
+	return aead.Seal(b, short, r.secret, k.bound(r.kind, r.id)), nil
 }
 
-func recordAAD(k kek, kd kind, id uint64) []byte {
+// bound is what the seal of a record is bound to.
+func (k kek) bound(kd kind, id uint64) []byte {
 	aad := append([]byte("penstock keyring 1: "), kd.purpose()...)
 	aad = append(aad, k.id[:]...)
 	return binary.BigEndian.AppendUint64(aad, id)
@@ -121,51 +129,47 @@ func decode(b []byte, k kek) (contents, error) {
 	c.generation = binary.BigEndian.Uint64(p[13:])
 	at := prefixLen
 	for range maxRecords {
-		kd, id, secret, next, err := openRecord(b, at, k)
+		r, next, err := k.openRecord(b, at)
 		if err != nil {
 			return c, err
 		}
-		switch kd {
+		switch r.kind {
 		case kindNode:
-			c.node = [nodeSize]byte(secret)
+			c.node = [nodeSize]byte(r.secret)
 		case kindData:
-			c.keys = append(c.keys, dataKey{id: id, key: [keySize]byte(secret)})
+			c.keys = append(c.keys, dataKey{id: r.id, key: [keySize]byte(r.secret)})
 		case kindEnd:
-			return c, checkEnd(c, b, at, next, [sha256.Size]byte(secret))
+			if sha256.Sum256(b[:at]) != [sha256.Size]byte(r.secret) || next != len(b) {
+				return c, penstock.Errorf(penstock.Corrupt, "its records are not those that were written together")
+			}
+			if len(c.keys) == 0 || c.node == [nodeSize]byte{} {
+				return c, penstock.Errorf(penstock.Corrupt, "it has no data key or no node id")
+			}
+			return c, nil
 		}
 		at = next
 	}
 	return c, penstock.Errorf(penstock.Corrupt, "it has more than %d records", maxRecords)
 }
 
-func openRecord(b []byte, at int, k kek) (kind, uint64, []byte, int, error) {
+// openRecord opens the record at byte at and returns where the next one begins.
+func (k kek) openRecord(b []byte, at int) (record, int, error) {
 	if at >= len(b) {
-		return 0, 0, nil, 0, penstock.Errorf(penstock.Corrupt, "it ends in the middle")
+		return record{}, 0, penstock.Errorf(penstock.Corrupt, "it ends in the middle")
 	}
-	kd := kind(b[at])
+	r := record{kind: kind(b[at])}
 	const clear = 1 + 8 + xaesNonceSize
-	next := at + clear + kd.size() + gcmOverhead
-	if kd.size() < 0 || next > len(b) {
-		return 0, 0, nil, 0, penstock.Errorf(penstock.Corrupt, "its record at byte %d is damaged", at)
+	next := at + clear + r.kind.size() + gcmOverhead
+	if r.kind.size() < 0 || next > len(b) {
+		return r, 0, penstock.Errorf(penstock.Corrupt, "its record at byte %d is damaged", at)
 	}
-	id := binary.BigEndian.Uint64(b[at+1:])
+	r.id = binary.BigEndian.Uint64(b[at+1:])
 	aead, short, err := xaes(k.key, [xaesNonceSize]byte(b[at+1+8:]))
 	if err != nil {
-		return 0, 0, nil, 0, penstock.Errorf(penstock.Internal, "open a key: %w", err)
+		return r, 0, penstock.Errorf(penstock.Internal, "open a key: %w", err)
 	}
-	secret, err := aead.Open(nil, short, b[at+clear:next], recordAAD(k, kd, id))
-	if err != nil {
-		return 0, 0, nil, 0, penstock.Errorf(penstock.Corrupt, "its record at byte %d is damaged", at)
+	if r.secret, err = aead.Open(nil, short, b[at+clear:next], k.bound(r.kind, r.id)); err != nil {
+		return r, 0, penstock.Errorf(penstock.Corrupt, "its record at byte %d is damaged", at)
 	}
-	return kd, id, secret, next, nil
-}
-
-func checkEnd(c contents, b []byte, at, next int, sum [sha256.Size]byte) error {
-	switch {
-	case sha256.Sum256(b[:at]) != sum || next != len(b):
-		return penstock.Errorf(penstock.Corrupt, "its records are not those that were written together")
-	case len(c.keys) == 0 || c.node == [nodeSize]byte{}:
-		return penstock.Errorf(penstock.Corrupt, "it has no data key or no node id")
-	}
-	return nil
+	return r, next, nil
 }

@@ -58,60 +58,71 @@ type Claim struct {
 // [Ledger.Apply] or [Ledger.Release]. What waits for a claim under way must not
 // be answered before that has become durable.
 func (l *Ledger) Claim(controller string, id penstock.Identity, print penstock.Fingerprint) *Claim {
-	c := &Claim{controller: controller, identity: id, print: print}
+	c := l.Look(controller, id, print)
+	if c.Standing != Fresh {
+		return c
+	}
+	a := l.account(controller)
 	switch id.Form {
 	case penstock.Sequence:
-		l.claimSequence(c)
+		e := a.epoch(id.Epoch)
+		if e.claims == nil {
+			e.claims = map[uint64]*Claim{}
+		}
+		e.claims[id.Seq] = c
 	case penstock.Keyed:
-		l.claimKey(c)
+		if a.keys.claims == nil {
+			a.keys.claims = map[string]*Claim{}
+		}
+		a.keys.claims[id.Key] = c
 	}
 	return c
 }
 
-func (l *Ledger) claimSequence(c *Claim) {
+// Look tells what the report is, as [Ledger.Claim] does, and holds nothing.
+func (l *Ledger) Look(controller string, id penstock.Identity, print penstock.Fingerprint) *Claim {
+	c := &Claim{controller: controller, identity: id, print: print}
+	switch id.Form {
+	case penstock.Sequence:
+		l.lookSequence(c)
+	case penstock.Keyed:
+		l.lookKey(c)
+	}
+	return c
+}
+
+func (l *Ledger) lookSequence(c *Claim) {
 	a := l.account(c.controller)
 	e := a.epoch(c.identity.Epoch)
 	seq := c.identity.Seq
-	if original := e.claims[seq]; original != nil {
-		c.Standing = standing(original.print == c.print)
-		if !plant.DuplicateNotWaiting.On() {
-			c.Original = original
-		}
-		return
-	}
-	if e.accepted.Contains(seq) {
+	switch original := e.claims[seq]; {
+	case original != nil:
+		c.waitFor(original)
+	case e.accepted.Contains(seq):
 		known, ok := a.fingerprint(c.identity)
 		c.Standing = standing(!ok || known == c.print)
-		return
-	}
-	if e.filled.Contains(seq) {
+	case e.filled.Contains(seq):
 		c.Standing = Refused
-		return
-	}
-	if e.filled.Spans() > l.limits.Gaps && !e.touches(seq) {
+	case e.filled.Spans() > l.limits.Gaps && !e.touches(seq):
 		c.Standing = TooSparse
-		return
 	}
-	if e.claims == nil {
-		e.claims = map[uint64]*Claim{}
-	}
-	e.claims[seq] = c
 }
 
-func (l *Ledger) claimKey(c *Claim) {
+func (l *Ledger) lookKey(c *Claim) {
 	keys := &l.account(c.controller).keys
 	if original := keys.claims[c.identity.Key]; original != nil {
-		c.Standing, c.Original = standing(original.print == c.print), original
-		return
-	}
-	if known, ok := keys.prints[c.identity.Key]; ok {
+		c.waitFor(original)
+	} else if known, ok := keys.prints[c.identity.Key]; ok {
 		c.Standing = standing(known == c.print)
-		return
 	}
-	if keys.claims == nil {
-		keys.claims = map[string]*Claim{}
+}
+
+// waitFor makes the claim one that repeats a report under way.
+func (c *Claim) waitFor(original *Claim) {
+	c.Standing = standing(original.print == c.print)
+	if !plant.DuplicateNotWaiting.On() {
+		c.Original = original
 	}
-	keys.claims[c.identity.Key] = c
 }
 
 func standing(same bool) Standing {
@@ -119,16 +130,6 @@ func standing(same bool) Standing {
 		return Repeated
 	}
 	return Different
-}
-
-// Vacant tells whether a sequence identity's place holds nothing yet, not even a
-// report under way, so that a refusal may fill it.
-func (l *Ledger) Vacant(controller string, id penstock.Identity) bool {
-	if id.Form != penstock.Sequence {
-		return false
-	}
-	e := l.account(controller).epoch(id.Epoch)
-	return e.claims[id.Seq] == nil && !e.filled.Contains(id.Seq)
 }
 
 // Release takes back a claim whose entry did not become durable.

@@ -34,7 +34,7 @@ func dependencies() Rule {
 				checkDependencyImports(m, f, listed, report)
 				markUsed(f, listed, used)
 			}
-			checkUsed(m, doc, listed, used, report)
+			checkUsed(doc, listed, used, report)
 		},
 	}
 }
@@ -105,11 +105,10 @@ func markUsed(f *tree.File, listed []dependency, used map[string]bool) {
 }
 
 // checkUsed reports packages that are said to use a module and do not.
-func checkUsed(m *tree.Module, doc *tree.Text, listed []dependency, used map[string]bool, report report) {
+func checkUsed(doc *tree.Text, listed []dependency, used map[string]bool, report report) {
 	for _, d := range listed {
 		for _, dir := range d.usedBy {
-			exists := slices.ContainsFunc(m.Packages, func(p *tree.Package) bool { return isBelow(p.Dir, dir) })
-			if exists && !used[d.module+" "+dir] {
+			if !used[d.module+" "+dir] {
 				report(doc.Line(d.line), dir, "%s does not use %s: take it out of the line", dir, d.module)
 			}
 		}

@@ -35,7 +35,7 @@ func firstChange(a, b []byte) int {
 }
 
 // nearMarker matches what people write for the marker of generated files.
-var nearMarker = regexp.MustCompile(`(?im)^(//|/\*)\s*(code |this file |auto-?)\S*\s*(is |was )?.*generated.*$|^//.*do not edit.*$`)
+var nearMarker = regexp.MustCompile(`(?im)^(//|/\*)\s*(code |this (file|code) (is|was) )?(auto-?|automatically )?generated\b.*$|^//.*do not edit.*$`)
 
 var exactMarker = regexp.MustCompile(`^// Code generated .* DO NOT EDIT\.$`)
 

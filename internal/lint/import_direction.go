@@ -36,6 +36,7 @@ func importDirection() Rule {
 			}
 			layers := readLayers(doc, report)
 			checkOrder(doc, layers, report)
+			checkPresence(m, doc, layers, report)
 			for _, p := range m.Packages {
 				if l := layerOf(layers, p.Dir); l >= 0 {
 					checkImports(m, p, layers, l, report)
@@ -92,6 +93,17 @@ func checkOrder(doc *tree.Text, layers []layer, report report) {
 			}
 		}
 		above = append(above, l.dirs...)
+	}
+}
+
+// checkPresence reports packages that the table names and nobody wrote.
+func checkPresence(m *tree.Module, doc *tree.Text, layers []layer, report report) {
+	for _, l := range layers {
+		for _, dir := range l.dirs {
+			if !slices.ContainsFunc(m.Packages, func(p *tree.Package) bool { return isBelow(p.Dir, dir) }) {
+				report(doc.Line(l.line), dir, "there is no package %s: take it out of the table", dir)
+			}
+		}
 	}
 }
 

@@ -160,7 +160,7 @@ func changed(n ast.Node) []ast.Expr {
 	case *ast.IncDecStmt:
 		return []ast.Expr{x.X}
 	case *ast.CallExpr:
-		if name, ok := x.Fun.(*ast.Ident); ok && (name.Name == "delete" || name.Name == "clear") {
+		if name, ok := x.Fun.(*ast.Ident); ok && (name.Name == "delete" || name.Name == "clear") && len(x.Args) > 0 {
 			return x.Args[:1]
 		}
 	}

@@ -4,18 +4,24 @@ import (
 	"bytes"
 	"path"
 	"regexp"
-	"strings"
+	"unicode"
 
 	"github.com/penstock/penstock/internal/lint/tree"
 )
 
 // privateName matches what tells of the place where a file was made: registries
-// and mirrors, and directories of the machine that built it.
-var privateName = regexp.MustCompile(`(?i)` + strings.Join([]string{
-	`registry\.[a-z0-9-]+\.[a-z]{2,}`, `proxy\.golang`, `sum\.golang\.org`, `goproxy\.[a-z]+`, `npm-?mirror\.`, `yarnpkg\.com`,
-	`pypi\.org`, `pythonhosted\.org`, `crates\.io`, `artifactory\.`, `\bnexus\.[a-z0-9-]+\.`,
-	`(^|[^\w.])/(home|Users|work|workspace|builds)/[a-z][a-z0-9_-]*/`, `(^|[^\w.])/root/[a-z.]`, `C:\\Users\\`,
-}, "|"))
+// and mirrors, and directories of the machine that built it. Each expression
+// begins with a literal, which makes the search through all files quick.
+var privateName = [...]*regexp.Regexp{
+	regexp.MustCompile(`registry\.[a-z0-9-]+\.[a-z]{2,}`),
+	regexp.MustCompile(`proxy\.golang`), regexp.MustCompile(`sum\.golang\.org`), regexp.MustCompile(`goproxy\.[a-z]+`),
+	regexp.MustCompile(`npm-?mirror\.`), regexp.MustCompile(`yarnpkg\.com`),
+	regexp.MustCompile(`pypi\.org`), regexp.MustCompile(`pythonhosted\.org`), regexp.MustCompile(`crates\.io`),
+	regexp.MustCompile(`artifactory\.`), regexp.MustCompile(`nexus\.[a-z0-9-]+\.`),
+	regexp.MustCompile(`/home/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/Users/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/root/[a-z.]`),
+	regexp.MustCompile(`/work/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/workspace/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/builds/[a-z][a-z0-9_-]*/`),
+	regexp.MustCompile(`C:\\Users\\`),
+}
 
 func privateNames() Rule {
 	return Rule{
@@ -23,14 +29,28 @@ func privateNames() Rule {
 		Says: "No file names a package registry, or a directory of the machine that it was made on.",
 		check: func(m *tree.Module, report report) {
 			for _, t := range m.Texts {
-				number := 0
-				for line := range bytes.Lines(t.Data) {
-					number++
-					if found := string(bytes.TrimLeft(privateName.Find(line), " \t\"'`(=:,")); found != "" && path.Base(t.Name) != "go.sum" {
-						report(t.Line(number), found, "%q tells of the machine the file was made on and is wrong on every other: take it out", found)
+				if path.Base(t.Name) == "go.sum" {
+					continue
+				}
+				for _, name := range privateName {
+					for _, at := range name.FindAllIndex(t.Data, -1) {
+						if found := t.Data[at[0]:at[1]]; !continues(t.Data[:at[0]], found) {
+							report(t.Line(bytes.Count(t.Data[:at[0]], []byte("\n"))+1), string(found),
+								"%q tells of the machine the file was made on and is wrong on every other: take it out", found)
+						}
 					}
 				}
 			}
 		},
 	}
+}
+
+// continues tells whether the path that was found is the rest of a longer one,
+// as in "the/home/page/".
+func continues(before, found []byte) bool {
+	if found[0] != '/' || len(before) == 0 {
+		return false
+	}
+	last := rune(before[len(before)-1])
+	return unicode.IsLetter(last) || unicode.IsDigit(last) || last == '.' || last == '_'
 }

@@ -91,7 +91,7 @@ func submit(b *testing.B, e penstock.Envelope, samples int) {
 	}
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {
-			s.Limit.Shared = pipeline.Rates{Reports: 1 << 40, Bytes: 1 << 50, Burst: time.Minute}
+			s.Limit.Shared = pipeline.Rates{Reports: 1 << 30, Bytes: 1 << 30, Burst: pipeline.Span(time.Minute)}
 		}
 	})
 	into := &sink{}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ type budget struct {
 
 func newBudget(r rates) *budget {
 	limiter := func(perSecond float64) *rate.Limiter {
-		return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond*r.burst)))
+		return rate.NewLimiter(rate.Limit(perSecond), int(max(1, min(perSecond*r.burst, math.MaxInt32))))
 	}
 	return &budget{limiter(r.counts), limiter(r.bytes)}
 }

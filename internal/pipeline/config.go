@@ -23,6 +23,8 @@ type Step struct {
 	Decode       *DecodeConfig       `yaml:"decode,omitempty" jsonschema_description:"turns a body into reports"`
 	Validate     *ValidateConfig     `yaml:"validate,omitempty" jsonschema_description:"checks types, units, limits, statuses and times"`
 	Stamp        *StampConfig        `yaml:"stamp,omitempty" jsonschema_description:"gives samples without a time the gateway's"`
+
+	unread bool // UnmarshalYAML refused the entry
 }
 
 // The names of the steps.
@@ -87,27 +89,34 @@ func defaultStep(name string) (Step, error) {
 // UnmarshalYAML reads a name, or a map with a name as its only key. Settings that
 // are left out take their defaults.
 func (s *Step) UnmarshalYAML(unmarshal func(any) error) error {
-	var name string
+	name, bare, err := entryName(unmarshal)
+	if err == nil {
+		*s, err = defaultStep(name)
+	}
+	if err == nil && !bare {
+		type plain Step // without this method; what is given overwrites the defaults
+		err = unmarshal((*plain)(s))
+	}
+	if err != nil {
+		*s = Step{unread: true}
+	}
+	return err
+}
+
+// entryName returns the name of the step in an entry, and whether it is bare: no
+// settings come with it.
+func entryName(unmarshal func(any) error) (name string, bare bool, err error) {
 	if unmarshal(&name) == nil {
-		step, err := defaultStep(name)
-		*s = step
-		return err
+		return name, true, nil
 	}
 	var keys map[string]any
 	if err := unmarshal(&keys); err != nil || len(keys) != 1 {
-		return penstock.Errorf(penstock.Invalid, "a step is its name, or its name with settings: {%s: {…}}", validateName)
+		return "", false, penstock.Errorf(penstock.Invalid, "a step is its name, or its name with settings: {%s: {…}}", validateName)
 	}
 	var settings any
 	for name, settings = range keys {
 	}
-	step, err := defaultStep(name)
-	if err != nil || settings == nil {
-		*s = step
-		return err
-	}
-	*s = step       // what is given overwrites the defaults
-	type plain Step // without this method
-	return unmarshal((*plain)(s))
+	return name, settings == nil, nil
 }
 
 // settings are those of a step: Validate returns an error of code
@@ -163,9 +172,10 @@ var order = []struct{ first, second, why string }{
 }
 
 // Validate returns all that is wrong with the list itself: steps that are
-// missing, listed twice, or in an order that is not safe.
+// missing, listed twice, or in an order that is not safe. Of a list with an entry
+// that could not be read it says nothing: that entry may be what seems to miss.
 func (c Config) Validate() error {
-	if len(c) == 0 {
+	if len(c) == 0 || slices.ContainsFunc(c, func(s Step) bool { return s.unread }) {
 		return nil
 	}
 	var problems []error
@@ -202,6 +212,9 @@ func (c Config) Validate() error {
 func (c Config) check() error {
 	problems := []error{c.Validate()}
 	for i := range c {
+		if c[i].unread {
+			problems = append(problems, penstock.Errorf(penstock.Invalid, "entry %d of the steps could not be read", i+1))
+		}
 		name, s := c[i].name()
 		if s == nil {
 			continue

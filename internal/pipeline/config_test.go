@@ -29,7 +29,7 @@ middleware:
   - {checksum: {require: true, require_from: [north]}}
   - log:
   - decode: {max_reports: 7}
-  - {validate: {skew_ahead: 90s}}
+  - {validate: {skew_ahead: 90s, skew_behind: 30d}}
   - stamp
 `)
 	if err != nil {
@@ -46,7 +46,7 @@ middleware:
 	if decode.MaxReports != 7 || decode.MaxSamples != byDefault[4].Decode.MaxSamples {
 		t.Errorf("decode %+v", decode)
 	}
-	if validate.SkewAhead != 90*time.Second || validate.RefuseAhead != byDefault[5].Validate.RefuseAhead {
+	if validate.SkewAhead != pipeline.Span(90*time.Second) || validate.SkewBehind != pipeline.Span(720*time.Hour) || validate.RefuseAhead != byDefault[5].Validate.RefuseAhead {
 		t.Errorf("validate %+v", validate)
 	}
 	if c := cfg[2].Checksum; !c.Require || len(c.RequireFrom) != 1 {
@@ -74,10 +74,21 @@ func TestConfigThatCannotBeRead(t *testing.T) {
 		"middleware: [12]":                               "no step",
 		"middleware: [[stamp]]":                          "a step is its name",
 		"middleware: [{limit: {single: {burts: 1s}}}]":   "burts",
-		"middleware: [{validate: {skew_ahead: 1 hour}}]": "1 hour",
+		"middleware: [{validate: {skew_ahead: 99999d}}]": "no length of time",
+		"middleware: [{validate: {skew_ahead: -1d}}]":    "no length of time",
+		"middleware: [{validate: {skew_ahead: 1 hour}}]": "no length of time",
 	} {
-		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), want) {
+		cfg, err := parse(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q in it", text, err, want)
+		}
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: beside the error of the entry another about the list: %v", text, err)
+		}
+		if len(cfg) > 0 {
+			if _, err := pipeline.New(cfg, pipeline.Deps{}); err == nil {
+				t.Errorf("%s: an entry that could not be read was left out in silence", text)
+			}
 		}
 	}
 }
@@ -136,7 +147,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"validate: {skew_ahead: 0s}":                         "skew_ahead",
 		"validate: {skew_behind: -1s}":                       "skew_behind",
 		"validate: {skew_ahead: 2h, refuse_ahead: 1h}":       "refuse_ahead",
-		"validate: {refuse_ahead: 876001h}":                  "refuse_ahead",
+		"validate: {refuse_ahead: 36501d}":                   "refuse_ahead",
 		"validate: {refuse_behind: 876001h}":                 "refuse_behind",
 		"validate: {skew_behind: 2000h, refuse_behind: 10h}": "refuse_behind",
 	} {

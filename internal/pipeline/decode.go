@@ -61,6 +61,13 @@ func (b *Batch) Add(r *penstock.Report, encoding []byte) error {
 	return b.put(intake.Item{Report: r}, encoding)
 }
 
+// Grow makes room for n more reports, where their number is known before.
+func (b *Batch) Grow(n int) {
+	n = min(n, b.limits.MaxReports)
+	b.items = slices.Grow(b.items, n)
+	b.encodings = slices.Grow(b.encodings, n)
+}
+
 // Refuse takes the place of a report that cannot be read, for the cause given,
 // while those around it can. It returns the errors of [Batch.Add].
 func (b *Batch) Refuse(cause error) error {

@@ -38,6 +38,7 @@ func decodeJSON(d *reportjson.Decoder, body []byte, b *Batch) error {
 	if err != nil {
 		return err
 	}
+	b.Grow(len(reports))
 	for i := range reports {
 		if err := b.Add(&reports[i], nil); err != nil {
 			return err

@@ -16,17 +16,17 @@ type LimitConfig struct {
 
 // Rates are limits of one sender.
 type Rates struct {
-	Reports int           `yaml:"reports" jsonschema_description:"reports a second"`
-	Bytes   int           `yaml:"bytes" jsonschema_description:"bytes a second"`
-	Burst   time.Duration `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause, such as for a backlog"`
+	Reports int  `yaml:"reports" jsonschema_description:"reports a second"`
+	Bytes   int  `yaml:"bytes" jsonschema_description:"bytes a second"`
+	Burst   Span `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause, such as for a backlog"`
 }
 
 // The defaults leave room for the backlog of days after an outage: they are there
 // for a controller that has gone mad. A shared credential may use the whole node.
 func defaultLimit() *LimitConfig {
 	return &LimitConfig{
-		Single: Rates{Reports: 10_000, Bytes: 64 << 20, Burst: 10 * time.Second},
-		Shared: Rates{Reports: 5_000_000, Bytes: 1 << 30, Burst: 10 * time.Second},
+		Single: Rates{Reports: 10_000, Bytes: 64 << 20, Burst: Span(10 * time.Second)},
+		Shared: Rates{Reports: 5_000_000, Bytes: 1 << 30, Burst: Span(10 * time.Second)},
 	}
 }
 
@@ -45,7 +45,7 @@ func (c *LimitConfig) Validate() error {
 
 const (
 	minBytesRate = 1 << 10 // a second
-	maxBurst     = time.Hour
+	maxBurst     = Span(time.Hour)
 )
 
 func (r Rates) check(counted string) error {
@@ -54,14 +54,14 @@ func (r Rates) check(counted string) error {
 		return penstock.Errorf(penstock.Invalid, "%s: %d is not a number a second: at least 1", counted, r.Reports)
 	case r.Bytes < minBytesRate:
 		return penstock.Errorf(penstock.Invalid, "bytes: %d a second is less than any use needs: at least %d", r.Bytes, minBytesRate)
-	case r.Burst < time.Second || r.Burst > maxBurst:
+	case r.Burst < Span(time.Second) || r.Burst > maxBurst:
 		return penstock.Errorf(penstock.Invalid, "burst: %v is not between 1s and %v", r.Burst, maxBurst)
 	}
 	return nil
 }
 
 func (r Rates) compile() rates {
-	return rates{counts: float64(r.Reports), bytes: float64(r.Bytes), burst: r.Burst.Seconds()}
+	return rates{counts: float64(r.Reports), bytes: float64(r.Bytes), burst: time.Duration(r.Burst).Seconds()}
 }
 
 // limit bounds reports and bytes of each credential. How many reports an envelope

@@ -11,13 +11,13 @@ import (
 // send, whoever it is. It suits networks where each controller has an address of
 // its own, and not those where many stand behind one.
 type LimitPeerConfig struct {
-	Envelopes int           `yaml:"envelopes" jsonschema_description:"requests or messages a second"`
-	Bytes     int           `yaml:"bytes" jsonschema_description:"bytes a second"`
-	Burst     time.Duration `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause"`
+	Envelopes int  `yaml:"envelopes" jsonschema_description:"requests or messages a second"`
+	Bytes     int  `yaml:"bytes" jsonschema_description:"bytes a second"`
+	Burst     Span `yaml:"burst" jsonschema_description:"for how long the rates may be used at once after a pause"`
 }
 
 func defaultLimitPeer() *LimitPeerConfig {
-	return &LimitPeerConfig{Envelopes: 1_000, Bytes: 64 << 20, Burst: 10 * time.Second}
+	return &LimitPeerConfig{Envelopes: 1_000, Bytes: 64 << 20, Burst: Span(10 * time.Second)}
 }
 
 func (c *LimitPeerConfig) rates() Rates {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"reflect"
-	"time"
 
 	"github.com/invopop/jsonschema"
 )
@@ -17,7 +16,7 @@ func (Step) JSONSchema() *jsonschema.Schema {
 	type plain Step // without this method
 	reflector := jsonschema.Reflector{
 		Anonymous: true, DoNotReference: true, ExpandedStruct: true,
-		FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, Mapper: durationSchema,
+		FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, Mapper: spanSchema,
 	}
 	one := uint64(1)
 	settings := reflector.Reflect(plain{})
@@ -25,9 +24,9 @@ func (Step) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{names, settings}}
 }
 
-func durationSchema(t reflect.Type) *jsonschema.Schema {
-	if t != reflect.TypeFor[time.Duration]() {
+func spanSchema(t reflect.Type) *jsonschema.Schema {
+	if t != reflect.TypeFor[Span]() {
 		return nil
 	}
-	return &jsonschema.Schema{Type: "string", Examples: []any{"90s", "24h"}}
+	return &jsonschema.Schema{Type: "string", Examples: []any{"90s", "24h", "7d"}}
 }

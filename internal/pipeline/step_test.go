@@ -138,8 +138,8 @@ func TestPrincipalOfTheSourceIsNotBelieved(t *testing.T) {
 func TestLimitOfACredential(t *testing.T) {
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {
-			s.Limit.Single = pipeline.Rates{Reports: 10, Bytes: 2000, Burst: time.Second}
-			s.Limit.Shared = pipeline.Rates{Reports: 100, Bytes: 1 << 20, Burst: time.Second}
+			s.Limit.Single = pipeline.Rates{Reports: 10, Bytes: 2000, Burst: pipeline.Span(time.Second)}
+			s.Limit.Shared = pipeline.Rates{Reports: 100, Bytes: 1 << 20, Burst: pipeline.Span(time.Second)}
 		}
 	})
 	b := newBench(t, cfg, fleetOptions())
@@ -186,7 +186,7 @@ func TestLimitOfACredential(t *testing.T) {
 func TestLimitCountsWhatIsRefused(t *testing.T) {
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {
-			s.Limit.Shared = pipeline.Rates{Reports: 5, Bytes: 1 << 20, Burst: time.Second}
+			s.Limit.Shared = pipeline.Rates{Reports: 5, Bytes: 1 << 20, Burst: pipeline.Span(time.Second)}
 		}
 	})
 	b := newBench(t, cfg, fleetOptions())
@@ -199,7 +199,7 @@ func TestLimitCountsWhatIsRefused(t *testing.T) {
 }
 
 func TestLimitOfAnAddress(t *testing.T) {
-	cfg := append(pipeline.Config{{LimitPeer: &pipeline.LimitPeerConfig{Envelopes: 10, Bytes: 1 << 20, Burst: time.Second}}}, pipeline.Default()...)
+	cfg := append(pipeline.Config{{LimitPeer: &pipeline.LimitPeerConfig{Envelopes: 10, Bytes: 1 << 20, Burst: pipeline.Span(time.Second)}}}, pipeline.Default()...)
 	for name, peers := range map[string][2]string{ // the second has its own budget
 		"IPv4":   {"192.0.2.7:%d", "192.0.2.8:1"},
 		"IPv6":   {"[2001:db8:1:2::%d]:443", "[2001:db8:1:3::1]:443"},

@@ -12,19 +12,20 @@ import (
 
 // ValidateConfig are the settings of the step that checks samples.
 type ValidateConfig struct {
-	SkewAhead    time.Duration `yaml:"skew_ahead" jsonschema_description:"source times this far in the future are taken and marked as of a skewed clock"`
-	SkewBehind   time.Duration `yaml:"skew_behind" jsonschema_description:"source times this far in the past are taken and marked, unless the sample says that it is historical"`
-	RefuseAhead  time.Duration `yaml:"refuse_ahead" jsonschema_description:"source times this far in the future are refused, since nothing newer would be the latest for so long"`
-	RefuseBehind time.Duration `yaml:"refuse_behind" jsonschema_description:"source times this far in the past are refused"`
+	SkewAhead    Span `yaml:"skew_ahead" jsonschema_description:"source times this far in the future are taken and marked as of a skewed clock"`
+	SkewBehind   Span `yaml:"skew_behind" jsonschema_description:"source times this far in the past are taken and marked, unless the sample says that it is historical"`
+	RefuseAhead  Span `yaml:"refuse_ahead" jsonschema_description:"source times this far in the future are refused, since nothing newer would be the latest for so long"`
+	RefuseBehind Span `yaml:"refuse_behind" jsonschema_description:"source times this far in the past are refused"`
 }
 
 func defaultValidate() *ValidateConfig {
-	const day = 24 * time.Hour
-	return &ValidateConfig{SkewAhead: time.Minute, SkewBehind: 7 * day, RefuseAhead: day, RefuseBehind: 3650 * day}
+	return &ValidateConfig{
+		SkewAhead: Span(time.Minute), SkewBehind: Span(7 * day), RefuseAhead: Span(day), RefuseBehind: Span(3650 * day),
+	}
 }
 
 // maxBound keeps the bounds within the times that 64 bits of nanoseconds hold.
-const maxBound = 100 * 365 * 24 * time.Hour
+const maxBound = Span(100 * 365 * day)
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a rule.
 func (c *ValidateConfig) Validate() error {

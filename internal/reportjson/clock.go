@@ -18,17 +18,9 @@ func parseTime(b []byte) (nanos int64, why string) {
 		}
 		return n, ""
 	}
-	year, month, day := two(b, 0)*100+two(b, 2), two(b, 5), two(b, 8)
-	hour, minute, second := two(b, 11), two(b, 14), two(b, 17)
-	if year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 || second < 0 ||
-		b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
-		return 0, "a time is like 2026-11-22T06:00:00.123456789Z"
-	}
-	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
-		return 0, "there is no such day"
-	}
-	if hour > 23 || minute > 59 || second > 59 {
-		return 0, "there is no such time of day (leap seconds have no place in nanoseconds since 1970)"
+	seconds, why := parseSeconds(b)
+	if why != "" {
+		return 0, why
 	}
 	fraction, rest, why := parseFraction(b[19:])
 	if why != "" {
@@ -38,8 +30,22 @@ func parseTime(b []byte) (nanos int64, why string) {
 	if why != "" {
 		return 0, why
 	}
-	seconds := int64(days(year, month, day))*secondsPerDay + int64(hour*3600+minute*60+second) - int64(offset)
-	return joinNanos(seconds, int64(fraction))
+	return joinNanos(seconds-int64(offset), int64(fraction))
+}
+
+// parseSeconds reads a date and a time of day, as far as the whole second.
+func parseSeconds(b []byte) (seconds int64, why string) {
+	year, month, day := two(b, 0)*100+two(b, 2), two(b, 5), two(b, 8)
+	hour, minute, second := two(b, 11), two(b, 14), two(b, 17)
+	switch {
+	case min(year, month, day, hour, minute, second) < 0, b[7] != '-', b[10] != 'T', b[13] != ':', b[16] != ':':
+		return 0, "a time is like 2026-11-22T06:00:00.123456789Z"
+	case month < 1, month > 12, day < 1, day > daysIn(year, month):
+		return 0, "there is no such day"
+	case hour > 23, minute > 59, second > 59:
+		return 0, "there is no such time of day (leap seconds have no place in nanoseconds since 1970)"
+	}
+	return int64(days(year, month, day))*secondsPerDay + int64(hour*3600+minute*60+second), ""
 }
 
 // joinNanos returns seconds and a fraction as nanoseconds. Both bounds of an

@@ -20,6 +20,9 @@ import (
 // [penstock.GatewayClock] and the time 0 until the gateway stamps it. A status
 // is the name or the number of an OPC UA StatusCode.
 //
+// A report may have neither samples nor an identity of its own, since a key can
+// come beside the body: the caller has to look.
+//
 // Errors have code [penstock.Invalid] or [penstock.TooLarge] and name the offset
 // and the path of what is wrong. The memory that a body takes is at most
 // twenty times its length.
@@ -60,7 +63,8 @@ func (d *Decoder) Decode(body []byte, dst []penstock.Report) ([]penstock.Report,
 }
 
 // DecodeLine reads one line of NDJSON, which is one report, into r. It sets
-// every field of r. Nothing of line is kept.
+// every field of r, of which nothing is of use after an error. Nothing of line is
+// kept.
 func (d *Decoder) DecodeLine(line []byte, r *penstock.Report) error {
 	*r = penstock.Report{}
 	d.begin(line)
@@ -148,8 +152,6 @@ func (s *scanner) finishReport(r *penstock.Report, seen fields) {
 		r.Identity.Form = penstock.Keyed
 	case seen.has(fieldSeq):
 		r.Identity.Form = penstock.Sequence
-	case len(r.Samples) == 0:
-		s.fail("a report without samples needs a sequence or a key: nothing else tells it apart")
 	}
 	s.check(r.Identity.Check())
 }

@@ -245,7 +245,7 @@ func TestTimesAgreeWithTheStandardLibrary(t *testing.T) {
 func TestAppendValue(t *testing.T) {
 	for want, v := range map[string]penstock.Value{
 		"12.0": penstock.FloatValue(12), "-0.0": penstock.FloatValue(math.Copysign(0, -1)), "0.1": penstock.FloatValue(0.1),
-		"1e+21": penstock.FloatValue(1e21), "100000000000000000000.0": penstock.FloatValue(1e20), "1e-07": penstock.FloatValue(1e-7),
+		"1e+21": penstock.FloatValue(1e21), "100000000000000000000.0": penstock.FloatValue(1e20), "1e-07": penstock.FloatValue(1e-7), "0.000001": penstock.FloatValue(1e-6),
 		`"NaN"`: penstock.FloatValue(math.NaN()), `"Infinity"`: penstock.FloatValue(math.Inf(1)), `"-Infinity"`: penstock.FloatValue(math.Inf(-1)),
 		"-9223372036854775808": penstock.IntValue(math.MinInt64), "18446744073709551615": penstock.UintValue(math.MaxUint64),
 		"true": penstock.BoolValue(true), "false": penstock.BoolValue(false), "null": {}, `"a\"\\\n\t\u0000<ö"`: penstock.TextValue("a\"\\\n\t\x00<ö"),

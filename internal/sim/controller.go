@@ -111,12 +111,13 @@ func (c *controller) send(ctx context.Context, r *penstock.Report, throwAway boo
 		return 0
 	case errors.Is(err, ErrUnknown):
 		f.stats.unknown.Add(1)
+		f.trouble.latest(err)
 		return 0
 	case err != nil && penstock.CodeOf(err).Temporary():
 		f.stats.busy.Add(1)
 		return penstock.RetryAfterOf(err)
 	case err != nil:
-		f.note.set(err)
+		f.note.first(err)
 		return 0
 	}
 	f.latency.Add(time.Since(started))
@@ -130,7 +131,7 @@ func (c *controller) book(seq uint64, a Answer) {
 	c.ledger.NoteCommitted(a.Committed.Seq)
 	switch a.Result {
 	case penstock.Rejected:
-		f.note.set(penstock.Errorf(penstock.Conflict, "report %d of %s was rejected: %s: %s", seq, f.o.Model.Name(c.number), a.Reason, a.Detail))
+		f.note.first(penstock.Errorf(penstock.Conflict, "report %d of %s was rejected: %s: %s", seq, f.o.Model.Name(c.number), a.Reason, a.Detail))
 		if c.ledger.Note(seq, Refused)&Refused == 0 {
 			f.stats.rejected.Add(1)
 		}
@@ -152,9 +153,10 @@ func (c *controller) sendDamaged(ctx context.Context, r *penstock.Report, damage
 	switch {
 	case err == nil:
 		f.stats.corruptAccepted.Add(1)
-		f.note.set(penstock.Errorf(penstock.Corrupt, "a damaged message of %s was taken for good", r.Controller))
+		f.note.first(penstock.Errorf(penstock.Corrupt, "a damaged message of %s was taken for good", r.Controller))
 	case errors.Is(err, ErrUnknown):
 		f.stats.unknown.Add(1)
+		f.trouble.latest(err)
 	case penstock.CodeOf(err).Temporary():
 		f.stats.busy.Add(1)
 	default:

@@ -12,5 +12,7 @@
 //
 // The mishaps of [Impairments] happen to whole messages, above TLS: a link that
 // loses packets slows TCP down but cannot make it lose a message, whereas a
-// gateway that dies, a proxy that gives up or a controller that resends can.
+// gateway that dies, a proxy that gives up or a controller that resends can. A
+// fault of a place, such as one site's radio, is a [Transport] that stands before
+// another and knows from the [Message] whose it is.
 package sim

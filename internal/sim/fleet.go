@@ -28,7 +28,8 @@ type Fleet struct {
 	latency Latency
 	stop    chan struct{}
 	once    sync.Once
-	note    firstError
+	note    keptError // the first
+	trouble keptError // the latest
 }
 
 // New returns a fleet that has sent nothing. The error's code is Invalid when an
@@ -87,13 +88,17 @@ func (f *Fleet) Latency() *Latency { return &f.latency }
 // when there was none. The fleet goes on in spite of it.
 func (f *Fleet) Err() error { return f.note.get() }
 
-// firstError keeps the first error that it is given.
-type firstError struct {
+// Trouble returns the latest cause of a message that got no answer, nil when
+// there was none. Resending is the answer to it.
+func (f *Fleet) Trouble() error { return f.trouble.get() }
+
+// keptError keeps the first or the latest error that it is given.
+type keptError struct {
 	mu  sync.Mutex
 	err error
 }
 
-func (e *firstError) set(err error) {
+func (e *keptError) first(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.err == nil {
@@ -101,7 +106,13 @@ func (e *firstError) set(err error) {
 	}
 }
 
-func (e *firstError) get() error {
+func (e *keptError) latest(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+}
+
+func (e *keptError) get() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -54,8 +55,9 @@ func NewHTTPS(o HTTPSOptions) (*HTTPS, error) {
 		return nil, penstock.Errorf(penstock.Invalid, "the fleet needs controllers and connections: %d and %d were asked for", o.Controllers, o.Connections)
 	}
 	t := &HTTPS{endpoint: o.Endpoint, clients: make([]*http.Client, clients)}
+	dialer := newDialer(o.Roots)
 	for i := range t.clients {
-		t.clients[i] = NewClient(o.Roots, each)
+		t.clients[i] = dialer.client(each)
 	}
 	return t, nil
 }
@@ -63,11 +65,42 @@ func NewHTTPS(o HTTPSOptions) (*HTTPS, error) {
 // NewClient returns an HTTP/1.1 client over TLS 1.3 that keeps up to the given
 // number of connections to a host.
 func NewClient(roots *x509.CertPool, connections int) *http.Client {
+	return newDialer(roots).client(connections)
+}
+
+// A dialer opens connections, a bounded number at a time: when thousands come at
+// once, more handshakes side by side only make each other late.
+type dialer struct {
+	tls   tls.Dialer
+	slots chan struct{}
+}
+
+func newDialer(roots *x509.CertPool) *dialer {
+	const handshakes = 64
+	return &dialer{
+		tls:   tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}},
+		slots: make(chan struct{}, handshakes),
+	}
+}
+
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	select {
+	case d.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-d.slots }()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return d.tls.DialContext(ctx, network, address)
+}
+
+// client returns a client that keeps up to the given number of connections.
+func (d *dialer) client(connections int) *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
+		DialTLSContext:      d.dial,
 		MaxConnsPerHost:     connections,
 		MaxIdleConnsPerHost: connections,
-		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     2 * time.Minute,
 		DisableCompression:  true,
 		ReadBufferSize:      4 << 10,

@@ -100,6 +100,9 @@ func TestFates(t *testing.T) {
 		if f != p.fate(1, i%500, i/500+1, 0, 1000) {
 			t.Fatal("a try has two fates")
 		}
+		if p.fate(1, i%500, i/500+1, 1, 1000).hold > 0 {
+			t.Fatal("a resend is held back")
+		}
 		lost += one(f.lost)
 		unanswered += one(f.unanswered)
 		twice += one(f.twice)

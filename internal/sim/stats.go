@@ -1,10 +1,6 @@
 package sim
 
-import (
-	"math/bits"
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // Stats counts what a fleet did. Reports are distinct; messages are what was
 // put on the wire, with every resend and copy.
@@ -43,59 +39,4 @@ func (c *counters) snapshot() Stats {
 		Corrupted: c.corrupted.Load(), CorruptRefused: c.corruptRefused.Load(), CorruptAccepted: c.corruptAccepted.Load(),
 		Retries: c.retries.Load(), Unknown: c.unknown.Load(), Busy: c.busy.Load(),
 	}
-}
-
-// Each power of two of a Latency has this many buckets: an error of 3 %.
-const subBuckets = 32
-
-// A Latency is a histogram of durations, exact to 3 %. The zero Latency is
-// empty and ready. It is safe for concurrent use.
-type Latency struct {
-	buckets [64 * subBuckets]atomic.Int64
-}
-
-// Add counts one duration.
-func (l *Latency) Add(d time.Duration) { l.buckets[bucketOf(uint64(max(d, 0)))].Add(1) }
-
-// Quantile returns the duration below which the share q, 0 to 1, of all those
-// counted since the beginning lies; 0 when there are none.
-func (l *Latency) Quantile(q float64) time.Duration {
-	var counts [len(l.buckets)]int64
-	var total int64
-	for i := range l.buckets {
-		counts[i] = l.buckets[i].Load()
-		total += counts[i]
-	}
-	rank := int64(q * float64(total))
-	for i, n := range counts {
-		if rank -= n; n > 0 && rank < 0 {
-			return time.Duration(bucketEnd(i))
-		}
-	}
-	return 0
-}
-
-// Reset forgets everything counted so far.
-func (l *Latency) Reset() {
-	for i := range l.buckets {
-		l.buckets[i].Store(0)
-	}
-}
-
-// bucketOf maps small numbers to themselves and larger ones to their power of
-// two and the five bits below its highest.
-func bucketOf(n uint64) int {
-	if n < subBuckets {
-		return int(n)
-	}
-	shift := bits.Len64(n) - 6
-	return (shift+1)*subBuckets + int(n>>shift)&(subBuckets-1)
-}
-
-func bucketEnd(i int) uint64 {
-	if i < subBuckets {
-		return uint64(i)
-	}
-	shift := i/subBuckets - 1
-	return (uint64(i%subBuckets+subBuckets)+1)<<shift - 1
 }

@@ -98,8 +98,18 @@ func TestReportsComeOnTime(t *testing.T) {
 				t.Fatalf("report %d came as number %d without any mishap", seq, i+1)
 			}
 		}
-		if got := f.Latency().Quantile(0.99); got < time.Millisecond || got > 1100*time.Microsecond {
+		if got := f.Latency().Spread().Quantile(0.99); got < time.Millisecond || got > 1100*time.Microsecond {
 			t.Errorf("the latency is %v, the gateway takes 1ms", got)
+		}
+	})
+}
+
+func TestEveryCopyIsADuplicate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := virtual(t, &memory{delay: time.Millisecond}, sim.Options{Impair: sim.Impairments{Duplicate: 0.5}}, 100*time.Second)
+		s := f.Stats()
+		if s.Copies < s.Reports*4/10 || s.Copies > s.Reports*6/10 || s.Duplicate != s.Copies || s.Messages != s.Reports+s.Copies {
+			t.Errorf("half of all reports are sent twice: %+v", s)
 		}
 	})
 }
@@ -121,7 +131,7 @@ func TestReorderedReportsComeLater(t *testing.T) {
 func TestNothingIsGivenUpWhileTheGatewayIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{downUntil: time.Now().Add(90 * time.Second), delay: time.Millisecond}
-		f := virtual(t, m, sim.Options{InFlight: 3}, 60*time.Second)
+		f := virtual(t, m, sim.Options{InFlight: 3, Backoff: 10 * time.Millisecond}, 60*time.Second)
 		s := f.Stats()
 		if s.Reports == 0 || s.Accepted != s.Reports || s.Busy == 0 {
 			t.Errorf("after 90 s without a gateway: %+v", s)

@@ -7,7 +7,20 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/plant"
+	"github.com/penstock/penstock/internal/spool/disk"
+	"github.com/penstock/penstock/internal/spool/inventory"
+	"github.com/penstock/penstock/internal/spool/segment"
 )
+
+// Recovery tells what opening a spool found and did.
+type Recovery struct {
+	First     penstock.Position // of the oldest entry kept
+	Last      penstock.Position // of the newest entry, First-1 when there is none
+	Clean     bool              // the last process closed the log in order, or there was none
+	Rewritten int               // entries that may not have been acknowledged, made durable now
+	Aside     []string          // copies of what could not be read at the end of the log
+	Notes     []string          // what a person should know, a sentence each
+}
 
 // Open opens the spool in o.Dir, and makes it at the first start. It checks
 // that nothing of the log is missing, keeps aside what cannot be read at its
@@ -24,19 +37,16 @@ func Open(o Options) (*Spool, *Recovery, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := directory{fs: o.FS, path: o.Dir, keys: o.Keyring}
-	if err := d.makeDirs(); err != nil {
+	if err := makeDirs(o.FS, o.Dir); err != nil {
 		return nil, nil, err
 	}
-	lock, err := o.FS.Lock(d.join(lockName))
+	lock, err := o.FS.Lock(o.FS.PathJoin(o.Dir, inventory.Lock))
 	if err != nil {
 		return nil, nil, penstock.Errorf(penstock.Unavailable, "lock the spool %s (is another penstock running on it?): %w", o.Dir, err)
 	}
-	s := &Spool{
-		opt: o, dir: d, lock: lock,
-		stop: make(chan struct{}), wake: make(chan struct{}, 1), want: make(chan bool, 1), changed: make(chan struct{}),
-	}
-	r, err := s.start()
+	s := &Spool{core: newCore(o), lock: lock}
+	w, p := &writer{core: s.core}, &preparer{core: s.core}
+	r, err := s.start(w, p)
 	if err != nil {
 		if cerr := lock.Close(); cerr != nil {
 			o.Log.Warn("the lock of the spool could not be released", "err", cerr)
@@ -46,86 +56,98 @@ func Open(o Options) (*Spool, *Recovery, error) {
 	for _, note := range r.Notes {
 		o.Log.Warn("the spool was opened with a note", "note", note)
 	}
-	signalWant(s.want, false)
-	s.work.Go(s.write)
-	s.work.Go(s.prepare)
+	s.core.request(false)
+	s.work.Go(w.run)
+	s.work.Go(p.run)
 	return s, r, nil
 }
 
-// start recovers the log.
-func (s *Spool) start() (*Recovery, error) {
-	h, err := s.dir.readHistory(s.opt.AcceptLoss)
-	if err != nil {
-		return nil, err
-	}
-	e := ending{next: 1, durable: 1, clean: true}
-	w := &s.writer
-	w.number, w.last.why = h.next, openedFirst
-	if n := len(h.segments); n > 0 {
-		last := h.segments[n-1]
-		if e, err = last.readEnding(s.dir.fs); err != nil {
-			return nil, err
+// makeDirs makes the spool's directories with the entries that name them
+// durable, also when an earlier process made them and was cut off.
+func makeDirs(fs vfs.FS, dir string) error {
+	sync := []string{dir, fs.PathDir(dir)}
+	for d := fs.PathDir(dir); fs.PathDir(d) != d; d = fs.PathDir(d) {
+		if _, err := fs.Stat(d); err == nil {
+			break
 		}
-		w.last = origin{why: openedRecovery, previous: last.number, frame: e.last, through: e.durable - 1}
+		sync = append(sync, fs.PathDir(d))
 	}
-	r := &Recovery{Last: e.next - 1, Clean: e.clean, Notes: h.notes}
-	if err := h.checkEnd(&e, s.opt.AcceptLoss); err != nil {
-		return nil, err
+	if err := fs.MkdirAll(fs.PathJoin(dir, inventory.Aside), 0o700); err != nil {
+		return disk.Error(err, "make the spool's directory %s", dir)
 	}
-	if past := s.opt.Past; past >= e.next {
-		r.Notes = append(r.Notes, fmt.Sprintf("the log ends at position %d, and the record stands at %d: the log was lost or is an old copy; it goes on behind the record", e.next-1, past))
-		e.next, e.durable, e.tail, e.raw = past+1, past+1, nil, nil
-	}
-	if err := s.putAside(h, e, r); err != nil {
-		return nil, err
-	}
-	for _, f := range e.tail {
-		r.Rewritten += len(f.entries)
-	}
-	s.snapshots = h.snapshots
-	s.log = log{segments: h.segments}
-	if err := s.openFirst(h, e); err != nil {
-		return nil, err
-	}
-	r.Notes = append(r.Notes, s.dropEmpty()...)
-	r.First, r.Last = s.log.segments[0].first, s.log.durable
-	return r, s.measure()
-}
-
-// checkEnd finds that the newest segments are missing: a snapshot knows of
-// later positions.
-func (h *history) checkEnd(e *ending, acceptLoss bool) error {
-	for _, snap := range h.snapshots {
-		if snap.err != nil || snap.through < e.next {
-			continue
-		}
-		err := h.loss(acceptLoss, penstock.Errorf(penstock.Corrupt, "the log ends at position %d, and the snapshot %s stands at %d: the newest segments are missing", e.next-1, snap.path, snap.through))
-		if err != nil {
+	for _, d := range sync {
+		if err := disk.SyncDir(fs, d); err != nil {
 			return err
 		}
-		// No position may be used again, so the gap stays.
-		e.next, e.durable, e.tail, e.raw = snap.through+1, snap.through+1, nil, nil
 	}
 	return nil
 }
 
+// start recovers the log.
+func (s *Spool) start(w *writer, p *preparer) (*Recovery, error) {
+	o := s.core.opt
+	inv, err := inventory.Read(o.FS, o.Dir, o.Keyring, o.AcceptLoss)
+	if err != nil {
+		return nil, err
+	}
+	e := segment.Ending{Next: 1, Durable: 1, Sealed: true}
+	w.number, w.last.Why = inv.Number, segment.First
+	if n := len(inv.Segments); n > 0 {
+		last := inv.Segments[n-1]
+		if e, err = last.ReadEnding(o.FS); err != nil {
+			return nil, err
+		}
+		w.last = segment.Origin{Why: segment.Restarted, Previous: last.Number, Frame: e.Frame, Through: e.Durable - 1}
+	}
+	past, err := inv.Known(e.Next - 1)
+	if err != nil {
+		return nil, err
+	}
+	r := &Recovery{Clean: e.Sealed, Notes: inv.Notes}
+	if o.Past > past {
+		r.Notes = append(r.Notes, fmt.Sprintf("the log ends at position %d, and the record stands at %d: the log was lost or is an old copy; it goes on behind the record", e.Next-1, o.Past))
+		past = o.Past
+	}
+	if len(inv.Segments) == 0 {
+		e.Durable = past + 1
+	}
+	if err := s.putAside(inv, e, r); err != nil {
+		return nil, err
+	}
+	for _, f := range e.Tail {
+		r.Rewritten += len(f.Entries)
+	}
+	for _, seg := range inv.Segments {
+		s.core.add(seg, seg.Size, e.Durable-1)
+	}
+	s.snapshots = inv.Snapshots
+	if err := s.openFirst(w, p, inv, e); err != nil {
+		return nil, err
+	}
+	w.skip(past)
+	r.Notes = append(r.Notes, s.dropEmpty()...)
+	r.First, r.Last = s.First(), s.Durable()
+	return r, s.measure()
+}
+
 // putAside copies what cannot be read at the end of the log.
-func (s *Spool) putAside(h *history, e ending, r *Recovery) error {
-	if e.garbage == 0 {
+func (s *Spool) putAside(inv *inventory.Inventory, e segment.Ending, r *Recovery) error {
+	if e.Garbage == 0 {
 		return nil
 	}
-	last := h.segments[len(h.segments)-1]
-	name := fmt.Sprintf("%016x-%d.tail", last.number, e.garbage)
-	path := s.dir.fs.PathJoin(s.dir.join(asideName), name)
+	o := s.core.opt
+	last := inv.Segments[len(inv.Segments)-1]
+	path := o.FS.PathJoin(o.Dir, inventory.Aside, fmt.Sprintf("%016x-%d.tail", last.Number, e.Garbage))
 	r.Aside = append(r.Aside, path)
-	r.Notes = append(r.Notes, fmt.Sprintf("the end of %s from byte %d on cannot be read, as after a power cut: nothing of it was acknowledged before the last %v; a copy is in %s", last.path, e.garbage, s.opt.IdleMark, path))
-	if _, err := s.dir.fs.Stat(path); err == nil {
+	r.Notes = append(r.Notes, fmt.Sprintf("the end of %s from byte %d on cannot be read, as after a power cut: nothing of it was acknowledged before the last %v; a copy is in %s", last.Path, e.Garbage, o.IdleMark, path))
+	if _, err := o.FS.Stat(path); err == nil {
 		return nil // by an earlier recovery that was cut off
 	}
-	if err := copyTail(s.dir.fs, last.path, path+temporary, e.garbage); err != nil {
-		return diskError(err, "copy the unreadable end of %s aside", last.path)
+	temp := path + string(inventory.Temporary)
+	if err := copyTail(o.FS, last.Path, temp, e.Garbage); err != nil {
+		return disk.Error(err, "copy the unreadable end of %s aside", last.Path)
 	}
-	return s.dir.publish(path+temporary, path)
+	return disk.Publish(o.FS, temp, path)
 }
 
 // copyTail copies the header of a segment, without which nothing of it can ever
@@ -136,6 +158,10 @@ func copyTail(fs vfs.FS, from, to string, off int64) (err error) {
 		return err
 	}
 	defer in.Close()
+	fi, err := in.Stat()
+	if err != nil {
+		return err
+	}
 	out, err := fs.Create(to, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -145,14 +171,10 @@ func copyTail(fs vfs.FS, from, to string, off int64) (err error) {
 			err = cerr
 		}
 	}()
-	fi, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	end := fi.Size()
-	for _, part := range [][2]int64{{0, headerSize}, {off, end}} {
-		for at := part[0]; at < part[1]; at += scanWindow {
-			b := make([]byte, min(scanWindow, part[1]-at))
+	const chunk = 256 << 10
+	for _, part := range [][2]int64{{0, segment.HeaderSize}, {off, fi.Size()}} {
+		for at := part[0]; at < part[1]; at += chunk {
+			b := make([]byte, min(chunk, part[1]-at))
 			if n, err := in.ReadAt(b, at); n < len(b) {
 				return err
 			}
@@ -165,98 +187,83 @@ func copyTail(fs vfs.FS, from, to string, off int64) (err error) {
 }
 
 // openFirst opens the first segment of this process with the tail in it.
-func (s *Spool) openFirst(h *history, e ending) error {
-	w := &s.writer
-	w.next, w.raw = e.durable, e.raw
-	w.holder = h.holder(e.durable)
+func (s *Spool) openFirst(w *writer, p *preparer, inv *inventory.Inventory, e segment.Ending) error {
+	o := s.core.opt
+	w.next, w.before, w.holder = e.Durable, e.Before, inv.Holder(e.Durable)
 	if plant.TailNotRewritten.On() {
-		w.next, e.tail = e.next, nil
+		w.next, e.Tail = e.Next, nil
 	}
-	if plant.AppendToOld.On() && len(h.segments) > 0 {
-		return s.openOld(h.segments[len(h.segments)-1], e)
+	if plant.AppendToOld.On() && len(inv.Segments) > 0 {
+		return w.openOld(inv.Segments[len(inv.Segments)-1], e)
 	}
 	// Leftovers never were part of the log; the space of the prepared segment
 	// lets a process start on a disk that is full.
-	for _, name := range h.leftover {
-		if err := s.dir.fs.Remove(s.dir.join(name)); err != nil && !isMissing(err) {
-			return diskError(err, "remove the leftover %s", s.dir.join(name))
+	for _, name := range inv.Leftover {
+		if err := disk.Remove(o.FS, o.FS.PathJoin(o.Dir, name)); err != nil {
+			return err
 		}
 	}
-	size := int64(dataStart + len(e.raw))
-	for _, f := range e.tail {
-		size += 2 * f.size()
+	size := int64(segment.DataStart + len(e.Before))
+	for _, f := range e.Tail {
+		size += 2 * f.Size()
 	}
-	p, err := s.zeroFill(align(max(min(openingSegment, s.opt.SegmentBytes), size+minSegment/2)))
+	zeros, err := p.zeroFill(segment.Align(max(min(openingSegment, o.SegmentBytes), size+minSegment/2)))
 	if err != nil {
 		return err
 	}
-	a, err := s.openSegment(p, e.tail)
-	if err != nil {
-		return err
-	}
-	w.active = a
-	return nil
-}
-
-// holder returns the number of the segment that holds the position before next.
-func (h *history) holder(next penstock.Position) uint64 {
-	for i := len(h.segments) - 1; i >= 0; i-- {
-		if h.segments[i].first < next {
-			return h.segments[i].number
-		}
-	}
-	return 0
+	return w.openSegment(zeros, e.Tail)
 }
 
 // openOld is a planted bug.
-func (s *Spool) openOld(last *segment, e ending) error {
-	file, err := s.dir.fs.OpenReadWrite(last.path, vfs.WriteCategoryUnspecified)
+func (w *writer) openOld(last *segment.Segment, e segment.Ending) error {
+	file, err := w.opt.FS.OpenReadWrite(last.Path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	s.writer.next, s.writer.number = e.next, last.number+1
-	s.log.durable = e.next - 1
-	s.writer.active = &active{segment: last, file: file, off: e.end, frame: e.last}
+	w.next = e.Next
+	w.active = &active{Segment: last, file: file, off: e.Bytes, frame: e.Frame}
+	w.publish(e.Bytes, e.Next-1)
 	return nil
 }
 
 // dropEmpty removes the segments that hold no position: the next one starts
 // where they do, and is durable.
 func (s *Spool) dropEmpty() (notes []string) {
-	segs := s.log.segments
+	segs := s.core.log.segments
 	kept := segs[:0:0]
 	for i, seg := range segs {
-		if i+1 < len(segs) && segs[i+1].first == seg.first {
-			if err := s.dir.fs.Remove(seg.path); err != nil && !isMissing(err) {
-				notes = append(notes, fmt.Sprintf("the empty segment %s could not be removed: %v", seg.path, err))
-			}
-			continue
+		if i+1 == len(segs) || segs[i+1].First != seg.First {
+			kept = append(kept, seg)
+		} else if err := disk.Remove(s.core.opt.FS, seg.Path); err != nil {
+			notes = append(notes, fmt.Sprintf("an empty segment is left: %v", err))
 		}
-		kept = append(kept, seg)
 	}
-	s.log.segments = kept
+	s.core.log.segments = kept
 	return notes
 }
 
 // measure adds up what the directory holds.
 func (s *Spool) measure() error {
-	s.log.used = 0
-	for _, seg := range s.log.segments {
-		s.log.used += seg.size
+	o := s.core.opt
+	var used int64
+	for _, seg := range s.core.log.segments {
+		used += seg.Size
 	}
 	for _, snap := range s.snapshots {
-		s.log.used += snap.size
+		used += snap.Size
 	}
-	names, err := s.dir.fs.List(s.dir.join(asideName))
+	aside := o.FS.PathJoin(o.Dir, inventory.Aside)
+	names, err := o.FS.List(aside)
 	if err != nil {
-		return diskError(err, "list %s", s.dir.join(asideName))
+		return disk.Error(err, "list %s", aside)
 	}
 	for _, name := range names {
-		fi, err := s.dir.fs.Stat(s.dir.fs.PathJoin(s.dir.join(asideName), name))
+		fi, err := o.FS.Stat(o.FS.PathJoin(aside, name))
 		if err != nil {
-			return diskError(err, "look at %s", name)
+			return disk.Error(err, "look at %s", name)
 		}
-		s.log.used += fi.Size()
+		used += fi.Size()
 	}
+	s.core.log.used = used
 	return nil
 }

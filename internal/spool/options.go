@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/keyring"
+	"github.com/penstock/penstock/internal/spool/segment"
 )
 
 // Options are what a spool needs. FS, Dir and Keyring must be given.
@@ -28,6 +29,9 @@ type Options struct {
 	Now func() time.Time // stamps frames; default time.Now
 }
 
+// Entry is one thing to keep: Data, and in Digest what it was in a few bytes.
+type Entry = segment.Entry
+
 // The limits of an entry and a call, beside those of [Options].
 const (
 	MaxDigest = 255     // bytes of an entry's digest
@@ -36,7 +40,6 @@ const (
 
 const (
 	minSegment     = 64 << 10
-	maxSegment     = 1 << 30
 	defaultSegment = 64 << 20
 	defaultPending = 64 << 20
 	openingSegment = 4 << 20 // the first segment of a process is small, so that a start is quick
@@ -52,10 +55,10 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.PendingBytes, defaultPending)
 	setDefault(&o.IdleMark, 200*time.Millisecond)
 	setDefault(&o.Retry, time.Second)
-	if o.SegmentBytes < minSegment || o.SegmentBytes > maxSegment {
-		return o, penstock.Errorf(penstock.Invalid, "a segment has %d to %d bytes, not %d", minSegment, maxSegment, o.SegmentBytes)
+	if o.SegmentBytes < minSegment || o.SegmentBytes > segment.MaxBytes {
+		return o, penstock.Errorf(penstock.Invalid, "a segment has %d to %d bytes, not %d", minSegment, segment.MaxBytes, o.SegmentBytes)
 	}
-	o.SegmentBytes = align(o.SegmentBytes)
+	o.SegmentBytes = segment.Align(o.SegmentBytes)
 	if o.QuotaBytes != 0 && o.QuotaBytes < 3*o.SegmentBytes {
 		return o, penstock.Errorf(penstock.Invalid, "a quota of %d bytes holds less than three segments of %d", o.QuotaBytes, o.SegmentBytes)
 	}
@@ -77,5 +80,5 @@ func setDefault[T int64 | time.Duration](v *T, to T) {
 // maxCall is the most that one call may encode to, so that a fresh segment has
 // room for its opening, for the call and for the digests of a frame before it.
 func (o Options) maxCall() int64 {
-	return min(MaxCall, (o.SegmentBytes-4*dataStart)/4)
+	return min(MaxCall, (o.SegmentBytes-4*segment.DataStart)/4)
 }

@@ -6,52 +6,123 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/spool/disk"
+	"github.com/penstock/penstock/internal/spool/inventory"
 )
 
 // prepared is a file of zeros that is to be the next segment. Writing over
 // zeros that are on the disk already costs no change of metadata at the fsync.
 type prepared struct {
-	path string // its name until it is part of the log
+	path string // until it is part of the log
 	file vfs.File
 	size int64
+}
+
+// preparer is a goroutine that keeps one segment ready.
+type preparer struct {
+	*core
+	made uint64 // files of zeros begun: each has a name of its own
+}
+
+func (p *preparer) run() {
+	for {
+		var pause bool
+		select {
+		case pause = <-p.want:
+		case <-p.stop:
+			return
+		}
+		for pause || !p.prepare() {
+			pause = false
+			if !p.pause() {
+				return
+			}
+		}
+	}
+}
+
+// pause waits for the time to try again, or until something was released; it
+// returns false when the spool was closed.
+func (p *preparer) pause() bool {
+	t := time.NewTimer(p.opt.Retry)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.want:
+	case <-p.stop:
+		return false
+	}
+	return true
+}
+
+// prepare makes the next segment, or says why there is none.
+func (p *preparer) prepare() bool {
+	if p.isReady() {
+		return true
+	}
+	size := p.opt.SegmentBytes
+	next, err := (*prepared)(nil), p.overQuota(size)
+	if err == nil {
+		next, err = p.zeroFill(size)
+	}
+	p.mu.Lock()
+	p.ready, p.short = next, err
+	if err == nil {
+		p.log.used += size
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default: // the writer will look anyway
+	}
+	return err == nil
+}
+
+func (p *preparer) overQuota(size int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q := p.opt.QuotaBytes; q > 0 && p.log.used+size > q {
+		return penstock.Errorf(penstock.Full, "the spool holds %d of the %d bytes that it may: what is delivered and covered by snapshots makes room", p.log.used, q)
+	}
+	return nil
+}
+
+// zeroFill makes a file of zeros that are on the disk.
+func (p *preparer) zeroFill(size int64) (*prepared, error) {
+	p.made++
+	path := p.path(p.made, inventory.Prepared)
+	if err := p.writeZeros(path, size); err != nil {
+		// A part of it is of no use, and its space is.
+		if rerr := disk.Remove(p.opt.FS, path); rerr != nil {
+			p.opt.Log.Warn("an unfinished file could not be removed: the next start will", "err", rerr)
+		}
+		return nil, err
+	}
+	f, err := p.opt.FS.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, disk.Error(err, "open %s", path)
+	}
+	return &prepared{path: path, file: f, size: size}, nil
 }
 
 // zeroChunk is written and synced at a time, so that the preparer never makes a
 // sync of the writer wait for a whole segment.
 const zeroChunk = 1 << 20
 
-// zeroFill makes the file of the next segment.
-func (s *Spool) zeroFill(size int64) (*prepared, error) {
-	s.fills++
-	path := s.dir.join(numbered(s.fills, preparedSuffix))
-	if err := s.dir.writeZeros(path, size, s.stop); err != nil {
-		// A part of it is of no use, and its space is.
-		if rerr := s.dir.fs.Remove(path); rerr != nil && !isMissing(rerr) {
-			s.opt.Log.Warn("an unfinished file could not be removed: the next start will", "file", path, "err", rerr)
-		}
-		return nil, err
-	}
-	f, err := s.dir.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+func (p *preparer) writeZeros(path string, size int64) (err error) {
+	f, err := p.opt.FS.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return nil, diskError(err, "open %s", path)
-	}
-	return &prepared{path: path, file: f, size: size}, nil
-}
-
-func (d directory) writeZeros(path string, size int64, stop <-chan struct{}) (err error) {
-	f, err := d.fs.Create(path, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return diskError(err, "make %s", path)
+		return disk.Error(err, "make %s", path)
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil && cerr != nil {
-			err = diskError(cerr, "close %s", path)
+			err = disk.Error(cerr, "close %s", path)
 		}
 	}()
 	zeros := make([]byte, min(size, zeroChunk))
 	for left := size; left > 0; {
 		select {
-		case <-stop:
+		case <-p.stop:
 			return penstock.Errorf(penstock.Closed, "the spool is closed")
 		default:
 		}
@@ -61,85 +132,8 @@ func (d directory) writeZeros(path string, size int64, stop <-chan struct{}) (er
 			err = f.Sync()
 		}
 		if err != nil {
-			return diskError(err, "make room for %d bytes in %s", size, path)
+			return disk.Error(err, "make room for %d bytes in %s", size, path)
 		}
 	}
 	return nil
-}
-
-// prepare is the preparer goroutine: it keeps one segment ready.
-func (s *Spool) prepare() {
-	for {
-		var pause bool
-		select {
-		case pause = <-s.want:
-		case <-s.stop:
-			return
-		}
-		for pause || !s.prepareOne() {
-			pause = false
-			if !s.pause() {
-				return
-			}
-		}
-	}
-}
-
-// pause waits for the time to try again, or until something was released; it
-// returns false when the spool was closed.
-func (s *Spool) pause() bool {
-	t := time.NewTimer(s.opt.Retry)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.want:
-	case <-s.stop:
-		return false
-	}
-	return true
-}
-
-// prepareOne makes the next segment, or says why there is none.
-func (s *Spool) prepareOne() bool {
-	s.mu.Lock()
-	have := s.ready != nil
-	s.mu.Unlock()
-	if have {
-		return true
-	}
-	size := s.opt.SegmentBytes
-	p, err := (*prepared)(nil), s.overQuota(size)
-	if err == nil {
-		p, err = s.zeroFill(size)
-	}
-	s.mu.Lock()
-	s.ready, s.short = p, err
-	if err == nil {
-		s.log.used += size
-	}
-	s.mu.Unlock()
-	signal(s.wake)
-	return err == nil
-}
-
-func (s *Spool) overQuota(size int64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if q := s.opt.QuotaBytes; q > 0 && s.log.used+size > q {
-		return penstock.Errorf(penstock.Full, "the spool holds %d of the %d bytes that it may: what is delivered and covered by snapshots makes room", s.log.used, q)
-	}
-	return nil
-}
-
-// take returns the prepared segment, or why there is none; neither while one is
-// being made.
-func (s *Spool) take() (*prepared, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.ready
-	s.ready = nil
-	if p != nil {
-		return p, nil
-	}
-	return nil, s.short
 }

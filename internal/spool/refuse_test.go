@@ -371,6 +371,52 @@ func TestSnapshots(t *testing.T) {
 	})
 }
 
+// TestDigestsFillSegments: digests that are as large as their entries still
+// leave room for what follows.
+func TestDigestsFillSegments(t *testing.T) {
+	fs, k := crashfs.New(), newKeys(t)
+	s, _ := open(t, options(fs, k))
+	var call []spool.Entry
+	for range 40 {
+		call = append(call, spool.Entry{Digest: bytes.Repeat([]byte{7}, spool.MaxDigest)})
+	}
+	var waiting []<-chan outcome
+	for range 40 {
+		waiting = append(waiting, submit(s, call...))
+	}
+	for i, w := range waiting {
+		if o := <-w; o.err != nil || int(o.first) != 1+40*i {
+			t.Fatalf("call %d: %+v", i, o)
+		}
+	}
+	if got := len(readAll(t, s, 0)); got != 1600 {
+		t.Fatalf("%d entries", got)
+	}
+}
+
+// TestNewestSegmentUnreadable: what it held is not known, so with the loss
+// accepted the log goes on behind all that it can have held.
+func TestNewestSegmentUnreadable(t *testing.T) {
+	k := newKeys(t)
+	fs := longLog(t, k)
+	writeFile(t, fs, seg(4), nil)
+	_, _, err := spool.Open(options(fs, k))
+	wantCode(t, err, penstock.Corrupt, "Nothing was changed")
+	o := options(fs, k)
+	o.AcceptLoss = true
+	s, _ := open(t, o)
+	if p := put(t, s, entry("x")); p <= 1<<29 {
+		t.Fatalf("position %d may have been given before", p)
+	}
+	recs := readAll(t, s, 0)
+	if n := len(recs); n != 17 || !recs[15].Damaged || recs[15].First != 16 {
+		t.Fatalf("%d records, %+v", n, recs[len(recs)-2])
+	}
+	if len(readFile(t, fs, seg(4))) != 0 {
+		t.Fatal("what cannot be read was changed")
+	}
+}
+
 // TestOldSegmentsAreNotTouched: a process never writes to a segment of an
 // earlier one, so that no key and nonce can come twice.
 func TestOldSegmentsAreNotTouched(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/spool/inspect"
 	"github.com/penstock/penstock/internal/testkit/crashfs"
 )
 
@@ -29,10 +30,10 @@ func fullSegment(t testing.TB, k *keyring.Keyring) (fs *crashfs.FS, perFrame int
 	return fs, 3
 }
 
-// TestEveryBitFlipped flips each bit of a segment of 64 KiB in turn: each is
+// TestTortureEveryBitFlipped flips each bit of a segment of 64 KiB in turn: each is
 // found, each costs at most one frame, whose digests are known, and nothing is
 // deleted for it.
-func TestEveryBitFlipped(t *testing.T) {
+func TestTortureEveryBitFlipped(t *testing.T) {
 	k := newKeys(t)
 	fs, perFrame := fullSegment(t, k)
 	base := fs.Now()
@@ -45,23 +46,24 @@ func TestEveryBitFlipped(t *testing.T) {
 		if err := after.Flip(firstSegment, bit); err != nil {
 			t.Fatal(err)
 		}
-		r, err := spool.Verify(after, dir, k)
+		r, err := inspect.Verify(after, dir, k)
 		if err != nil {
 			t.Fatalf("bit %d: %v", bit, err)
 		}
 		if len(r.Damage) != 1 {
 			t.Fatalf("bit %d: %d damages found: %+v", bit, len(r.Damage), r)
 		}
-		if d := r.Damage[0]; d.From > bit/8 || d.To <= bit/8 || len(d.Lost) > 1 {
+		d := r.Damage[0]
+		if d.From > bit/8 || d.To <= bit/8 {
 			t.Fatalf("bit %d of byte %d: found %+v", bit, bit/8, d)
 		}
-		for _, lost := range r.Damage[0].Lost {
-			if lost.Last-lost.First+1 != penstock.Position(perFrame) || len(lost.Digests) != perFrame {
-				t.Fatalf("bit %d: lost %+v", bit, lost)
+		if lost := int(d.End - d.Lost); lost != 0 {
+			if lost != perFrame || d.Digests.First != d.Lost || len(d.Digests.Each) != perFrame {
+				t.Fatalf("bit %d: lost %+v", bit, d)
 			}
-			for i, d := range lost.Digests {
-				if want := fmt.Sprintf("digest %d", int(lost.First)-1+i); string(d) != want {
-					t.Fatalf("bit %d: digest %q, want %q", bit, d, want)
+			for i, digest := range d.Digests.Each {
+				if want := fmt.Sprintf("digest %d", int(d.Lost)-1+i); string(digest) != want {
+					t.Fatalf("bit %d: digest %q, want %q", bit, digest, want)
 				}
 			}
 		}
@@ -73,7 +75,7 @@ func TestEveryBitFlipped(t *testing.T) {
 
 // reopenRotten opens a spool with rot in a closed segment: it starts, delivers
 // the same damage and everything else, and leaves the file alone.
-func reopenRotten(t *testing.T, fs *crashfs.FS, k *keyring.Keyring, want *spool.Report) {
+func reopenRotten(t *testing.T, fs *crashfs.FS, k *keyring.Keyring, want *inspect.Report) {
 	t.Helper()
 	s, _, err := spool.Open(options(fs, k))
 	if err != nil {
@@ -95,8 +97,12 @@ func reopenRotten(t *testing.T, fs *crashfs.FS, k *keyring.Keyring, want *spool.
 			lost = append(lost, r)
 		}
 	}
-	if fmt.Sprint(lost) != fmt.Sprint(want.Damage[0].Lost) || next != s.Durable()+1 {
-		t.Fatalf("delivered as damaged: %+v, want %+v; ends at %d of %d", lost, want.Damage[0].Lost, next-1, s.Durable())
+	d := want.Damage[0]
+	if next != s.Durable()+1 || len(lost) > 1 || (len(lost) == 1) != (d.End > d.Lost) {
+		t.Fatalf("delivered as damaged: %+v, want %+v; ends at %d of %d", lost, d, next-1, s.Durable())
+	}
+	if len(lost) == 1 && (lost[0].First != d.Lost || lost[0].Last != d.End-1 || fmt.Sprint(lost[0].Digests) != fmt.Sprint(d.Digests.Each)) {
+		t.Fatalf("delivered as damaged: %+v, want %+v", lost[0], d)
 	}
 }
 

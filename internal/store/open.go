@@ -66,7 +66,7 @@ func openPebble(o Options, s *Store) (*pebble.DB, error) {
 
 func refuseNewer(o Options) error {
 	if _, err := o.FS.Stat(o.Dir); err != nil {
-		return nil //nolint:nilerr // Pebble makes the directory or says why it cannot
+		return nil // Pebble makes the directory, or says why it cannot
 	}
 	found, err := pebble.Peek(o.Dir, o.FS)
 	if err != nil {
@@ -82,21 +82,26 @@ func refuseNewer(o Options) error {
 // flush is death: the memory it would have freed never comes back, and commits
 // would soon stand still. Compactions are tried again by Pebble, and a damaged
 // block must not stop what has nothing to do with it.
+//
+// FlushEnd has an error also when there was nothing to flush, as at the opening
+// after a crash. Only a flush that failed has its error told to BackgroundError
+// as well, next and under the same lock of Pebble's.
 func listener(s *Store) *pebble.EventListener {
+	var flushed error
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			s.life.log.Error("store: background work failed", "error", err)
+			if flushed != nil && errors.Is(err, flushed) {
+				s.life.die(err)
+				return
+			}
 			s.setTrouble(coded(err))
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.life.log.Error("store: a block is damaged", "path", info.Path, "error", info.Details)
 			s.setTrouble(penstock.Errorf(penstock.Corrupt, "a block of %s is damaged: %w", info.Path, info.Details))
 		},
-		FlushEnd: func(info pebble.FlushInfo) {
-			if info.Err != nil {
-				s.life.die(info.Err)
-			}
-		},
+		FlushEnd: func(info pebble.FlushInfo) { flushed = info.Err },
 	}
 }
 

@@ -69,13 +69,7 @@ func (a *answer) stream() error {
 		a.c.SetJSON()
 		a.c.WriteHeader(http.StatusMultiStatus)
 	}
-	a.c.Extend()
-	_, err := a.c.Write(a.buf.Bytes)
-	a.buf.Bytes = a.buf.Bytes[:0]
-	if err != nil {
-		return err
-	}
-	return a.c.Control().Flush()
+	return a.c.SendNow(a.buf)
 }
 
 // finish sends the answer. A failure is why what came behind the results was not

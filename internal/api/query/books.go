@@ -73,11 +73,9 @@ func (h *Handler) books(c *web.Call) error {
 		}
 		b.Bytes = append(b.Bytes, line...)
 		if len(b.Bytes) >= flushAt {
-			c.Extend()
-			if _, err := c.Write(b.Bytes); err != nil {
+			if err := c.Send(b); err != nil {
 				return err
 			}
-			b.Bytes = b.Bytes[:0]
 		}
 	}
 	tail := struct {
@@ -92,8 +90,7 @@ func (h *Handler) books(c *web.Call) error {
 		return err
 	}
 	b.Bytes = append(append(append(b.Bytes, "],"...), end[1:]...), '\n')
-	_, err = c.Write(b.Bytes)
-	return err
+	return c.Send(b)
 }
 
 func (a *Account) add(b *Account) {

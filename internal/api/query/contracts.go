@@ -41,18 +41,15 @@ type Series struct {
 	Kind       penstock.Kind
 }
 
-// Bucket is what one step of a series holds. Min, Max and Sum are of the samples
-// that are numbers and not bad.
+// Bucket is what one step of a series holds.
 type Bucket struct {
-	Start   int64  // nanoseconds since 1970 UTC
-	Count   uint64 // samples, the bad ones included
-	Numbers uint64 // samples in Min, Max and Sum
-	Min     float64
-	Max     float64
-	Sum     float64
-	First   penstock.Value // of the first sample that is not bad; none when there is none
-	Last    penstock.Value // of the last that is not bad
-	Worst   penstock.Status
+	Start       int64  // nanoseconds since 1970 UTC
+	Count       uint64 // samples that are numbers and not bad: those in Min, Max and Sum
+	Unusable    uint64 // the other samples
+	Min, Max    float64
+	Sum         float64
+	First, Last penstock.Value // of the first and the last sample that is usable
+	Worst       penstock.Status
 }
 
 // Ledger has the books.

@@ -23,7 +23,7 @@ type sampleQuery struct {
 
 // aggregations is the table of what agg may be.
 var aggregations = map[string]func(*Bucket) penstock.Value{
-	"avg":   number(func(b *Bucket) float64 { return b.Sum / float64(b.Numbers) }),
+	"avg":   number(func(b *Bucket) float64 { return b.Sum / float64(b.Count) }),
 	"min":   number(func(b *Bucket) float64 { return b.Min }),
 	"max":   number(func(b *Bucket) float64 { return b.Max }),
 	"sum":   number(func(b *Bucket) float64 { return b.Sum }),
@@ -35,7 +35,7 @@ var aggregations = map[string]func(*Bucket) penstock.Value{
 // number keeps a step without numbers from becoming a zero.
 func number(f func(*Bucket) float64) func(*Bucket) penstock.Value {
 	return func(b *Bucket) penstock.Value {
-		if b.Numbers == 0 {
+		if b.Count == 0 {
 			return penstock.Value{}
 		}
 		return penstock.FloatValue(f(b))

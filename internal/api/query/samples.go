@@ -1,7 +1,6 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -82,7 +81,7 @@ func (h *Handler) answer(c *web.Call, q *sampleQuery, read reader) error {
 	// one place.
 	series = slices.DeleteFunc(series, func(s Series) bool { return !c.Who.Scope.Covers(s.Controller) })
 	slices.SortFunc(series, func(a, b Series) int {
-		return cmp.Or(cmp.Compare(a.Controller, b.Controller), cmp.Compare(a.Point, b.Point))
+		return compareNames(a.Controller, a.Point, b.Controller, b.Point)
 	})
 	w := newSampleWriter(c, q)
 	defer w.buf.Free()
@@ -106,5 +105,14 @@ func (h *Handler) settled(c *web.Call) error {
 		return &problem.Error{Kind: problem.Unavailable, RetryAfter: 5 * time.Second,
 			Detail: "The record is behind: what was accepted before this request is not in it after " + h.limits.Settle.String() + "."}
 	}
-	return err
+	return ours(err)
+}
+
+// ours turns an error of the record into one that does not blame the caller:
+// damage in a store is no damage in the request.
+func ours(err error) error {
+	if err == nil || penstock.CodeOf(err).Temporary() || penstock.CodeOf(err) == penstock.Closed {
+		return err
+	}
+	return penstock.Errorf(penstock.Internal, "the record: %w", err)
 }

@@ -1,7 +1,7 @@
 package query
 
 import (
-	"math"
+	"cmp"
 
 	"github.com/penstock/penstock/internal/api/render"
 	"github.com/penstock/penstock/internal/api/web"
@@ -37,55 +37,70 @@ func newSampleWriter(c *web.Call, q *sampleQuery) *sampleWriter {
 
 // series writes one series, or what is left of it behind the cursor.
 func (w *sampleWriter) series(s Series, read reader) error {
-	q, skip := *w.q, uint64(0)
+	q, at := *w.q, place{}
 	if k := q.after; k != nil {
-		if s.Controller < k.controller || s.Controller == k.controller && s.Point < k.point {
+		switch compareNames(s.Controller, s.Point, k.controller, k.point) {
+		case -1:
 			return nil
-		}
-		if s.Controller == k.controller && s.Point == k.point {
-			q.from, skip = max(q.from, k.time), k.skip
+		case 0:
+			q.from = max(q.from, k.time)
+			at.skip, at.skipTime = k.skip, k.time
 		}
 	}
 	w.buf.Bytes = w.table.BeginSeries(w.buf.Bytes, render.Series{Controller: s.Controller, Point: s.Point, Unit: s.Unit})
-	last, same := int64(math.MinInt64), uint64(0) // how many of the last time there were
 	for r, err := range read(w.c.R.Context(), &q, s.ID) {
 		if err != nil {
-			return err
+			return ours(err)
 		}
-		if r.time != last {
-			last, same = r.time, 0
-		}
-		same++
-		if w.q.after != nil && same <= skip && r.time == w.q.after.time {
+		if at.passed(r.time) {
 			continue
 		}
 		if q.limit > 0 && w.count == q.limit {
-			k := cursor{from: w.q.from, to: w.q.to, controller: s.Controller, point: s.Point, time: max(r.time, w.q.from), skip: same - 1}
+			k := cursor{from: w.q.from, to: w.q.to, controller: s.Controller, point: s.Point, time: max(r.time, w.q.from), skip: at.same - 1}
 			w.next = k.String()
 			break
 		}
-		w.buf.Bytes = w.table.Sample(w.buf.Bytes, r.time, r.value, r.status)
 		w.count++
-		if len(w.buf.Bytes) >= flushAt {
-			if err := w.flush(); err != nil {
-				return err
-			}
+		w.buf.Bytes = w.table.Sample(w.buf.Bytes, r.time, r.value, r.status)
+		if len(w.buf.Bytes) < flushAt {
+			continue
+		}
+		if err := w.c.Send(w.buf); err != nil {
+			return err
 		}
 	}
 	w.buf.Bytes = w.table.EndSeries(w.buf.Bytes)
 	return nil
 }
 
-func (w *sampleWriter) flush() error {
-	w.c.Extend()
-	_, err := w.c.Write(w.buf.Bytes)
-	w.buf.Bytes = w.buf.Bytes[:0]
-	return err
+// compareNames orders series as answers have them.
+func compareNames(controller, point, controller2, point2 string) int {
+	return cmp.Or(cmp.Compare(controller, controller2), cmp.Compare(point, point2))
+}
+
+// place counts the readings of one time, which may be many, and passes over
+// those that an earlier page gave.
+type place struct {
+	begun    bool
+	time     int64
+	same     uint64 // readings of this time so far
+	skip     uint64 // so many readings of skipTime were given
+	skipTime int64
+}
+
+// passed takes the next reading into account and tells whether an earlier page
+// gave it.
+func (p *place) passed(t int64) bool {
+	if !p.begun || t != p.time {
+		p.begun, p.time, p.same = true, t, 0
+	}
+	p.same++
+	return t == p.skipTime && p.same <= p.skip
 }
 
 func (w *sampleWriter) end() error {
 	w.buf.Bytes = w.table.End(w.buf.Bytes, w.next)
-	err := w.flush()
+	err := w.c.Send(w.buf)
 	if w.q.limit > 0 && w.q.format == render.CSV {
 		w.c.Header().Set(trailerNext, w.next)
 	}

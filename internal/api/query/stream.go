@@ -63,7 +63,7 @@ func (h *Handler) events(e *eventWriter, sub *live.Subscription) error {
 	e.c.Header().Set("Content-Type", "text/event-stream")
 	e.buf.Bytes = append(e.buf.Bytes, "retry: 2000\n\n"...)
 	checked := e.c.Now()
-	for e.send() == nil {
+	for e.c.SendNow(e.buf) == nil {
 		events, missed, err := h.next(ctx, sub)
 		if ctx.Err() != nil {
 			return nil
@@ -95,17 +95,6 @@ type eventWriter struct {
 	filter live.Filter
 	time   render.TimeFormat
 	buf    *web.Body
-}
-
-// send sends what was appended.
-func (e *eventWriter) send() error {
-	e.c.Extend()
-	_, err := e.c.Write(e.buf.Bytes)
-	e.buf.Bytes = e.buf.Bytes[:0]
-	if err != nil {
-		return err
-	}
-	return e.c.Control().Flush()
 }
 
 // append appends events, or a comment when there are none.

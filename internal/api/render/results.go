@@ -9,16 +9,7 @@ import (
 // AppendResult appends the answer to one report as a JSON object. Epoch, seq and
 // committed stand there for a sequence, key for a key.
 func AppendResult(dst []byte, v *penstock.Verdict) []byte {
-	dst = append(dst, `{"controller":`...)
-	dst = AppendString(dst, v.Controller)
-	switch v.Identity.Form {
-	case penstock.Sequence:
-		dst = append(dst, ',')
-		dst = appendMark(dst, v.Identity.Epoch, v.Identity.Seq)
-	case penstock.Keyed:
-		dst = append(dst, `,"key":`...)
-		dst = AppendString(dst, v.Identity.Key)
-	}
+	dst = appendHead(dst, v.Controller, v.Identity)
 	dst = append(dst, `,"result":"`...)
 	dst = append(dst, v.Result.String()...)
 	dst = append(dst, '"')
@@ -43,6 +34,21 @@ func AppendResult(dst []byte, v *penstock.Verdict) []byte {
 	return append(dst, '}')
 }
 
+// appendHead appends the beginning of an object: whose it is, and which.
+func appendHead(dst []byte, controller string, id penstock.Identity) []byte {
+	dst = append(dst, `{"controller":`...)
+	dst = AppendString(dst, controller)
+	switch id.Form {
+	case penstock.Sequence:
+		dst = append(dst, ',')
+		dst = appendMark(dst, id.Epoch, id.Seq)
+	case penstock.Keyed:
+		dst = append(dst, `,"key":`...)
+		dst = AppendString(dst, id.Key)
+	}
+	return dst
+}
+
 func appendMark(dst []byte, epoch, seq uint64) []byte {
 	dst = append(dst, `"epoch":`...)
 	dst = strconv.AppendUint(dst, epoch, 10)
@@ -53,16 +59,7 @@ func appendMark(dst []byte, epoch, seq uint64) []byte {
 // AppendReport appends a settled report with the samples that keep lets through,
 // as the event stream shows it.
 func AppendReport(dst []byte, r *penstock.Report, f TimeFormat, keep func(point string) bool) []byte {
-	dst = append(dst, `{"controller":`...)
-	dst = AppendString(dst, r.Controller)
-	switch r.Identity.Form {
-	case penstock.Sequence:
-		dst = append(dst, ',')
-		dst = appendMark(dst, r.Identity.Epoch, r.Identity.Seq)
-	case penstock.Keyed:
-		dst = append(dst, `,"key":`...)
-		dst = AppendString(dst, r.Identity.Key)
-	}
+	dst = appendHead(dst, r.Controller, r.Identity)
 	dst = append(dst, `,"samples":[`...)
 	first := true
 	for i := range r.Samples {

@@ -14,7 +14,7 @@ import (
 
 // Body is a buffer that lives as long as one request or a part of it. It has one
 // owner at a time: the call until it is submitted, the pipeline until the ticket
-// resolved, the call again.
+// resolved, the call again. The zero Body is ready for use, without a budget.
 type Body struct {
 	Bytes []byte
 	s     *Server
@@ -31,7 +31,7 @@ const (
 func (c *Call) NewBody() *Body {
 	b, ok := c.s.buffers.Get().(*Body)
 	if !ok {
-		b = &Body{Bytes: make([]byte, 0, firstBuffer)}
+		b = new(Body)
 	}
 	b.s = c.s
 	return b
@@ -44,7 +44,7 @@ func (b *Body) Account() error { return b.charge(int64(len(b.Bytes))) }
 // buffer brings along costs nothing until it is used: the pool is bounded by what
 // was paid for once.
 func (b *Body) charge(n int64) error {
-	if n <= b.taken {
+	if n <= b.taken || b.s == nil {
 		return nil
 	}
 	if err := b.s.use.take(n - b.taken); err != nil {
@@ -56,11 +56,11 @@ func (b *Body) charge(n int64) error {
 
 // Free returns the buffer. It is legal on nil.
 func (b *Body) Free() {
-	if b == nil {
+	if b == nil || b.s == nil {
 		return
 	}
-	b.s.use.give(b.taken)
 	s := b.s
+	s.use.give(b.taken)
 	b.taken, b.s, b.Bytes = 0, nil, b.Bytes[:0]
 	if cap(b.Bytes) <= maxPooled {
 		s.buffers.Put(b)
@@ -75,7 +75,7 @@ func (b *Body) Grow(limit int64) error {
 	if len(b.Bytes) < cap(b.Bytes) {
 		return b.Account()
 	}
-	size := min(int64(2*cap(b.Bytes)), limit)
+	size := min(int64(max(firstBuffer, 2*cap(b.Bytes))), limit)
 	if err := b.charge(size); err != nil {
 		return err
 	}

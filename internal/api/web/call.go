@@ -39,14 +39,9 @@ func (c *Call) Log() *slog.Logger { return c.s.log }
 // Now returns the time on the gateway's clock.
 func (c *Call) Now() time.Time { return c.s.now() }
 
-// Value returns a query parameter, empty when it is absent. The route must
-// declare it.
-func (c *Call) Value(name string) string {
-	if !c.route.declares("query", name) {
-		panic("web: " + c.route.name() + " reads the parameter " + name + ", which it does not declare")
-	}
-	return c.query.Get(name)
-}
+// Value returns a query parameter, empty when it is absent. One that the route
+// does not declare is always absent.
+func (c *Call) Value(name string) string { return c.query.Get(name) }
 
 // response remembers whether the header of an answer was written.
 type response struct {
@@ -78,11 +73,11 @@ func (s *Server) handle(r *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		start := s.now()
 		c := &Call{response: response{w: w}, R: req, route: r, s: s}
+		defer func() { s.observer.Request(name, statusText(c.status), s.now().Sub(start), c.read) }()
 		defer func() {
 			if v := recover(); v != nil {
 				s.recovered(c, v)
 			}
-			s.observer.Request(name, statusText(c.status), s.now().Sub(start), c.read)
 		}()
 		setSecurityHeaders(w.Header())
 		if err := c.serve(); err != nil {
@@ -104,12 +99,13 @@ func (c *Call) serve() error {
 // fail answers with a problem. After the first byte of an answer only the end of
 // the connection can tell that it is not whole.
 func (c *Call) fail(err error) {
-	if c.R.Context().Err() != nil && c.status == 0 {
-		c.s.log.Debug("a request ended before its answer", "route", c.route.name(), "peer", c.R.RemoteAddr)
-	}
 	if c.status != 0 {
-		c.s.log.Warn("an answer broke off", "route", c.route.name(), "peer", c.R.RemoteAddr, "error", err)
-		panic(http.ErrAbortHandler)
+		level := slog.LevelWarn
+		if c.R.Context().Err() != nil {
+			level = slog.LevelDebug // the caller is gone, which is its own affair
+		}
+		c.s.log.Log(c.R.Context(), level, "an answer broke off", "route", c.route.name(), "peer", c.R.RemoteAddr, "error", err)
+		abort()
 	}
 	p := problem.From(err)
 	if p.Kind == problem.Internal {
@@ -121,36 +117,38 @@ func (c *Call) fail(err error) {
 // recovered contains a panic of a handler: one request fails, the others go on.
 func (s *Server) recovered(c *Call, v any) {
 	if v == http.ErrAbortHandler {
-		panic(v) // the server's own word for closing the connection
+		abort()
 	}
 	s.log.Error("a request failed by a fault of the gateway", "route", c.route.name(), "panic", v, "stack", string(debug.Stack()))
 	if c.status != 0 {
-		panic(http.ErrAbortHandler)
+		abort()
 	}
 	problem.Write(c, problem.From(penstock.Errorf(penstock.Internal, "panic")))
 }
 
+// abort ends the connection, or the stream of HTTP/2, in the middle of an answer.
+// A panic with this value is net/http's way to do so, and its only one.
+func abort() { panic(http.ErrAbortHandler) }
+
 // guard stands before the multiplexer and refuses what no route should see.
-func (s *Server) guard(mux http.Handler, known map[string]bool) http.Handler {
-	refuse := func(w http.ResponseWriter, err error) {
-		setSecurityHeaders(w.Header())
-		problem.Write(w, err)
-	}
+func (s *Server) guard(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var refusal *problem.Error
 		switch {
-		case !known[r.Method]:
-			w.Header().Set("Allow", s.allow)
-			refuse(w, problem.New(problem.Method, "The gateway takes the methods "+s.allow+"."))
 		case headerSize(r) > s.limits.Header:
-			refuse(w, problem.New(problem.HeaderTooLarge, "The header has more than "+strconv.Itoa(s.limits.Header)+" bytes."))
+			refusal = problem.New(problem.HeaderTooLarge, "The header has more than "+strconv.Itoa(s.limits.Header)+" bytes.")
 		case !cleanPath(r.URL):
 			// A redirect would be the mux's answer; no client of an API means one.
-			refuse(w, problem.New(problem.NotFound, "There is nothing at this path."))
+			refusal = problem.New(problem.NotFound, "There is nothing at this path.")
 		case s.origins.Check(r) != nil:
-			refuse(w, problem.New(problem.CrossOrigin, "A page of another site sent this request."))
+			refusal = problem.New(problem.CrossOrigin, "A page of another site sent this request.")
 		default:
 			mux.ServeHTTP(w, r)
+			return
 		}
+		setSecurityHeaders(w.Header())
+		problem.Write(w, refusal)
+		s.observer.Request("refused", statusText(refusal.Kind.Status), 0, 0)
 	})
 }
 
@@ -203,6 +201,22 @@ func (c *Call) Control() *http.ResponseController {
 func (c *Call) Extend() {
 	// A deadline that cannot be set is one of a connection that is gone.
 	_ = c.Control().SetWriteDeadline(time.Now().Add(c.s.limits.Progress))
+}
+
+// Send sends a part of an answer, and empties the buffer.
+func (c *Call) Send(b *Body) error {
+	c.Extend()
+	_, err := c.Write(b.Bytes)
+	b.Bytes = b.Bytes[:0]
+	return err
+}
+
+// SendNow is [Call.Send] for a part that the caller waits for.
+func (c *Call) SendNow(b *Body) error {
+	if err := c.Send(b); err != nil {
+		return err
+	}
+	return c.Control().Flush()
 }
 
 // UntilDrain returns a context that ends with the request or when the server

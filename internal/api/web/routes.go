@@ -133,13 +133,3 @@ func notAllowed(path, allowed string) *Route {
 		return problem.New(problem.Method, "This path takes "+allowed+".")
 	}}
 }
-
-// knownMethods are those of the table; the others are refused before a path is
-// looked at.
-func knownMethods(routes []Route) map[string]bool {
-	known := map[string]bool{http.MethodHead: true}
-	for i := range routes {
-		known[routes[i].Method] = true
-	}
-	return known
-}

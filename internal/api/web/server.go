@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,7 +47,6 @@ type Server struct {
 	limits   Limits
 
 	handler  http.Handler
-	allow    string // methods that any route takes
 	document []byte // /openapi.json
 	origins  *http.CrossOriginProtection
 	use      usage
@@ -77,8 +74,6 @@ func New(o Options) (*Server, error) {
 	s.use.maxConnections = int64(s.limits.Connections)
 	s.use.maxMemory = s.limits.BodyMemory
 	routes := slices.Concat(o.Routes, documentRoutes())
-	known := knownMethods(routes)
-	s.allow = strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 	mux, err := s.newMux(routes)
 	if err != nil {
 		return nil, err
@@ -86,7 +81,7 @@ func New(o Options) (*Server, error) {
 	if s.document, err = openAPI(routes, o.Version); err != nil {
 		return nil, err
 	}
-	s.handler = s.guard(mux, known)
+	s.handler = s.guard(mux)
 	return s, nil
 }
 

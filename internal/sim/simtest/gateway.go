@@ -5,14 +5,16 @@ package simtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"net/http"
 	"os"
-	"sort"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -34,6 +36,7 @@ type Faults struct {
 	Reject       int // answer rejected and store nothing
 	RejectStored int // answer rejected and store the report
 	SkipChecksum bool
+	Page         int // most samples in one answer to a query; the rest follows
 }
 
 // Sample is one stored sample as JSON has it.
@@ -272,36 +275,69 @@ func (g *Gateway) take(r Report) {
 	}
 }
 
+// row is one sample of an answer to a query.
+type row struct {
+	Sample
+	at, status int64
+}
+
 func (g *Gateway) query(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	controller := r.FormValue("controller")
 	from, _ := strconv.ParseInt(r.FormValue("from"), 10, 64) // absent: everything
-	var series []any
-	for point, samples := range g.stored[controller] {
-		var rows [][3]any
-		for _, s := range samples {
-			at, _ := s.Time.Int64()       // a fleet sends nothing else
-			status, _ := s.Status.Int64() // absent: Good
-			if at >= from {
-				rows = append(rows, [3]any{at, s.Value, status})
-			}
-		}
-		sort.SliceStable(rows, func(i, j int) bool { return rows[i][0].(int64) < rows[j][0].(int64) })
-		series = append(series, map[string]any{"controller": controller, "point": point, "unit": samples[0].Unit, "samples": rows})
+	skip, _ := strconv.Atoi(r.FormValue("next"))             // absent: from the first
+	var rows []row
+	for _, point := range slices.Sorted(maps.Keys(g.stored[controller])) {
+		rows = append(rows, since(g.stored[controller][point], from)...)
+	}
+	next := ""
+	rows = rows[skip:]
+	if g.faults.Page > 0 && len(rows) > g.faults.Page {
+		rows = rows[:g.faults.Page]
+		next = strconv.Itoa(skip + len(rows))
 	}
 	// The names of a series come before its samples, as in the API.
-	_, _ = io.WriteString(w, `{"series":[`)
-	for i, s := range series {
-		if i > 0 {
-			_, _ = io.WriteString(w, ",")
+	out := bytes.NewBufferString(`{"series":[`)
+	for i, s := range rows {
+		switch {
+		case i > 0 && rows[i-1].Point == s.Point:
+			out.WriteByte(',')
+		default:
+			if i > 0 {
+				out.WriteString(`]},`)
+			}
+			fmt.Fprintf(out, `{"controller":%s,"point":%s,"unit":%s,"samples":[`, quoted(controller), quoted(s.Point), quoted(s.Unit))
 		}
-		m := s.(map[string]any)
-		head, _ := json.Marshal(map[string]any{"controller": m["controller"], "point": m["point"], "unit": m["unit"]})
-		rows, _ := json.Marshal(m["samples"])
-		_, _ = fmt.Fprintf(w, `%s,"samples":%s}`, head[:len(head)-1], rows)
+		fmt.Fprintf(out, `[%d,%s,%d]`, s.at, s.Value, s.status)
 	}
-	_, _ = io.WriteString(w, `]}`)
+	if len(rows) > 0 {
+		out.WriteString(`]}`)
+	}
+	fmt.Fprintf(out, `],"next":%q}`, next)
+	_, _ = w.Write(out.Bytes()) // a client that has gone away is its own trouble
+}
+
+func quoted(s string) []byte {
+	b, _ := json.Marshal(s) // a string cannot fail
+	return b
+}
+
+// since returns the samples that are not before from, in the order of time.
+func since(samples []Sample, from int64) []row {
+	var rows []row
+	for _, s := range samples {
+		at, _ := s.Time.Int64()       // a fleet sends nothing else
+		status, _ := s.Status.Int64() // absent: Good
+		if s.Value == nil {           // damage can take it away
+			s.Value = json.RawMessage("null")
+		}
+		if at >= from {
+			rows = append(rows, row{s, at, status})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
+	return rows
 }
 
 func (g *Gateway) controllers(w http.ResponseWriter, _ *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -44,6 +45,7 @@ func Serve(arguments []string, faults Faults) error {
 		return err
 	}
 	server.Listener = listener
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // clients of a test leave as they like
 	server.StartTLS()
 	defer server.Close()
 	addresses, err := json.Marshal(map[string]string{"listen.https": listener.Addr().String()})
@@ -52,7 +54,8 @@ func Serve(arguments []string, faults Faults) error {
 	}
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	for name, content := range map[string][]byte{
-		"tls/cert.pem": certificate, "admin.token": []byte(token + "\n"), "run/addresses.json": addresses,
+		"tls/cert.pem": certificate, "admin.token": []byte(token + "\n"),
+		"run/addresses.json": addresses, "run/pid": []byte(strconv.Itoa(os.Getpid())),
 	} {
 		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
 			return err

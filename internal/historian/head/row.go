@@ -1,4 +1,4 @@
-package historian
+package head
 
 import (
 	"encoding/binary"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/chunk"
+	"github.com/penstock/penstock/internal/historian/layout"
 )
 
 // A row is the samples of one report, as the head keeps them in memory and on
@@ -41,9 +42,12 @@ const headExponent = 6
 // notDecimal is the exponent of a series that had a float with more places.
 const notDecimal = math.MaxUint8
 
+// UnknownSeries stands for the series of a sample that is not to be stored.
+const UnknownSeries = math.MaxUint32
+
 // state is what a coder knows of a series.
 type state struct {
-	generation uint32 // of the coder's last reset; what is older is as if not there
+	generation uint32 // of the Coder's last reset; what is older is as if not there
 	kind       penstock.Kind
 	exponent   uint8
 	flags      penstock.SampleFlags
@@ -53,31 +57,43 @@ type state struct {
 	decimal    int64
 }
 
-// coder writes and reads the rows of one controller, in their order: both ways
+// Coder writes and reads the rows of one controller, in their order: both ways
 // keep the same state.
-type coder struct {
+type Coder struct {
 	generation uint32
 	states     []state
 	order      []uint32 // the series of the row before
 	first      int64    // time of the first sample of the row before
+	fresh      bool     // the row before started anew
 	step       int64    // its distance from the one before it
 }
 
-// reset forgets all rows before.
-func (c *coder) reset() {
+// Reset forgets all rows before.
+func (c *Coder) Reset() {
 	c.generation++
 	c.order = c.order[:0]
 	c.first, c.step = 0, 0
 }
 
-// grow makes room for n series.
-func (c *coder) grow(n int) {
+// Guess returns the series that stood at place i of the row before.
+func (c *Coder) Guess(i int) (series uint32, ok bool) {
+	if i < len(c.order) {
+		return c.order[i], true
+	}
+	return 0, false
+}
+
+// Fresh tells whether the last row needed nothing of the rows before it.
+func (c *Coder) Fresh() bool { return c.fresh }
+
+// Grow makes room for n series.
+func (c *Coder) Grow(n int) {
 	if n > len(c.states) {
 		c.states = append(c.states, make([]state, n-len(c.states))...)
 	}
 }
 
-func (c *coder) state(series uint32) *state {
+func (c *Coder) state(series uint32) *state {
 	st := &c.states[series]
 	if st.generation != c.generation {
 		*st = state{generation: c.generation}
@@ -86,7 +102,7 @@ func (c *coder) state(series uint32) *state {
 }
 
 // place notes the series at place i of a row.
-func (c *coder) place(i int, series uint32) {
+func (c *Coder) place(i int, series uint32) {
 	if i < len(c.order) {
 		c.order[i] = series
 	} else {
@@ -94,24 +110,25 @@ func (c *coder) place(i int, series uint32) {
 	}
 }
 
-// append writes the samples whose series is not unknownSeries as a row.
-func (c *coder) append(dst []byte, samples []penstock.Sample, series []uint32, fresh bool) []byte {
+// Append writes the samples whose series is not [UnknownSeries] as a row; fresh
+// says that it must stand without the rows before it.
+func (c *Coder) Append(dst []byte, samples []penstock.Sample, series []uint32, fresh bool) []byte {
 	count := uint64(0)
 	for _, s := range series {
-		if s != unknownSeries {
+		if s != UnknownSeries {
 			count++
 		}
 	}
 	head := count << 1
-	if fresh {
-		c.reset()
+	if c.fresh = fresh; fresh {
+		c.Reset()
 		head |= 1
 	}
 	dst = binary.AppendUvarint(dst, head)
 	before := c.first + c.step
 	i := 0
 	for k := range samples {
-		if series[k] == unknownSeries {
+		if series[k] == UnknownSeries {
 			continue
 		}
 		s := &samples[k]
@@ -124,14 +141,14 @@ func (c *coder) append(dst []byte, samples []penstock.Sample, series []uint32, f
 }
 
 // pace notes the time of the sample at place i.
-func (c *coder) pace(i int, t int64) {
+func (c *Coder) pace(i int, t int64) {
 	if i == 0 {
 		c.step = t - c.first
 		c.first = t
 	}
 }
 
-func (c *coder) appendSample(dst []byte, s *penstock.Sample, i int, series uint32, before int64) []byte {
+func (c *Coder) appendSample(dst []byte, s *penstock.Sample, i int, series uint32, before int64) []byte {
 	st := c.state(series)
 	at := len(dst)
 	control := byte(0)
@@ -200,57 +217,19 @@ func (st *state) appendFloat(dst []byte, v penstock.Value) ([]byte, byte) {
 	return binary.LittleEndian.AppendUint64(append(dst, byte(penstock.Float64)), st.bits), codeRaw
 }
 
-// reader reads the fields of a row; after a bad one it only gives zeros.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v := r.uvarint()
-	return int64(v>>1) ^ -int64(v&1)
-}
-
-func (r *reader) bytes(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-// read reads the row at the start of b and returns what follows it. It yields
+// Read reads the row at the start of b and returns what follows it. It yields
 // each sample with the index of its series, below limit, and without its point.
 // The sample is good until yield returns.
-func (c *coder) read(b []byte, limit int, yield func(series uint32, s *penstock.Sample)) ([]byte, bool) {
-	r := reader{b: b}
-	head := r.uvarint()
-	if head&1 != 0 {
-		c.reset()
+func (c *Coder) Read(b []byte, limit int, yield func(series uint32, s *penstock.Sample)) ([]byte, bool) {
+	r := layout.Reader{B: b}
+	head := r.Uvarint()
+	if c.fresh = head&1 != 0; c.fresh {
+		c.Reset()
 	}
-	c.grow(limit)
+	c.Grow(limit)
 	before := c.first + c.step
 	count := head >> 1
-	if count > uint64(len(r.b)) { // a sample has at least one byte
+	if count > uint64(len(r.B)) { // a sample has at least one byte
 		return nil, false
 	}
 	var s penstock.Sample
@@ -263,15 +242,15 @@ func (c *coder) read(b []byte, limit int, yield func(series uint32, s *penstock.
 		before = s.SourceTime
 		yield(series, &s)
 	}
-	return r.b, !r.bad
+	return r.B, !r.Bad
 }
 
-func (c *coder) readSample(r *reader, s *penstock.Sample, i int, before int64) (uint32, bool) {
-	control := r.byte()
+func (c *Coder) readSample(r *layout.Reader, s *penstock.Sample, i int, before int64) (uint32, bool) {
+	control := r.Byte()
 	var series uint32
 	switch {
 	case control&withSeries != 0:
-		n := r.uvarint()
+		n := r.Uvarint()
 		if n >= uint64(len(c.states)) {
 			return 0, false
 		}
@@ -285,10 +264,10 @@ func (c *coder) readSample(r *reader, s *penstock.Sample, i int, before int64) (
 	st := c.state(series)
 	s.SourceTime = before
 	if control&withTime != 0 {
-		s.SourceTime += r.varint()
+		s.SourceTime += r.Varint()
 	}
 	if control&withQuality != 0 {
-		status, native, flags := r.uvarint(), r.uvarint(), r.uvarint()
+		status, native, flags := r.Uvarint(), r.Uvarint(), r.Uvarint()
 		if status|native > math.MaxUint32 || flags > math.MaxUint8 {
 			return 0, false
 		}
@@ -297,42 +276,34 @@ func (c *coder) readSample(r *reader, s *penstock.Sample, i int, before int64) (
 	}
 	s.Status, s.Native, s.Flags = st.status, st.native, st.flags
 	ok := st.readValue(r, control&codeMask, &s.Value)
-	return series, ok && control&unknownControl == 0 && !r.bad
+	return series, ok && control&unknownControl == 0 && !r.Bad
 }
 
-func (st *state) readValue(r *reader, code byte, v *penstock.Value) bool {
+func (st *state) readValue(r *layout.Reader, code byte, v *penstock.Value) bool {
 	switch code {
 	case codeNone:
 		*v = penstock.Value{}
 		return true
 	case codeText:
 		st.kind = penstock.Text
-		*v = penstock.TextValue(string(r.bytes(r.uvarint())))
+		*v = penstock.TextValue(string(r.Bytes(r.Uvarint())))
 		return true
 	case codeSame:
 	case codeDelta:
-		st.bits += uint64(r.varint())
+		st.bits += uint64(r.Varint())
 	case codeDecimal:
 		if st.exponent > headExponent {
 			return false
 		}
-		st.setDecimal(st.decimal + r.varint())
+		st.setDecimal(st.decimal + r.Varint())
 	case codePower:
-		st.kind, st.exponent = penstock.Float64, r.byte()
+		st.kind, st.exponent = penstock.Float64, r.Byte()
 		if st.exponent > headExponent {
 			return false
 		}
-		st.setDecimal(r.varint())
+		st.setDecimal(r.Varint())
 	case codeRaw:
-		st.kind = penstock.Kind(r.byte())
-		if st.kind == penstock.Float64 {
-			st.exponent = notDecimal
-			if b := r.bytes(8); b != nil {
-				st.bits = binary.LittleEndian.Uint64(b)
-			}
-		} else {
-			st.bits = uint64(r.varint())
-		}
+		st.readRaw(r)
 	default:
 		return false
 	}
@@ -341,6 +312,18 @@ func (st *state) readValue(r *reader, code byte, v *penstock.Value) bool {
 	}
 	*v = penstock.BitsValue(st.kind, st.bits)
 	return true
+}
+
+func (st *state) readRaw(r *layout.Reader) {
+	st.kind = penstock.Kind(r.Byte())
+	if st.kind != penstock.Float64 {
+		st.bits = uint64(r.Varint())
+		return
+	}
+	st.exponent = notDecimal
+	if b := r.Bytes(8); b != nil {
+		st.bits = binary.LittleEndian.Uint64(b)
+	}
 }
 
 func (st *state) setDecimal(d int64) {
