@@ -1,15 +1,12 @@
 package docs_test
 
 import (
-	"flag"
-	"os"
 	"testing"
 
 	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/testkit"
 )
-
-var update = flag.Bool("update", false, "write configuration.md")
 
 const aboutConfiguration = `# Configuration
 
@@ -44,17 +41,5 @@ names file, line and column. ` + "`penstock check`" + ` reports all of them at o
 // TestConfigurationReference holds configuration.md to the program.
 func TestConfigurationReference(t *testing.T) {
 	c := app.DefaultConfig()
-	got := aboutConfiguration + string(config.Reference(&c))
-	if *update {
-		if err := os.WriteFile("configuration.md", []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile("configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Error("docs/configuration.md is not what the program says: go test ./docs -update")
-	}
+	testkit.Golden(t, "../configuration.md", []byte(aboutConfiguration+string(config.Reference(&c))))
 }
