@@ -41,5 +41,5 @@ names file, line and column. ` + "`penstock check`" + ` reports all of them at o
 // TestConfigurationReference holds configuration.md to the program.
 func TestConfigurationReference(t *testing.T) {
 	c := app.DefaultConfig()
-	testkit.GoldenFile(t, "configuration.md", append([]byte(aboutConfiguration), config.Reference(&c)...))
+	testkit.Golden(t, "../configuration.md", []byte(aboutConfiguration+string(config.Reference(&c))))
 }

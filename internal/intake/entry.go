@@ -18,8 +18,10 @@ const (
 
 const reportHeader = 1 + 3*8 // bytes before the source
 
-// appendReport appends the entry of an accepted report.
-func appendReport(dst []byte, r *penstock.Report) []byte {
+// encodeReport returns the entry of an accepted report.
+func encodeReport(r *penstock.Report) []byte {
+	const head, each = 128, 16 // so that most entries are allocated once
+	dst := make([]byte, 0, head+len(r.Source)+each*len(r.Samples))
 	dst = append(dst, entryReport)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.ReceivedTime))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.AcceptedTime))

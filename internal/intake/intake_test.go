@@ -275,18 +275,6 @@ func TestWhatWasAcceptedStaysSoWhenTheRulesChange(t *testing.T) {
 	n.books("pump-1")
 }
 
-func TestWhatCannotBeReadBackStaysOut(t *testing.T) {
-	n := start(t)
-	spoiled := sequence(1, 1)
-	spoiled.Report.Samples[0].Point = ""
-	if v := n.admit(spoiled, sequence(2, 2)); v[0].Reason != penstock.ReasonMalformed || v[1].Result != penstock.Accepted {
-		t.Fatalf("verdicts %+v", v)
-	}
-	n.restart()
-	n.deliver()
-	n.books("pump-1")
-}
-
 func TestAStrangerFillsNothing(t *testing.T) {
 	n := start(t)
 	n.admit(refused(1, false))

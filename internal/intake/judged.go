@@ -12,7 +12,7 @@ type Judged struct {
 
 // Item is one report and what the pipeline made of it.
 type Item struct {
-	Report  *penstock.Report // when refused, its controller and identity as far as they are known
+	Report  *penstock.Report // as link.Check passes it, or it could never be read back; when refused, as far as it is known
 	Reason  penstock.Reason  // empty: to be admitted; otherwise refused, and why
 	Detail  string           // when refused: a sentence for the sender
 	Trusted bool             // when refused: the sender may speak for the controller, so that the refusal fills the sequence

@@ -8,7 +8,6 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/spool"
-	"github.com/penstock/penstock/link"
 )
 
 // submission is one call of Admit on its way through the log.
@@ -48,13 +47,7 @@ func newSubmission(js []Judged, now int64) *submission {
 				continue
 			}
 			item.Report.AcceptedTime = now
-			if err := link.Check(item.Report); err != nil {
-				// Only a step that changed the report can have brought it here. What
-				// cannot be read back must never get into the log.
-				item.Reason, item.Detail, item.Trusted = penstock.ReasonMalformed, err.Error(), true
-				continue
-			}
-			item.encoded = appendReport(nil, item.Report)
+			item.encoded = encodeReport(item.Report)
 		}
 	}
 	return s
