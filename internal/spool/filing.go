@@ -23,7 +23,7 @@ func (s *Spool) WriteSnapshot(through penstock.Position, data []byte) error {
 		return penstock.Errorf(penstock.Internal, "a snapshot through position %d, where %d is the last durable one", through, durable)
 	}
 	if len(data) > snapshot.MaxBytes {
-		return penstock.Errorf(penstock.TooLarge, "a snapshot has at most %d bytes, this one has %d", int64(snapshot.MaxBytes), len(data))
+		return penstock.Errorf(penstock.TooLarge, "a snapshot has at most %d bytes, this one has %d", snapshot.MaxBytes, len(data))
 	}
 	f := snapshot.File{Serial: 1, Through: through}
 	if n := len(s.snapshots); n > 0 {

@@ -19,7 +19,7 @@ import (
 )
 
 // MaxBytes is the most that a snapshot holds.
-const MaxBytes = 4 << 30
+const MaxBytes = 1 << 30
 
 // The format: a header of one sector, then the data in sealed chunks, each but
 // the last of chunkSize bytes. DESIGN.md of package spool has it as a table.
