@@ -108,8 +108,8 @@ func (b *bench) chunks(t *testing.T) (n int) {
 }
 
 func TestManyEpochsStaySettled(t *testing.T) {
-	b := open(t, vfs.NewMem(), historian.Options{})
-	const epochs = 60_000 // more sets than stay in memory
+	b := open(t, vfs.NewMem(), historian.Options{MaxSets: 50})
+	const epochs = 1000
 	report := func(epoch uint64) *penstock.Report {
 		return &penstock.Report{Controller: "pump-17", Identity: penstock.SequenceIdentity(epoch, 5)}
 	}

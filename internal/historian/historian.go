@@ -24,6 +24,7 @@ type Options struct {
 	HeadBytes int              // head in memory that starts a flush, 0 for 24 MiB
 	HeadAge   time.Duration    // age of the head that starts a flush, 0 for 1 h
 	MaxSeries int              // limit of series, 0 for 1,000,000
+	MaxSets   int              // settled sets in memory that are also on disk, 0 for 50,000
 }
 
 // Historian is the embedded record. It is safe for concurrent use.
@@ -86,6 +87,9 @@ func Open(o Options) (*Historian, error) {
 	}
 	if o.MaxSeries == 0 {
 		o.MaxSeries = 1_000_000
+	}
+	if o.MaxSets == 0 {
+		o.MaxSets = 50_000
 	}
 	encoder, err := chunk.NewEncoder()
 	if err != nil {

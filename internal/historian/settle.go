@@ -74,7 +74,7 @@ type settler struct {
 
 func (s *settler) init(h *Historian) {
 	s.h = h
-	s.sets = settled.New()
+	s.sets = settled.New(h.o.MaxSets)
 }
 
 func (s *settler) usable() error {

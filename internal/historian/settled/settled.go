@@ -11,9 +11,6 @@ import (
 	"github.com/penstock/penstock/internal/store"
 )
 
-// maxCleanSets bounds how many settled sets stay in memory that are also on disk.
-const maxCleanSets = 50_000
-
 // Key names the settled set of a controller and epoch.
 type Key struct {
 	Controller uint32
@@ -30,10 +27,12 @@ type Set struct {
 // last flush are in memory and, as the identities of the head batches, on disk.
 type Sets struct {
 	loaded map[Key]*Set
+	most   int
 }
 
-// New returns sets of which none is loaded.
-func New() Sets { return Sets{loaded: map[Key]*Set{}} }
+// New returns sets of which none is loaded. When more than most are, those that a
+// flush has on disk are forgotten.
+func New(most int) Sets { return Sets{loaded: map[Key]*Set{}, most: most} }
 
 // Get returns the set, which may be empty.
 func (s *Sets) Get(st *store.Store, k Key) (*Set, error) {
@@ -58,7 +57,7 @@ func (s *Sets) Get(st *store.Store, k Key) (*Set, error) {
 // forgets those that did not change: the flush before has them on disk, whereas
 // this one is not committed yet.
 func (s *Sets) Save(b *store.Batch) {
-	crowded := len(s.loaded) > maxCleanSets
+	crowded := len(s.loaded) > s.most
 	for k, set := range s.loaded {
 		if set.Dirty {
 			b.Set(layout.SettledKey(k.Controller, k.Epoch), set.AppendBinary(nil))
