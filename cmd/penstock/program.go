@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -56,8 +55,8 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 		Impair:   sim.Impairments{Loss: o.Loss, Duplicate: o.Duplicate, Reorder: o.Reorder, Corrupt: o.Corrupt},
 		Interval: o.Interval, Seed: o.Seed, Out: o.Stdout, Messages: o.Stderr,
 	})
-	if err == nil && !summary.OK() {
-		err = errors.New("the store does not hold what the senders were told; the findings are above")
+	if err != nil {
+		return err
 	}
-	return err
+	return summary.Err()
 }

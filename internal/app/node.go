@@ -40,8 +40,9 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 
-	spoolHealth, recordHealth *health.Component
-	closers                   []func() error // in the order of opening
+	spoolHealth, recordHealth, storeHealth *health.Component
+
+	closers []func() error // in the order of opening
 }
 
 // nodeOptions are what a node is made of.
@@ -64,7 +65,7 @@ func openNode(o nodeOptions) (_ *node, err error) {
 	n.health = health.New(health.Options{Now: o.now, Changed: func(component string, s health.State, why string) {
 		o.log.Info("health", "component", component, "state", string(s), "why", why)
 	}})
-	n.spoolHealth, n.recordHealth = n.health.Needed("spool"), n.health.Watched("record")
+	n.spoolHealth, n.recordHealth, n.storeHealth = n.health.Needed("spool"), n.health.Watched("record"), n.health.Watched("store")
 	keys := o.config.Keys
 	if keys == "" {
 		keys = filepath.Join(o.dir, "keys")

@@ -233,13 +233,13 @@ func (g *gateway) upkeep(ctx context.Context) error {
 	for _, t := range []*time.Ticker{watch, flush, checkpoint, retention} {
 		defer t.Stop()
 	}
-	g.watchSpool()
+	g.watch()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-watch.C:
-			g.watchSpool()
+			g.watch()
 		case <-flush.C:
 			g.complain("the fleet could not be written", g.fleet.Flush())
 		case <-checkpoint.C:
@@ -256,8 +256,14 @@ func (g *gateway) complain(what string, err error) {
 	}
 }
 
-// watchSpool keeps readiness true to whether a report can be acknowledged.
-func (g *gateway) watchSpool() {
+// watch keeps readiness true to whether a report can be acknowledged, and tells
+// of a store that only a restart can mend.
+func (g *gateway) watch() {
+	if err := errors.Join(g.store.Dead(), g.store.Trouble()); err != nil {
+		g.storeHealth.Failing(err.Error())
+	} else {
+		g.storeHealth.OK()
+	}
 	s := g.spool.State()
 	if s.Health == spool.Healthy {
 		g.spoolHealth.OK()
