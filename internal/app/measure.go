@@ -22,6 +22,7 @@ func (g *gateway) measure(server *api.Server) {
 	one(metrics.RecordSeries, func() float64 { return float64(g.historian.Stats().Series) })
 	one(metrics.RecordSamples, func() float64 { return float64(g.historian.Stats().Samples) })
 	one(metrics.RecordBytes, func() float64 { return float64(g.historian.Stats().DiskBytes) })
+	one(metrics.RecordConflicts, func() float64 { return float64(g.historian.Stats().Conflicts) })
 	one(metrics.Controllers, func() float64 { return float64(len(g.fleet.Controllers())) })
 	one(metrics.CertExpiry, func() float64 { return float64(g.tls.Expiry().Unix()) })
 	one(metrics.Quarantined, func() float64 {

@@ -25,6 +25,7 @@ const (
 	RecordSeries    Name = "penstock_record_series"
 	RecordSamples   Name = "penstock_record_samples"
 	RecordBytes     Name = "penstock_record_bytes"
+	RecordConflicts Name = "penstock_record_conflicts_total"
 	Quarantined     Name = "penstock_quarantined_reports"
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
@@ -65,6 +66,7 @@ var recordDefinitions = []Definition{
 	{Name: RecordSeries, Kind: Gauge, Unit: "series", Help: "Series in the historian."},
 	{Name: RecordSamples, Kind: Gauge, Unit: "samples", Help: "Samples in the historian."},
 	{Name: RecordBytes, Kind: Gauge, Unit: "bytes", Help: "Bytes of the historian on disk."},
+	{Name: RecordConflicts, Kind: Counter, Unit: "samples", Help: "Samples without a sequence or key that were not stored, because another value stood at their time."},
 	{Name: Quarantined, Kind: Gauge, Unit: "reports", Help: "Reports in quarantine, waiting for a person."},
 }
 

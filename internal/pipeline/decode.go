@@ -142,7 +142,7 @@ func (s *decode) complete(e *penstock.Envelope, b *Batch) {
 		}
 		encoding := b.encodings[i]
 		if r.Identity.Form == penstock.Natural && e.Key != "" {
-			r.Identity = keyOf(e.Key, i, len(b.items))
+			r.Identity = keyOf(e.Key, i)
 			encoding = nil
 		}
 		if err := checkIdentity(r); err != nil {
@@ -162,9 +162,10 @@ func (s *decode) complete(e *penstock.Envelope, b *Batch) {
 }
 
 // keyOf returns the identity of a report that has none of its own, in an envelope
-// with a key: the key where it is the only one, and else the key and its place.
-func keyOf(key string, index, count int) penstock.Identity {
-	if count > 1 {
+// with a key: the key for the first one, so that a key used again for another
+// number of reports is a conflict, and the key with its place for the others.
+func keyOf(key string, index int) penstock.Identity {
+	if index > 0 {
 		key += "/" + strconv.Itoa(index)
 	}
 	return penstock.KeyIdentity(key)

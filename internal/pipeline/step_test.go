@@ -252,7 +252,7 @@ func TestIdentityBesideTheBody(t *testing.T) {
 	e = b.envelope(natural("a"), report("pump-1", 9), natural("b"))
 	e.Key = "k-2"
 	items := b.submit(t, e).Reports
-	for i, want := range []penstock.Identity{penstock.KeyIdentity("k-2/0"), penstock.SequenceIdentity(1, 9), penstock.KeyIdentity("k-2/2")} {
+	for i, want := range []penstock.Identity{penstock.KeyIdentity("k-2"), penstock.SequenceIdentity(1, 9), penstock.KeyIdentity("k-2/2")} {
 		if got := items[i].Report.Identity; got != want {
 			t.Errorf("report %d: identity %v, want %v", i, got, want)
 		}

@@ -13,7 +13,7 @@ type Limits struct {
 	Streams     int           // HTTP/2 streams of one connection: 100
 	Header      int           // bytes of a request's header: 16 KiB
 	BodyMemory  int64         // bytes of all bodies under way together: 256 MiB
-	HeaderWait  time.Duration // for a handshake, and for a request's header: 5 s
+	HeaderWait  time.Duration // for a handshake, which 5,000 senders may begin at once, and for a request's header: 20 s
 	Progress    time.Duration // in which 64 KiB of a body must come, or a part of an answer be taken: 30 s
 	Answer      time.Duration // in which a short answer must be written, counted from the header: 60 s
 	Idle        time.Duration // of a connection between requests: 3 min
@@ -25,7 +25,7 @@ func (l Limits) withDefaults() Limits {
 	Default(&l.Streams, 100)
 	Default(&l.Header, 16<<10)
 	Default(&l.BodyMemory, 256<<20)
-	Default(&l.HeaderWait, 5*time.Second)
+	Default(&l.HeaderWait, 20*time.Second)
 	Default(&l.Progress, 30*time.Second)
 	Default(&l.Answer, 60*time.Second)
 	Default(&l.Idle, 3*time.Minute)
