@@ -10,7 +10,7 @@ import (
 // The limits of a feed that has no others.
 const (
 	DefaultReports = 16 << 10
-	DefaultSamples = 256 << 10
+	DefaultSamples = 64 << 10
 )
 
 // Options are the limits and the clock of a [Feed].
