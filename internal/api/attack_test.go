@@ -327,7 +327,7 @@ func TestAConnectionThatDies(t *testing.T) {
 func TestCurl(t *testing.T) {
 	curl, err := exec.LookPath("curl")
 	if err != nil {
-		t.Skip("curl is not here")
+		t.Fatal("curl is missing: make tools installs it")
 	}
 	g := start(t)
 	file := filepath.Join(t.TempDir(), "cert.pem")

@@ -13,11 +13,8 @@ import (
 // and mirrors, and directories of the machine that built it. Each expression
 // begins with a literal, which makes the search through all files quick.
 var privateName = [...]*regexp.Regexp{
-	regexp.MustCompile(`registry\.[a-z0-9-]+\.[a-z]{2,}`),
-	regexp.MustCompile(`proxy\.golang`), regexp.MustCompile(`sum\.golang\.org`), regexp.MustCompile(`goproxy\.[a-z]+`),
-	regexp.MustCompile(`npm-?mirror\.`), regexp.MustCompile(`yarnpkg\.com`),
-	regexp.MustCompile(`pypi\.org`), regexp.MustCompile(`pythonhosted\.org`), regexp.MustCompile(`crates\.io`),
-	regexp.MustCompile(`artifactory\.`), regexp.MustCompile(`nexus\.[a-z0-9-]+\.`),
+	regexp.MustCompile(`registry\.[a-z0-9-]+\.[a-z]{2,}`), regexp.MustCompile(`mirror\.[a-z0-9-]+\.[a-z]{2,}`),
+	regexp.MustCompile(`proxy\.[a-z0-9-]+\.[a-z]{2,}`), regexp.MustCompile(`artifactory\.`), regexp.MustCompile(`nexus\.[a-z0-9-]+\.`),
 	regexp.MustCompile(`/home/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/Users/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/root/[a-z.]`),
 	regexp.MustCompile(`/work/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/workspace/[a-z][a-z0-9_-]*/`), regexp.MustCompile(`/builds/[a-z][a-z0-9_-]*/`),
 	regexp.MustCompile(`C:\\Users\\`),
