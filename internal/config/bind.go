@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/penstock/penstock/internal/suggest"
 )
 
 // binder writes the nodes of one source after the other into a struct. It goes
@@ -169,7 +171,7 @@ func (b *binder) entries(node ast.Node, key string) []*ast.MappingValueNode {
 // it may be a secret.
 func (b *binder) unknown(t reflect.Type, entry *ast.MappingValueNode, key string) {
 	name, text := keyText(entry.Key), "unknown key"
-	if meant := suggest(name, fieldNames(t)); meant != "" {
+	if meant := suggest.Nearest(name, fieldNames(t)); meant != "" {
 		text += "; did you mean " + meant + "?"
 	} else if elsewhere := b.elsewhere(name); elsewhere != "" {
 		text += "; did you mean " + elsewhere + "?"

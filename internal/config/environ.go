@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/penstock/penstock/internal/suggest"
 )
 
 // environ applies the variables of the environment that name a key; an empty one
@@ -70,7 +72,7 @@ func (l *loader) variable(names map[string][]string, name, value string, where p
 			known = append(known, n)
 		}
 		slices.Sort(known)
-		if meant := suggest(name, known); meant != "" {
+		if meant := suggest.Nearest(name, known); meant != "" {
 			warning += "; did you mean " + meant + "?"
 		}
 		l.warnings = append(l.warnings, warning)

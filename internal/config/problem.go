@@ -3,6 +3,8 @@ package config
 import (
 	"strconv"
 	"strings"
+
+	"github.com/penstock/penstock/internal/suggest"
 )
 
 // Problem is one thing that is wrong with a configuration.
@@ -134,7 +136,7 @@ func (s *source) redact(line string) string {
 
 func (s *source) isSecret(name string) bool {
 	for _, secret := range s.secrets {
-		if near(name, secret) {
+		if suggest.Near(name, secret) {
 			return true
 		}
 	}

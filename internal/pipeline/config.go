@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/suggest"
 )
 
 // Config is the list of steps, in their order. In YAML an entry is the name of a
@@ -80,7 +81,7 @@ func defaultStep(name string) (Step, error) {
 	case scopeName, registerName, learnName:
 		return Step{}, penstock.Errorf(penstock.Invalid, "step %q always runs and has its own place: leave it out of the list", name)
 	}
-	if near := nearest(name, stepNames); near != "" {
+	if near := suggest.Nearest(name, stepNames); near != "" {
 		return Step{}, penstock.Errorf(penstock.Invalid, "there is no step %q: did you mean %q?", name, near)
 	}
 	return Step{}, penstock.Errorf(penstock.Invalid, "there is no step %q: the steps are %s", name, strings.Join(stepNames, ", "))

@@ -1,6 +1,8 @@
 package reportjson
 
-import "strings"
+import (
+	"github.com/penstock/penstock/internal/suggest"
+)
 
 // field is a key of a report or of a sample.
 type field uint8
@@ -80,44 +82,14 @@ func fieldOf(key []byte) field {
 	return 0
 }
 
-// nearest returns the field of the set that a mistaken key most likely meant: one
-// that differs in case or by two letters, or begins as the key does. It returns
-// 0 when none is near.
-func nearest(key string, of fields) field {
-	key = strings.ToLower(key)
-	best, distance := field(0), 3
+// nearest returns the name of the field of the set that a mistaken key most likely
+// meant, and the empty string when none is near.
+func nearest(key string, of fields) string {
+	var names []string
 	for f := fieldController; f <= fieldHistorical; f++ {
-		if !of.has(f) || len(key) > 32 {
-			continue
-		}
-		d := editDistance(key, f.String())
-		if strings.HasPrefix(key, f.String()) || len(key) > 2 && strings.HasPrefix(f.String(), key) {
-			d = min(d, 1)
-		}
-		if d < distance && d < len(key) {
-			best, distance = f, d
+		if of.has(f) {
+			names = append(names, f.String())
 		}
 	}
-	return best
-}
-
-// editDistance counts the letters to insert, delete or replace to get b from a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return suggest.Nearest(key, names)
 }

@@ -172,7 +172,7 @@ func (s *scanner) unknown(key string, of fields) {
 	if len(key) > keep {
 		key = key[:keep]
 	}
-	if f := nearest(key, of); f != 0 {
+	if f := nearest(key, of); f != "" {
 		s.fail("the key %q is unknown: did you mean %q?", key, f)
 		return
 	}
