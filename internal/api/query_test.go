@@ -52,11 +52,11 @@ func TestQuery(t *testing.T) {
 		{"controller=pump-17&point=flow&from=-60s&to=now&time=ns",
 			fmt.Sprintf(`{"series":[{"controller":"pump-17","point":"flow","unit":"m3/h","samples":[[%d,3.0,0],[%d,null,2150694912]]}]}`, t0-60e9, t0-50e9)},
 		{"controller=pump-17&point=flow&from=2026-11-22T07:00:00%2B01:00",
-			`{"series":[{"controller":"pump-17","point":"flow","unit":"m3/h","samples":[["2026-11-22T06:00:00Z",-0.0,1073741824],["2026-11-22T06:00:00Z",7.0,0]]}]}`},
+			`{"series":[{"controller":"pump-17","point":"flow","unit":"m3/h","samples":[["2026-11-22T06:00:00.000000000Z",-0.0,1073741824],["2026-11-22T06:00:00.000000000Z",7.0,0]]}]}`},
 		{"controller=pump-17&point=count",
-			`{"series":[{"controller":"pump-17","point":"count","unit":"","samples":[["2026-11-22T06:00:00Z",18446744073709551615,0],["2026-11-22T06:00:01Z",-9223372036854775808,0]]}]}`},
+			`{"series":[{"controller":"pump-17","point":"count","unit":"","samples":[["2026-11-22T06:00:00.000000000Z",18446744073709551615,0],["2026-11-22T06:00:01.000000000Z",-9223372036854775808,0]]}]}`},
 		{"controller=nobody", `{"series":[]}`},
-		{"controller=*%22", `{"series":[{"controller":"tank \"1\"","point":"mode, set/point","unit":"","samples":[["2026-11-22T06:00:00Z","off, \"really\"\u000a",0],["2026-11-22T06:00:01Z","NaN",0],["2026-11-22T06:00:02Z",true,0]]}]}`},
+		{"controller=*%22", `{"series":[{"controller":"tank \"1\"","point":"mode, set/point","unit":"","samples":[["2026-11-22T06:00:00.000000000Z","off, \"really\"\n",0],["2026-11-22T06:00:01.000000000Z","NaN",0],["2026-11-22T06:00:02.000000000Z",true,0]]}]}`},
 		{"point=flow&step=1m&time=ns", fmt.Sprintf(`{"series":[{"controller":"pump-17","point":"flow","unit":"m3/h","samples":[[%d,1.0,0],[%d,3.0,2150694912],[%d,3.5,1073741824]]}]}`, t0-120e9, t0-60e9, t0)},
 		{"point=flow&step=1h&agg=count&time=ns", fmt.Sprintf(`{"series":[{"controller":"pump-17","point":"flow","unit":"m3/h","samples":[[%d,2,2150694912],[%d,2,1073741824]]}]}`, t0-3600e9, t0)},
 		{"point=flow&step=1h&agg=last&from=now&time=ns", fmt.Sprintf(`{"series":[{"controller":"pump-17","point":"flow","unit":"m3/h","samples":[[%d,7.0,1073741824]]}]}`, t0)},
@@ -88,7 +88,7 @@ func TestFormats(t *testing.T) {
 		Value                         any
 		Status                        int
 	}
-	if err := json.Unmarshal([]byte(all[0]), &first); err != nil || first.Point != "mode, set/point" || first.Time != "2026-11-22T06:00:00Z" {
+	if err := json.Unmarshal([]byte(all[0]), &first); err != nil || first.Point != "mode, set/point" || first.Time != "2026-11-22T06:00:00.000000000Z" {
 		t.Errorf("%v %s", err, all[0])
 	}
 	if len(all) != 3 || !strings.HasPrefix(all[2], `{"next":"`) {

@@ -164,7 +164,7 @@ func putDigits(b []byte, n int) {
 }
 
 // AppendString appends s as a JSON string. Bytes that are not valid UTF-8 become
-// U+FFFD.
+// U+FFFD, and what ends a line to JavaScript, though not to JSON, is escaped.
 func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -177,9 +177,13 @@ func AppendString(dst []byte, s string) []byte {
 		}
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
+			switch {
+			case r == utf8.RuneError && size == 1:
 				dst = append(append(dst, s[done:i]...), "\ufffd"...)
-				done = i + 1
+				done = i + size
+			case r == '\u2028' || r == '\u2029':
+				dst = append(append(dst, s[done:i]...), '\\', 'u', '2', '0', '2', hex[r&15])
+				done = i + size
 			}
 			i += size
 			continue

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/reportjson"
-	"pgregory.net/rapid"
 )
 
 // standardReport is a report as the standard library reads it.

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/api/problem"
 	"github.com/penstock/penstock/internal/api/render"
 	"github.com/penstock/penstock/internal/api/web"
+	"github.com/penstock/penstock/internal/reportjson"
 )
 
 // parseTime reads a time: RFC 3339, nanoseconds since 1970, "now", or a duration
@@ -73,12 +74,12 @@ func parseDuration(s string) (time.Duration, error) {
 	return 0, penstock.Errorf(penstock.Invalid, "%.40q is not a duration: it is a number above 0 with ns, us, ms, s, m, h, d or w behind it", s)
 }
 
-func parseTimeFormat(s string) (render.TimeFormat, error) {
+func parseTimeFormat(s string) (reportjson.TimeFormat, error) {
 	switch s {
 	case "", "rfc3339":
-		return render.RFC3339, nil
+		return reportjson.RFC3339, nil
 	case "ns":
-		return render.Nanoseconds, nil
+		return reportjson.Nanoseconds, nil
 	}
 	return 0, penstock.Errorf(penstock.Invalid, "time=%.40q is not rfc3339 or ns", s)
 }

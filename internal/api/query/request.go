@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/render"
 	"github.com/penstock/penstock/internal/api/web"
+	"github.com/penstock/penstock/internal/reportjson"
 )
 
 // sampleQuery is what a caller asks for.
@@ -18,7 +19,7 @@ type sampleQuery struct {
 	limit    int
 	after    *cursor
 	format   render.Format
-	time     render.TimeFormat
+	time     reportjson.TimeFormat
 }
 
 // aggregations is the table of what agg may be.

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/api/render"
 	"github.com/penstock/penstock/internal/api/web"
 	"github.com/penstock/penstock/internal/live"
+	"github.com/penstock/penstock/internal/reportjson"
 )
 
 func (h *Handler) streamRoute() web.Route {
@@ -93,7 +94,7 @@ func (h *Handler) next(ctx context.Context, sub *live.Subscription) ([]live.Even
 type eventWriter struct {
 	c      *web.Call
 	filter live.Filter
-	time   render.TimeFormat
+	time   reportjson.TimeFormat
 	buf    *web.Body
 }
 

@@ -6,55 +6,13 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/render"
+	"github.com/penstock/penstock/internal/reportjson"
 )
-
-func FuzzAppendString(f *testing.F) {
-	for _, s := range []string{"", "pump-17", "a\"b\\c", "\x00\x1f\n", "é\u2028\u2029😀", "\xff\xfe", "\xed\xa0\x80"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		b := render.AppendString([]byte("x"), s)[1:]
-		var got string
-		if err := json.Unmarshal(b, &got); err != nil {
-			t.Fatalf("%q became %s: %v", s, b, err)
-		}
-		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && got != want {
-			t.Fatalf("%q became %q", s, got)
-		}
-		for _, c := range string(b) {
-			if c < 0x20 || c == '\u2028' || c == '\u2029' || c == utf8.RuneError && !strings.ContainsRune(s, c) {
-				t.Fatalf("%q became %q", s, b)
-			}
-		}
-	})
-}
-
-// Reading what was written gives the same bits, and a float is told from an
-// integer by its form.
-func TestValuesSurvive(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		bits := rapid.Uint64().Draw(t, "bits")
-		f := math.Float64frombits(bits)
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return
-		}
-		b := string(render.AppendValue(nil, penstock.FloatValue(f)))
-		var got float64
-		if err := json.Unmarshal([]byte(b), &got); err != nil || math.Float64bits(got) != bits || !strings.ContainsAny(b, ".e") {
-			t.Fatalf("%x became %s: %v", bits, b, err)
-		}
-		if got := string(render.AppendValue(nil, penstock.UintValue(bits))); strings.ContainsAny(got, ".e") {
-			t.Fatalf("%d became %s", bits, got)
-		}
-	})
-}
 
 func TestValues(t *testing.T) {
 	for _, c := range []struct {
@@ -76,7 +34,7 @@ func TestValues(t *testing.T) {
 		{penstock.BoolValue(true), "true", "true"},
 		{penstock.TextValue("a\"b"), `"a\"b"`, `a"b`},
 	} {
-		if got := string(render.AppendValue(nil, c.v)); got != c.json {
+		if got := string(reportjson.AppendValue(nil, c.v)); got != c.json {
 			t.Errorf("%v: JSON %s", c.v, got)
 		}
 		if got := string(render.AppendPlain(nil, c.v)); got != c.plain {
@@ -85,23 +43,13 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestTimesSurvive(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ns := rapid.Int64().Draw(t, "ns")
-		got, err := time.Parse(time.RFC3339Nano, string(render.AppendTime(nil, ns, render.RFC3339)))
-		if err != nil || got.UnixNano() != ns {
-			t.Fatalf("%d became %v, %v", ns, got, err)
-		}
-	})
-}
-
 // Whatever the names and texts, the three formats say the same.
 func TestFormatsSayTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`[a-z", éñ\r\n;=+@-]{0,8}`)
 		type row struct{ controller, point, unit, value string }
 		var rows []row
-		tables := [3]*render.Table{{Format: render.JSON}, {Format: render.NDJSON}, {Format: render.CSV, Time: render.Nanoseconds}}
+		tables := [3]*render.Table{{Format: render.JSON}, {Format: render.NDJSON}, {Format: render.CSV, Time: reportjson.Nanoseconds}}
 		var out [3][]byte
 		for i, w := range tables {
 			out[i] = w.Begin(nil)

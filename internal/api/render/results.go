@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/reportjson"
 )
 
 // AppendResult appends the answer to one report as a JSON object. Epoch, seq and
@@ -15,10 +16,10 @@ func AppendResult(dst []byte, v *penstock.Verdict) []byte {
 	dst = append(dst, '"')
 	if v.Result == penstock.Rejected {
 		dst = append(dst, `,"reason":`...)
-		dst = AppendString(dst, string(v.Reason))
+		dst = reportjson.AppendString(dst, string(v.Reason))
 		if v.Detail != "" {
 			dst = append(dst, `,"detail":`...)
-			dst = AppendString(dst, v.Detail)
+			dst = reportjson.AppendString(dst, v.Detail)
 		}
 	}
 	if v.Identity.Form == penstock.Sequence {
@@ -37,14 +38,14 @@ func AppendResult(dst []byte, v *penstock.Verdict) []byte {
 // appendHead appends the beginning of an object: whose it is, and which.
 func appendHead(dst []byte, controller string, id penstock.Identity) []byte {
 	dst = append(dst, `{"controller":`...)
-	dst = AppendString(dst, controller)
+	dst = reportjson.AppendString(dst, controller)
 	switch id.Form {
 	case penstock.Sequence:
 		dst = append(dst, ',')
 		dst = appendMark(dst, id.Epoch, id.Seq)
 	case penstock.Keyed:
 		dst = append(dst, `,"key":`...)
-		dst = AppendString(dst, id.Key)
+		dst = reportjson.AppendString(dst, id.Key)
 	}
 	return dst
 }
@@ -58,7 +59,7 @@ func appendMark(dst []byte, epoch, seq uint64) []byte {
 
 // AppendReport appends a settled report with the samples that keep lets through,
 // as the event stream shows it.
-func AppendReport(dst []byte, r *penstock.Report, f TimeFormat, keep func(point string) bool) []byte {
+func AppendReport(dst []byte, r *penstock.Report, f reportjson.TimeFormat, keep func(point string) bool) []byte {
 	dst = appendHead(dst, r.Controller, r.Identity)
 	dst = append(dst, `,"samples":[`...)
 	first := true
@@ -72,16 +73,16 @@ func AppendReport(dst []byte, r *penstock.Report, f TimeFormat, keep func(point 
 		}
 		first = false
 		dst = append(dst, `{"point":`...)
-		dst = AppendString(dst, s.Point)
+		dst = reportjson.AppendString(dst, s.Point)
 		dst = append(dst, `,"time":`...)
-		dst = AppendJSONTime(dst, s.SourceTime, f)
+		dst = reportjson.AppendTime(dst, s.SourceTime, f)
 		dst = append(dst, `,"value":`...)
-		dst = AppendValue(dst, s.Value)
+		dst = reportjson.AppendValue(dst, s.Value)
 		dst = append(dst, `,"status":`...)
 		dst = strconv.AppendUint(dst, uint64(s.Status), 10)
 		if s.Unit != "" {
 			dst = append(dst, `,"unit":`...)
-			dst = AppendString(dst, s.Unit)
+			dst = reportjson.AppendString(dst, s.Unit)
 		}
 		dst = append(dst, '}')
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/reportjson"
 )
 
 // Format is a media type of answers with samples.
@@ -40,7 +41,7 @@ type Series struct {
 // as often as needed and EndSeries, then End.
 type Table struct {
 	Format Format
-	Time   TimeFormat
+	Time   reportjson.TimeFormat
 
 	names   []byte // the names of the series, ready for a line
 	series  int
@@ -83,11 +84,11 @@ func (t *Table) BeginSeries(dst []byte, s Series) []byte {
 
 func appendNames(dst []byte, s Series) []byte {
 	dst = append(dst, `"controller":`...)
-	dst = AppendString(dst, s.Controller)
+	dst = reportjson.AppendString(dst, s.Controller)
 	dst = append(dst, `,"point":`...)
-	dst = AppendString(dst, s.Point)
+	dst = reportjson.AppendString(dst, s.Point)
 	dst = append(dst, `,"unit":`...)
-	return AppendString(dst, s.Unit)
+	return reportjson.AppendString(dst, s.Unit)
 }
 
 // Sample appends one sample.
@@ -98,23 +99,23 @@ func (t *Table) Sample(dst []byte, ns int64, v penstock.Value, s penstock.Status
 			dst = append(dst, ',')
 		}
 		dst = append(dst, '[')
-		dst = AppendJSONTime(dst, ns, t.Time)
+		dst = reportjson.AppendTime(dst, ns, t.Time)
 		dst = append(dst, ',')
-		dst = AppendValue(dst, v)
+		dst = reportjson.AppendValue(dst, v)
 		dst = append(dst, ',')
 		dst = strconv.AppendUint(dst, uint64(s), 10)
 		dst = append(dst, ']')
 	case NDJSON:
 		dst = append(dst, t.names...)
-		dst = AppendJSONTime(dst, ns, t.Time)
+		dst = reportjson.AppendTime(dst, ns, t.Time)
 		dst = append(dst, `,"value":`...)
-		dst = AppendValue(dst, v)
+		dst = reportjson.AppendValue(dst, v)
 		dst = append(dst, `,"status":`...)
 		dst = strconv.AppendUint(dst, uint64(s), 10)
 		dst = append(dst, "}\n"...)
 	case CSV:
 		dst = append(dst, t.names...)
-		dst = AppendTime(dst, ns, t.Time)
+		dst = appendPlainTime(dst, ns, t.Time)
 		dst = append(dst, ',')
 		if v.Kind() == penstock.Text {
 			dst = appendField(dst, v.Text())
@@ -145,13 +146,13 @@ func (t *Table) End(dst []byte, next string) []byte {
 		dst = append(dst, ']')
 		if next != "" {
 			dst = append(dst, `,"next":`...)
-			dst = AppendString(dst, next)
+			dst = reportjson.AppendString(dst, next)
 		}
 		return append(dst, "}\n"...)
 	case NDJSON:
 		if next != "" {
 			dst = append(dst, `{"next":`...)
-			dst = AppendString(dst, next)
+			dst = reportjson.AppendString(dst, next)
 			dst = append(dst, "}\n"...)
 		}
 	}
