@@ -116,5 +116,6 @@ func (b books) Books() []query.Account {
 
 // Nameless implements query.Ledger.
 func (b books) Nameless() map[penstock.Reason]uint64 {
-	return b.Intake.Books()[0].Books.Rejected
+	_, nameless := b.Totals()
+	return nameless.Rejected
 }

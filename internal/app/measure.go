@@ -26,11 +26,8 @@ func (g *gateway) measure(server *api.Server) {
 	one(metrics.Controllers, func() float64 { return float64(len(g.fleet.Controllers())) })
 	one(metrics.CertExpiry, func() float64 { return float64(g.tls.Expiry().Unix()) })
 	one(metrics.Quarantined, func() float64 {
-		var n uint64
-		for _, a := range g.intake.Books() {
-			n += a.Books.Quarantined
-		}
-		return float64(n)
+		named, _ := g.intake.Totals()
+		return float64(named.Quarantined)
 	})
 	g.metrics.Read(metrics.ReportsByResult, g.readBooks)
 	g.metrics.Read(metrics.Nameless, func(yield func(float64, ...string)) {
@@ -54,15 +51,10 @@ func (g *gateway) measure(server *api.Server) {
 
 // readBooks yields the sums of the controllers' books by result.
 func (g *gateway) readBooks(yield func(float64, ...string)) {
-	totals := map[string]uint64{}
-	for _, a := range g.intake.Books()[1:] {
-		totals["accepted"] += a.Books.Accepted
-		totals["duplicate"] += a.Books.Duplicate
-		for reason, n := range a.Books.Rejected {
-			totals[string(reason)] += n
-		}
-	}
-	for result, n := range totals {
-		yield(float64(n), result)
+	named, _ := g.intake.Totals()
+	yield(float64(named.Accepted), "accepted")
+	yield(float64(named.Duplicate), "duplicate")
+	for reason, n := range named.Rejected {
+		yield(float64(n), string(reason))
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -184,9 +183,4 @@ func (n *node) close() error {
 	}
 	n.closers = nil
 	return errors.Join(problems...)
-}
-
-// listeners are the sockets of a gateway.
-type listeners struct {
-	https, health net.Listener // health is nil when it is off
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,11 +87,20 @@ func checkRoot(o Options) error {
 	if os.Geteuid() != 0 || o.AllowRoot {
 		return nil
 	}
-	if strings.HasPrefix(o.Config.Data, "/var/") || os.Getenv("INVOCATION_ID") != "" {
+	data, err := filepath.Abs(o.Config.Data)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(data, "/var/") || os.Getenv("INVOCATION_ID") != "" {
 		return penstock.Errorf(penstock.Forbidden, "the gateway does not run as root: give it an account of its own, or say --allow-root")
 	}
 	o.Log.Warn("the gateway runs as root; an account of its own is safer")
 	return nil
+}
+
+// listeners are the sockets of a gateway.
+type listeners struct {
+	https, health net.Listener // health is nil when it is off
 }
 
 func openListeners(c Listen) (_ listeners, err error) {
@@ -205,8 +216,11 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 		Auth: g.fleet, Registry: registry{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
 		Spool: g.spool, Feed: g.feed, Observer: g.metrics, Log: g.Log, Now: g.Now,
 	})
+	if err != nil {
+		return nil, Started{}, err
+	}
 	g.measure(server)
-	return server, started, err
+	return server, started, nil
 }
 
 // firstToken makes the first admin credential, and returns the file of its token

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -141,48 +142,36 @@ Without --scope the credential may speak for the controller NAME alone.`,
 }
 
 func newControllersRevoke(env Env) *cobra.Command {
-	var at remote
-	cmd := &cobra.Command{
+	return newAct(env, &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "Revoke a credential at once",
 		Example: "  penstock controllers list --credentials\n  penstock controllers revoke 7Q4KX2",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := at.client(env)
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			if err := client.Revoke(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			fmt.Fprintf(env.Stderr, "Credential %s is revoked.\n", args[0])
-			return nil
-		},
-	}
-	at.register(cmd.Flags())
-	return cmd
+	}, func(ctx context.Context, c *apiclient.Client, id string) error { return c.Revoke(ctx, id) }, "Credential %s is revoked.\n")
 }
 
 func newControllersAdmit(env Env) *cobra.Command {
-	var at remote
-	cmd := &cobra.Command{
+	return newAct(env, &cobra.Command{
 		Use:     "admit CONTROLLER",
 		Short:   "Let a held controller report",
 		Example: "  penstock controllers admit pump-17",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := at.client(env)
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			if err := client.Admit(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			fmt.Fprintf(env.Stderr, "%s may report now.\n", args[0])
-			return nil
-		},
+	}, func(ctx context.Context, c *apiclient.Client, name string) error { return c.Admit(ctx, name) }, "%s may report now.\n")
+}
+
+// newAct makes cmd do one thing with what its argument names, and then say done.
+func newAct(env Env, cmd *cobra.Command, act func(context.Context, *apiclient.Client, string) error, done string) *cobra.Command {
+	var at remote
+	cmd.Args = cobra.ExactArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := at.client(env)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		if err := act(cmd.Context(), client, args[0]); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stderr, done, args[0])
+		return nil
 	}
 	at.register(cmd.Flags())
 	return cmd

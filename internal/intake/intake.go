@@ -265,16 +265,30 @@ type Account struct {
 func (n *Intake) Books() []Account {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	unnamed := n.ledger.Unnamed()
-	for reason, count := range n.deferred {
-		unnamed.Add(&ledger.Books{Received: count, Rejected: map[penstock.Reason]uint64{reason: count}})
-	}
-	accounts := []Account{{Books: unnamed}}
+	accounts := []Account{{Books: n.nameless()}}
 	for _, name := range n.ledger.Controllers() {
 		books, _ := n.ledger.Books(name)
 		accounts = append(accounts, Account{name, books})
 	}
 	return accounts
+}
+
+// Totals returns the sum of all controllers' accounts, and the account of input
+// that names no controller.
+func (n *Intake) Totals() (named, nameless ledger.Books) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ledger.Total(), n.nameless()
+}
+
+// nameless returns the account of input that names no controller, with what is
+// still to be booked. n.mu is held.
+func (n *Intake) nameless() ledger.Books {
+	books := n.ledger.Unnamed()
+	for reason, count := range n.deferred {
+		books.Add(&ledger.Books{Received: count, Rejected: map[penstock.Reason]uint64{reason: count}})
+	}
+	return books
 }
 
 // Marks returns the accepted mark and the committed watermark of the

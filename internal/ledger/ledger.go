@@ -309,6 +309,15 @@ func (l *Ledger) Books(controller string) (Books, bool) {
 	return a.books.Clone(), true
 }
 
+// Total returns the sum of the accounts of all controllers.
+func (l *Ledger) Total() Books {
+	var total Books
+	for _, a := range l.accounts {
+		total.Add(&a.books)
+	}
+	return total
+}
+
 // Unnamed returns a copy of the accounts of input that names no controller.
 func (l *Ledger) Unnamed() Books { return l.unnamed.Clone() }
 
