@@ -134,14 +134,14 @@ func (n *Intake) refuse(s *submission, v *penstock.Verdict, envelope int, item *
 		s.tallyFor("").reject(item.Reason)
 		return
 	}
-	look := n.ledger.Look(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
-	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: look.Original})
+	claim := n.ledger.ClaimRefusal(r.Controller, ledgerIdentity(r.Identity), r.Fingerprint)
+	s.answers = append(s.answers, answer{envelope: envelope, verdict: v, original: claim.Original})
 	switch {
-	case look.Standing == ledger.Repeated:
+	case claim.Standing == ledger.Repeated:
 		v.Result, v.Reason, v.Detail = penstock.Duplicate, "", ""
 		s.tallyFor(r.Controller).duplicates++
-	case look.Standing == ledger.Fresh && r.Identity.Form == penstock.Sequence && !s.refuses(r):
-		s.decide(ledger.Entry{Kind: ledger.EntryRefused, Controller: r.Controller, Identity: r.Identity, Reason: item.Reason})
+	case claim.Standing == ledger.Fresh && r.Identity.Form == penstock.Sequence:
+		s.refuse(claim, item)
 	default:
 		s.tallyFor(r.Controller).reject(item.Reason)
 	}

@@ -264,13 +264,28 @@ func TestARefusalFillsItsPlaceForGood(t *testing.T) {
 	}
 }
 
+func TestARefusalUnderWayHoldsItsPlace(t *testing.T) {
+	n := start(t)
+	v := n.admit(refused(1, true), sequence(1, 1), refused(1, true))
+	if v[0].Reason != penstock.ReasonRange || v[1].Reason != penstock.ReasonRefused || v[2].Reason != penstock.ReasonRange {
+		t.Fatalf("verdicts %+v", v)
+	}
+	n.deliver()
+	if books := n.books("pump-1"); books.Accepted != 0 || books.Received != 3 {
+		t.Fatalf("books %+v", books)
+	}
+}
+
 func TestWhatWasAcceptedStaysSoWhenTheRulesChange(t *testing.T) {
 	n := start(t)
 	n.admit(sequence(1, 1))
-	resend := sequence(1, 1)
-	resend.Reason, resend.Trusted = penstock.ReasonRange, true
-	if v := n.admit(resend); v[0].Result != penstock.Duplicate || v[0].Reason != "" {
-		t.Fatalf("verdict %+v", v[0])
+	keyed := report(penstock.KeyIdentity("k"), 1)
+	n.admit(keyed)
+	for _, resend := range []intake.Item{sequence(1, 1), keyed} {
+		resend.Reason, resend.Trusted = penstock.ReasonRange, true
+		if v := n.admit(resend); v[0].Result != penstock.Duplicate || v[0].Reason != "" {
+			t.Fatalf("verdict %+v", v[0])
+		}
 	}
 	n.books("pump-1")
 }

@@ -66,18 +66,18 @@ func (s *submission) accept(claim *ledger.Claim, item *Item) {
 	s.facts = append(s.facts, fact{entry, claim})
 }
 
+// refuse adds the entry of a refusal that fills its place.
+func (s *submission) refuse(claim *ledger.Claim, item *Item) {
+	r := item.Report
+	s.decide(ledger.Entry{Kind: ledger.EntryRefused, Controller: r.Controller, Identity: r.Identity, Reason: item.Reason})
+	s.facts[len(s.facts)-1].claim = claim
+}
+
 // decide adds the entry of a decision, whose digest is the whole of it.
 func (s *submission) decide(e ledger.Entry) {
 	data := appendDecision(nil, &e)
 	s.entries = append(s.entries, spool.Entry{Data: data, Digest: data[1:]})
 	s.facts = append(s.facts, fact{entry: e})
-}
-
-// refuses tells whether this submission already fills the report's place.
-func (s *submission) refuses(r *penstock.Report) bool {
-	return slices.ContainsFunc(s.facts, func(f fact) bool {
-		return f.entry.Kind == ledger.EntryRefused && f.entry.Controller == r.Controller && f.entry.Identity == r.Identity
-	})
 }
 
 // tally counts what needs no entry of its own.

@@ -52,13 +52,14 @@ type Claim struct {
 	controller string
 	identity   penstock.Identity
 	print      penstock.Fingerprint
+	refusal    bool // what is under way fills the place and holds no report
 }
 
 // Claim tells what the report is and, when it is new, holds its identity until
 // [Ledger.Apply] or [Ledger.Release]. What waits for a claim under way must not
 // be answered before that has become durable.
 func (l *Ledger) Claim(controller string, id penstock.Identity, print penstock.Fingerprint) *Claim {
-	c := l.Look(controller, id, print)
+	c := l.look(controller, id, print)
 	if c.Standing != Fresh {
 		return c
 	}
@@ -79,8 +80,20 @@ func (l *Ledger) Claim(controller string, id penstock.Identity, print penstock.F
 	return c
 }
 
-// Look tells what the report is, as [Ledger.Claim] does, and holds nothing.
-func (l *Ledger) Look(controller string, id penstock.Identity, print penstock.Fingerprint) *Claim {
+// ClaimRefusal is [Ledger.Claim] for a report that is refused for its content:
+// what comes for the same place while the refusal is under way is [Refused]. It
+// holds nothing where the identity is no sequence, which has no place to fill.
+func (l *Ledger) ClaimRefusal(controller string, id penstock.Identity, print penstock.Fingerprint) *Claim {
+	if id.Form != penstock.Sequence {
+		return l.look(controller, id, print)
+	}
+	c := l.Claim(controller, id, print)
+	c.refusal = c.Standing == Fresh
+	return c
+}
+
+// look tells what the report is, as [Ledger.Claim] does, and holds nothing.
+func (l *Ledger) look(controller string, id penstock.Identity, print penstock.Fingerprint) *Claim {
 	c := &Claim{controller: controller, identity: id, print: print}
 	switch id.Form {
 	case penstock.Sequence:
@@ -120,6 +133,9 @@ func (l *Ledger) lookKey(c *Claim) {
 // waitFor makes the claim one that repeats a report under way.
 func (c *Claim) waitFor(original *Claim) {
 	c.Standing = standing(original.print == c.print)
+	if original.refusal {
+		c.Standing = Refused
+	}
 	if !plant.DuplicateNotWaiting.On() {
 		c.Original = original
 	}
@@ -159,6 +175,7 @@ func (l *Ledger) Apply(e *Entry) {
 	case EntryReport, EntryFiltered:
 		l.applyReport(e)
 	case EntryRefused:
+		l.forget(e.Controller, e.Identity)
 		a := l.account(e.Controller)
 		a.books.Received++
 		a.books.reject(e.Reason, 1)
