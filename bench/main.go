@@ -22,6 +22,7 @@ type settings struct {
 	idle        int
 	controllers int
 	headline    time.Duration
+	only        string
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.IntVar(&s.idle, "idle", 2000, "idle connections to weigh; 0 for none")
 	flag.IntVar(&s.controllers, "controllers", 5000, "controllers of the headline fleet")
 	flag.DurationVar(&s.headline, "headline", time.Minute, "length of the headline run; 0 for none")
+	flag.StringVar(&s.only, "only", "", "run only the loads whose names hold this `text`, and nothing beside them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := s.run(ctx)
@@ -70,14 +72,16 @@ func (s settings) run(ctx context.Context) error {
 	}
 	fmt.Printf("Penstock's benchmarks, %s, %s/%s, %d processors shared by generator and server\n",
 		time.Now().UTC().Format(time.DateTime), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	flushed, err := s.machine()
-	if err != nil {
-		return err
+	var flushed []flushes
+	if s.only == "" {
+		if flushed, err = s.machine(); err != nil {
+			return err
+		}
 	}
 	if err := s.throughput(ctx, flushed); err != nil {
 		return err
 	}
-	if s.headline > 0 {
+	if s.headline > 0 && s.only == "" {
 		return s.fleet(ctx)
 	}
 	return nil

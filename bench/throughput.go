@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -85,9 +86,10 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 		return err
 	}
 	defer func() { gateway.stop() }() // it may be another by then
-	figures := make([][]figure, len(works))
+	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
+	figures := make([][]figure, len(chosen))
 	for range s.rounds {
-		for i, w := range works {
+		for i, w := range chosen {
 			server := gateway
 			if w.bare {
 				server = bare
@@ -99,7 +101,10 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 			figures[i] = append(figures[i], f)
 		}
 	}
-	printThroughput(figures, s.connections)
+	printThroughput(chosen, figures, s.connections)
+	if s.only != "" {
+		return nil
+	}
 	if err := s.details(ctx, gateway, median(figures[1]), flushed); err != nil {
 		return err
 	}
@@ -128,7 +133,7 @@ func median(figures []figure) figure {
 	return sorted[len(sorted)/2]
 }
 
-func printThroughput(figures [][]figure, connections int) {
+func printThroughput(works []work, figures [][]figure, connections int) {
 	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", connections, len(figures[0])),
 		"work", "readings/s", "range", "of the floor", "of bare", "server CPU s/M", "of the floor", "with the record", "p50", "p99", "peak memory")
 	bare := map[string]float64{}
