@@ -18,7 +18,10 @@ type Envelope struct {
 	Body         []byte     // as received; owned by the pipeline until its ticket resolves
 	ReceivedTime int64      // nanoseconds since 1970 UTC, at the last byte
 
-	Principal *Principal // who sent it, set by the authenticate step; nil before
+	// Principal is who sent it: set by the authenticate step, or before by a source
+	// that speaks for controllers of its own configuration, where nobody shows a
+	// credential.
+	Principal *Principal
 }
 
 // Credential is what a sender shows of itself.

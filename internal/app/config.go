@@ -21,6 +21,7 @@ type Config struct {
 	Unknown    string              `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
 	Points     []fleet.Declaration `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
 	Middleware pipeline.Config     `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
+	Sources    []Source            `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
 	Spool      Spool               `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string              `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
 	Historian  Historian           `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
@@ -89,6 +90,7 @@ func (c *Config) Validate() error {
 	if c.TLS.Require && c.TLS.ClientCA == "" {
 		refuse("tls.require_client: needs tls.client_ca, which says whose certificates count")
 	}
+	problems = append(problems, checkSources(c.Sources)...)
 	if c.Spool.Quota < 3*c.Spool.Segment {
 		refuse("spool.quota: %s holds less than three segments of %s", c.Spool.Quota, c.Spool.Segment)
 	}

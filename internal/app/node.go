@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
@@ -36,6 +37,7 @@ type node struct {
 	runner    *sink.Runner
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
+	evidence  *evidence.Book
 	health    *health.Health
 	metrics   *metrics.Set
 
@@ -55,7 +57,7 @@ type nodeOptions struct {
 
 // openNode opens everything from the disk upwards. An error leaves nothing open.
 func openNode(o nodeOptions) (_ *node, err error) {
-	n := &node{log: o.log, feed: live.New(live.Options{Now: o.now}), metrics: metrics.New()}
+	n := &node{log: o.log, feed: live.New(live.Options{Now: o.now}), evidence: evidence.NewBook(o.now), metrics: metrics.New()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())

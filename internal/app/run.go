@@ -101,6 +101,7 @@ func checkRoot(o Options) error {
 // listeners are the sockets of a gateway.
 type listeners struct {
 	https, health net.Listener // health is nil when it is off
+	rest          sockets      // handed over for the sources
 }
 
 func openListeners(c Listen) (_ listeners, err error) {
@@ -108,8 +109,12 @@ func openListeners(c Listen) (_ listeners, err error) {
 	if err != nil {
 		return listeners{}, err
 	}
-	defer func() { inherited.closeRest() }()
-	var l listeners
+	l := listeners{rest: inherited}
+	defer func() {
+		if err != nil {
+			inherited.closeRest()
+		}
+	}()
 	if l.https, err = inherited.listen("https", c.HTTPS); err != nil {
 		return l, err
 	}
@@ -117,7 +122,7 @@ func openListeners(c Listen) (_ listeners, err error) {
 		return l, nil
 	}
 	if l.health, err = inherited.listen("health", c.Health); err != nil {
-		l.close()
+		l.https.Close()
 	}
 	return l, err
 }
@@ -127,6 +132,7 @@ func (l listeners) close() {
 	if l.health != nil {
 		l.health.Close()
 	}
+	l.rest.closeRest()
 }
 
 // gateway is a node with its listeners.
@@ -162,6 +168,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("health", h.Run)
 	}
 	part("delivery", g.runner.Run)
+	part("sources", g.newSources().Run)
 	part("upkeep", g.upkeep)
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)

@@ -86,6 +86,15 @@ func (h *Health) add(name string, needed bool) *Component {
 	return c
 }
 
+// Remove takes the component out: it is not part of the gateway any more.
+func (c *Component) Remove() {
+	h := c.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.components = slices.DeleteFunc(h.components, func(o *Component) bool { return o == c })
+	h.rpc.SetServingStatus(c.name, healthpb.HealthCheckResponse_SERVICE_UNKNOWN)
+}
+
 // OK says that the component does its work.
 func (c *Component) OK() { c.set(OK, "") }
 

@@ -135,6 +135,23 @@ func TestPrincipalOfTheSourceIsNotBelieved(t *testing.T) {
 	}
 }
 
+func TestASourceSpeaksForItsOwnControllers(t *testing.T) {
+	b := newBench(t, nil, fleetOptions())
+	e := b.envelope(report("pump-1", 1))
+	own := &penstock.Principal{Credential: "source:line-3", Role: penstock.RoleController, Scope: penstock.Scope{"pump-1"}}
+	e.Credential.Token, e.Principal = "", own
+	b.pipeline.Submit(t.Context(), []penstock.Envelope{e})
+	if err := b.judged[0].Err; err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	e = b.envelope(report("pump-2", 1))
+	e.Credential.Token, e.Principal = "", own
+	b.pipeline.Submit(t.Context(), []penstock.Envelope{e})
+	if got := b.judged[1].Reports[0].Reason; got != penstock.ReasonForbidden {
+		t.Errorf("a controller that is not the source's: reason %q", got)
+	}
+}
+
 func TestLimitOfACredential(t *testing.T) {
 	cfg := with(func(s *pipeline.Step) {
 		if s.Limit != nil {

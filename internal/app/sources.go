@@ -1,0 +1,115 @@
+package app
+
+import (
+	"crypto/rand"
+	"net"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// Source is one entry of the list of sources: a name and exactly one kind, with
+// its settings below it.
+type Source struct {
+	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+}
+
+// kinds returns every kind of source there is, with the settings of this entry.
+func (s *Source) kinds() []kind {
+	return nil
+}
+
+// kind is what the node needs to know of one kind of source.
+type kind struct {
+	name   string
+	config settings // nil unless the entry is of this kind
+	make   func(source.Env) (penstock.Source, error)
+}
+
+type settings interface{ Validate() error }
+
+// kindOf returns the kind of that name, made by an adapter's constructor from its
+// settings, which are nil unless the entry is of this kind.
+func kindOf[C any, P interface {
+	*C
+	settings
+}, S penstock.Source](name string, c P, construct func(C, source.Env) (S, error)) kind {
+	if c == nil {
+		return kind{name: name}
+	}
+	return kind{name: name, config: c, make: func(env source.Env) (penstock.Source, error) { return construct(*c, env) }}
+}
+
+// chosen returns the kinds whose settings the entry has.
+func (s *Source) chosen() []kind {
+	var set []kind
+	for _, k := range s.kinds() {
+		if k.config != nil {
+			set = append(set, k)
+		}
+	}
+	return set
+}
+
+// checkSources returns all that is wrong with the list.
+func checkSources(list []Source) []error {
+	var problems []error
+	refuse := func(format string, args ...any) {
+		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
+	}
+	seen := map[string]bool{"https": true}
+	for i := range list {
+		s := &list[i]
+		if err := penstock.CheckControllerName(s.Name); err != nil {
+			refuse("sources: entry %d needs a name of 1 to %d bytes without '/'", i+1, penstock.MaxName)
+			continue
+		}
+		if seen[s.Name] {
+			refuse("sources: the name %q is taken: each source has its own", s.Name)
+		}
+		seen[s.Name] = true
+		set := s.chosen()
+		if len(set) != 1 {
+			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
+			continue
+		}
+		if err := set[0].config.Validate(); err != nil {
+			refuse("sources: %s: %s: %w", s.Name, set[0].name, err)
+		}
+	}
+	return problems
+}
+
+// specs returns what the configuration asks to run. The configuration was
+// validated.
+func (c *Config) specs() []source.Spec {
+	var specs []source.Spec
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		for _, k := range s.chosen() {
+			specs = append(specs, source.Spec{Name: s.Name, Config: k.config, New: k.make})
+		}
+	}
+	return specs
+}
+
+// newSources returns the set of the gateway's sources, at work on what the
+// configuration says.
+func (g *gateway) newSources() *source.Set {
+	set := source.NewSet(source.Options{
+		Env: source.Env{
+			Evidence: g.evidence, Auth: g.fleet, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Listen: func(name, address string) (net.Listener, error) {
+				return g.listeners.rest.listen(name, config.Address(address))
+			},
+		},
+		Handler: g.pipeline,
+		Status: func(name string) (source.Status, func()) {
+			c := g.health.Watched("source " + name)
+			return c, c.Remove
+		},
+	})
+	set.Apply(g.Config.specs())
+	return set
+}

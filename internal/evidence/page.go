@@ -1,0 +1,160 @@
+package evidence
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of a page.
+const (
+	maxFrames     = 32  // bad frames kept
+	maxFrameBytes = 256 // kept of one bad frame
+	maxReadings   = 128 // kept of one quantity
+)
+
+// Page is what is known of one port or controller. It is safe for concurrent use.
+type Page struct {
+	name   string
+	now    func() time.Time
+	kept   *budget
+	counts [events]atomic.Uint64
+	heard  atomic.Int64 // nanoseconds since 1970 of the last Received, 0 for never
+
+	mu      sync.Mutex // guards everything below
+	peer    string
+	frames  []BadFrame // the oldest first
+	signals map[Quantity][]Reading
+}
+
+// BadFrame is a frame or message that could not be used.
+type BadFrame struct {
+	Time  time.Time
+	Event Event
+	Why   string // a sentence for the operator
+	Bytes []byte // the first of it
+	Size  int    // bytes of all of it
+}
+
+// Reading is one value of a signal.
+type Reading struct {
+	Time  time.Time
+	Value float64 // in the quantity's unit
+}
+
+// Summary is a page at one moment.
+type Summary struct {
+	Name    string
+	Peer    string               // address of the sender where there is one, as last seen
+	Heard   time.Time            // the last frame that was whole; zero for never
+	Counts  map[Event]uint64     // those that are not zero
+	Signals map[Quantity]Reading // the newest of each
+}
+
+// Name returns whose page it is.
+func (p *Page) Name() string { return p.name }
+
+// Count adds one to an event.
+func (p *Page) Count(e Event) { p.Add(e, 1) }
+
+// Add adds n to an event.
+func (p *Page) Add(e Event, n uint64) {
+	if n == 0 || int(e) >= events {
+		return
+	}
+	p.counts[e].Add(n)
+	if e == Received {
+		p.heard.Store(p.now().UnixNano())
+	}
+}
+
+// Bad counts an event and keeps the first bytes of the frame that was bad. The
+// page does not keep frame itself.
+func (p *Page) Bad(e Event, frame []byte, why string) {
+	p.Count(e)
+	kept := bytes.Clone(frame[:min(len(frame), maxFrameBytes)])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.frames) >= maxFrames {
+		p.dropOldest()
+	}
+	for !p.kept.take(len(kept)) {
+		if len(p.frames) == 0 {
+			kept = nil // the book is full of others' frames: the reason at least stays
+			break
+		}
+		p.dropOldest()
+	}
+	p.frames = append(p.frames, BadFrame{Time: p.now(), Event: e, Why: why, Bytes: kept, Size: len(frame)})
+}
+
+// dropOldest forgets the oldest bad frame. p.mu is held.
+func (p *Page) dropOldest() {
+	p.kept.give(len(p.frames[0].Bytes))
+	p.frames = slices.Delete(p.frames, 0, 1)
+}
+
+// Peer notes where the controller speaks from.
+func (p *Page) Peer(address string) {
+	p.mu.Lock()
+	p.peer = address
+	p.mu.Unlock()
+}
+
+// Signal notes a reading of a quantity.
+func (p *Page) Signal(q Quantity, value float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.signals == nil {
+		p.signals = map[Quantity][]Reading{}
+	}
+	readings := p.signals[q]
+	if len(readings) >= maxReadings {
+		readings = slices.Delete(readings, 0, 1)
+	}
+	p.signals[q] = append(readings, Reading{Time: p.now(), Value: value})
+}
+
+// Counted returns how often an event was counted.
+func (p *Page) Counted(e Event) uint64 {
+	if int(e) >= events {
+		return 0
+	}
+	return p.counts[e].Load()
+}
+
+// BadFrames returns the bad frames that are kept, the oldest first.
+func (p *Page) BadFrames() []BadFrame {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.frames)
+}
+
+// Readings returns what is kept of a signal, the oldest first.
+func (p *Page) Readings(q Quantity) []Reading {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.signals[q])
+}
+
+// Summary returns the page as it is now.
+func (p *Page) Summary() Summary {
+	s := Summary{Name: p.name, Counts: map[Event]uint64{}, Signals: map[Quantity]Reading{}}
+	for e := range p.counts {
+		if n := p.counts[e].Load(); n > 0 {
+			s.Counts[Event(e)] = n
+		}
+	}
+	if t := p.heard.Load(); t > 0 {
+		s.Heard = time.Unix(0, t).UTC()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Peer = p.peer
+	for q, readings := range p.signals {
+		s.Signals[q] = readings[len(readings)-1]
+	}
+	return s
+}

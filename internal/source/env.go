@@ -1,0 +1,47 @@
+package source
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
+)
+
+// Env is what the node lends a source.
+type Env struct {
+	Name     string // of the source, as configured; it goes into every envelope
+	Evidence *evidence.Book
+	Auth     Authenticator
+	Status   Status
+	// Listen binds a TCP address, or takes the listener that a process manager
+	// handed over under the name.
+	Listen func(name, address string) (net.Listener, error)
+	Log    *slog.Logger
+	Now    func() time.Time
+	Rand   io.Reader
+}
+
+// Authenticator tells who shows a credential. A source with sessions asks when
+// one begins, and still puts the credential into every envelope, so that a
+// revocation holds at once.
+type Authenticator interface {
+	// Authenticate returns an error of code [penstock.Unauthenticated] for a
+	// credential that does not hold.
+	Authenticate(penstock.Credential) (*penstock.Principal, error)
+}
+
+// Status is told whether a source does its work.
+type Status interface {
+	OK()
+	Failing(why string)
+}
+
+// Own returns the principal of a source that speaks for controllers which its
+// configuration names: there is nobody to show a credential on a line that the
+// node polls.
+func Own(name string, controllers []string) *penstock.Principal {
+	return &penstock.Principal{Credential: "source:" + name, Role: penstock.RoleController, Scope: controllers}
+}
