@@ -92,6 +92,7 @@ var table = []struct {
 	{"the controllers", ask{"GET", "/v1/controllers", "viewer", "", nil}},
 	{"the credentials", ask{"GET", "/v1/controllers", "admin", "", nil}},
 	{"a new credential", ask{"POST", "/v1/controllers", "admin", `{"name":"n","scope":["a*"],"role":"viewer"}`, asJSON}},
+	{"a new key", ask{"POST", "/v1/controllers", "admin", `{"name":"k","kind":"key","scope":["a*"]}`, asJSON}},
 	{"revoked", ask{"DELETE", "/v1/controllers/new5", "admin", "", nil}},
 	{"admitted", ask{"POST", "/v1/controllers/tank-1/admit", "operator", "", nil}},
 	{"only the head", ask{"HEAD", "/v1/latest", "viewer", "", nil}},

@@ -84,8 +84,8 @@ func (r registry) Credentials() []api.Credential {
 
 // Add implements api.Registry.
 func (r registry) Add(g api.Grant) (string, api.Credential, error) {
-	token, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Role: g.Role, Scope: g.Scope})
-	return token, shown(c), err
+	secret, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Kind: fleet.CredentialKind(g.Kind), Role: g.Role, Scope: g.Scope})
+	return secret, shown(c), err
 }
 
 func shown(c fleet.Credential) api.Credential {
