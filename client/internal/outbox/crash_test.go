@@ -1,0 +1,150 @@
+package outbox_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"testing"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/client/internal/outbox"
+	"github.com/penstock/penstock/internal/testkit/crashfs"
+)
+
+// kept is what a caller was told of a report: from then on it may be sent.
+type kept struct {
+	id    penstock.Identity
+	value int
+}
+
+// settled is what the gateway told.
+type settled struct{ epoch, mark uint64 }
+
+// live appends, settles and reopens on the disk, and notes in its journal what
+// was promised.
+func live(t *testing.T, disk *crashfs.FS, o outbox.Options) {
+	t.Helper()
+	v := 0
+	for life := range 3 {
+		b := open(t, o)
+		for i := range 14 {
+			v++
+			if life == 1 && i == 6 {
+				disk.Inject(crashfs.Fault{Kind: crashfs.Sync, Path: ".box"})
+			}
+			if life == 2 && i == 3 {
+				disk.Inject(crashfs.Fault{Kind: crashfs.Write, Path: ".box"})
+			}
+			id, err := b.Append(samples(v, 3000))
+			switch {
+			case err == nil:
+				disk.Mark(kept{id, v})
+			case penstock.CodeOf(err) != penstock.Unavailable:
+				t.Fatal(err)
+			}
+			if i%5 == 4 {
+				epoch, first, next, _ := b.Bounds()
+				mark := first + (next-first)/3
+				disk.Mark(settled{epoch, mark})
+				b.Forget(epoch, mark)
+			}
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// stride is how many operations of a start lie between two second crashes: other
+// ones at each first crash.
+func stride() int {
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		return 1
+	}
+	return 9
+}
+
+// TestNothingIsLostByACrash crashes after every operation, and again in the start
+// that follows.
+func TestNothingIsLostByACrash(t *testing.T) {
+	for _, dropOldest := range []bool{false, true} {
+		t.Run(fmt.Sprint("drop oldest ", dropOldest), func(t *testing.T) {
+			disk := newDisk(t)
+			o := options(crashFiles{disk}, &epochs{})
+			o.DropOldest = dropOldest
+			live(t, disk, o)
+			seed := uint64(0)
+			disk.Sweep(4, func(p *crashfs.Point) bool {
+				for _, c := range []crashfs.Choice{
+					{Keep: crashfs.None}, {Keep: crashfs.Half}, {Keep: crashfs.All}, {Keep: crashfs.Half, Tear: 1},
+					{Keep: crashfs.Seeded, Tear: 1, Seed: seed}, {Keep: crashfs.Seeded, Seed: seed + 1},
+				} {
+					afterCrash(t, p.CrashRecorded(c), p.Marks, fmt.Sprintf("crash %+v after %d, %s", c, p.Op, p.Last))
+				}
+				afterCrash(t, p.Kill(), p.Marks, fmt.Sprintf("kill after %d, %s", p.Op, p.Last))
+				seed += 2
+				return !t.Failed()
+			})
+		})
+	}
+}
+
+// afterCrash opens what a crash left, and sees that all that was promised is
+// there. Then it crashes again within that start.
+func afterCrash(t *testing.T, disk *crashfs.FS, marks []any, when string) {
+	t.Helper()
+	e := &epochs{last: 100}
+	b := open(t, options(crashFiles{disk}, e))
+	opened := disk.Ops()
+	sent := offered(b, t)
+	mustHold(t, sent, marks, when)
+	b.Close()
+	promised := append([]any(nil), marks...)
+	for id, v := range sent {
+		promised = append(promised, kept{id, v})
+	}
+	disk.Sweep(1, func(p *crashfs.Point) bool {
+		if (p.Op+len(marks))%stride() != 0 && p.Op != opened {
+			return true
+		}
+		hold := marks
+		if p.Op == opened {
+			hold = promised // it was open: anything may have been sent
+		}
+		again := p.Crash(crashfs.Choice{Keep: crashfs.None})
+		second := open(t, options(crashFiles{again}, e))
+		defer second.Close()
+		now := offered(second, t)
+		mustHold(t, now, hold, when+", and again")
+		id := put(t, second, 1_000_000, 0)
+		if v, ok := sent[id]; ok && p.Op == opened && v != -1 {
+			t.Errorf("%s: %v, which may have been sent with %d, was given out again", when, id, v)
+		}
+		return !t.Failed() && p.Op < opened
+	})
+}
+
+// offered returns all that an outbox would send.
+func offered(b *outbox.Outbox, t *testing.T) map[penstock.Identity]int {
+	return maps.Clone(all(t, b))
+}
+
+// mustHold sees that what was promised and is not settled is there.
+func mustHold(t *testing.T, got map[penstock.Identity]int, marks []any, when string) {
+	t.Helper()
+	done := map[uint64]uint64{}
+	for _, m := range marks {
+		if s, ok := m.(settled); ok {
+			done[s.epoch] = max(done[s.epoch], s.mark)
+		}
+	}
+	for _, m := range marks {
+		k, ok := m.(kept)
+		if !ok || k.id.Seq <= done[k.id.Epoch] {
+			continue
+		}
+		if v, ok := got[k.id]; !ok || v != k.value {
+			t.Errorf("%s: report %v held %d, now %d (there: %v)", when, k.id, k.value, v, ok)
+		}
+	}
+}
