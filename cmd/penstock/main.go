@@ -34,6 +34,7 @@ func run(parts cli.Program) int {
 		Now:     time.Now,
 		Rand:    rand.Reader,
 		Signals: signals,
+		Hangups: hangups,
 	}, parts)
 }
 
@@ -43,4 +44,19 @@ func signals(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// hangups takes SIGHUP from now on.
+func hangups() (next func(context.Context) error, stop func()) {
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, syscall.SIGHUP)
+	next = func(ctx context.Context) error {
+		select {
+		case <-came:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return next, func() { signal.Stop(came) }
 }

@@ -26,6 +26,8 @@ import (
 // Options are what a gateway needs beside its configuration.
 type Options struct {
 	Config    Config
+	Next      func(context.Context) (*Config, error) // waits for a new configuration; nil for none ever
+	Level     *slog.LevelVar                         // of Log; nil when it cannot change
 	AllowRoot bool
 	Version   string
 	Log       *slog.Logger
@@ -168,7 +170,11 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("health", h.Run)
 	}
 	part("delivery", g.runner.Run)
-	part("sources", g.newSources().Run)
+	sources := g.newSources()
+	part("sources", sources.Run)
+	if g.Next != nil {
+		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
+	}
 	part("upkeep", g.upkeep)
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)

@@ -186,6 +186,9 @@ func (c command) runIn(ctx context.Context, args ...string) outcome {
 			return ctx.Err()
 		},
 		Signals: context.WithCancel,
+		Hangups: func() (func(context.Context) error, func()) { // one after the other
+			return func(ctx context.Context) error { return ctx.Err() }, func() {}
+		},
 	}, c.program)
 	return outcome{code, out.String(), messages.String(), c.slept}
 }

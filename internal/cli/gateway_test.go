@@ -25,8 +25,10 @@ type settings struct {
 	Password config.Secret `yaml:"password"`
 }
 
+type next = func(context.Context) (*settings, error)
+
 // program has every part, so that every command exists.
-func program(run func(context.Context, *settings, cli.Start) error) cli.Program {
+func program(run cli.RunGateway[settings]) cli.Program {
 	return cli.Program{
 		Gateway: cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run),
 		Spool:   shelf{},
@@ -43,7 +45,7 @@ var facts = cli.Facts{
 func TestServe(t *testing.T) {
 	var ran settings
 	var start cli.Start
-	p := program(func(_ context.Context, c *settings, s cli.Start) error {
+	p := program(func(_ context.Context, c *settings, _ next, s cli.Start) error {
 		ran, start = *c, s
 		s.Started(facts)
 		return nil
@@ -63,15 +65,42 @@ func TestServe(t *testing.T) {
 	}
 }
 
+func TestServeReadsItsConfigurationAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "penstock.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("data: one\n")
+	var read []string
+	p := program(func(ctx context.Context, c *settings, next next, _ cli.Start) error {
+		read = append(read, c.Data)
+		for _, text := range []string{"data: two\n", "datta: three\n", "data: four\n"} {
+			write(text)
+			if fresh, err := next(ctx); err != nil {
+				read = append(read, "error")
+			} else {
+				read = append(read, fresh.Data)
+			}
+		}
+		return nil
+	})
+	command{program: p}.run("serve", "-c", file).want(t, cli.ExitOK, "", "")
+	if got := strings.Join(read, " "); got != "one two error four" {
+		t.Errorf("read %s", got)
+	}
+}
+
 func TestServeEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	p := program(func(ctx context.Context, _ *settings, _ cli.Start) error {
+	p := program(func(ctx context.Context, _ *settings, _ next, _ cli.Start) error {
 		cancel()
 		<-ctx.Done()
 		return ctx.Err()
 	})
 	command{program: p}.runIn(ctx, "serve").want(t, cli.ExitOK, "", "")
-	p = program(func(context.Context, *settings, cli.Start) error {
+	p = program(func(context.Context, *settings, next, cli.Start) error {
 		return errors.New("listen.https: port 8080 is taken")
 	})
 	command{program: p}.run("serve").want(t, cli.ExitFailed, "", "penstock: listen.https: port 8080 is taken\n")

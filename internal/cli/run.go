@@ -30,6 +30,9 @@ type Env struct {
 	// stop. Commands that can stop in good order call it; to the others such a
 	// signal is the end.
 	Signals func(context.Context) (context.Context, context.CancelFunc)
+	// Hangups begins to take the signal that asks a gateway to read its
+	// configuration again. next waits for the next one; it fails when ctx ends.
+	Hangups func() (next func(context.Context) error, stop func())
 }
 
 // Run runs the command that the arguments name and returns the exit code.

@@ -50,7 +50,11 @@ stops in good order.
 
 It needs no configuration: the API is then at port 8080 with a certificate that
 it makes, and everything it keeps is below one directory. At the start it prints
-where it listens and commands to try. The log goes to standard error.`,
+where it listens and commands to try. The log goes to standard error.
+
+At SIGHUP it reads its configuration again: sources that changed are stopped and
+started, the others go on undisturbed. The log says what else changed and needs a
+restart.`,
 		Example: `  penstock serve
   penstock serve -c /etc/penstock/penstock.yaml
   penstock serve --data /tmp/try --set listen.https=127.0.0.1:0`,
@@ -65,8 +69,10 @@ where it listens and commands to try. The log goes to standard error.`,
 			}
 			ctx, stop := env.Signals(cmd.Context())
 			defer stop()
+			hangup, deaf := env.Hangups()
+			defer deaf()
 			start.Started = func(f Facts) { fmt.Fprint(env.Stdout, f.banner(env)) }
-			err = configured.Run(ctx, start)
+			err = configured.Run(ctx, hangup, start)
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return nil // it was asked to stop
 			}
