@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 // version is the number of the release that this tree becomes.
@@ -24,7 +25,7 @@ func main() { os.Exit(run(program())) }
 
 // run runs the command line and returns the exit code.
 func run(parts cli.Program) int {
-	return cli.Run(context.Background(), cli.Env{
+	return cli.Run(context.Background(), shell.Env{
 		Args:    os.Args[1:],
 		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
