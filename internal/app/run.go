@@ -144,6 +144,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	tls       *tlsfiles.Files
+	bound     *bound
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -217,11 +218,8 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if started.TokenFile, err = g.firstToken(); err != nil {
 		return nil, Started{}, err
 	}
-	addresses := map[string]string{}
-	for _, a := range started.Addresses {
-		addresses[a.Key] = a.Address
-	}
-	if err := g.dir.writeAddresses(addresses); err != nil {
+	g.bound = &bound{dir: g.dir, log: g.Log, addresses: map[string]string{}}
+	if err := g.bound.write(started.Addresses...); err != nil {
 		return nil, Started{}, err
 	}
 	server, err := api.New(api.Options{
