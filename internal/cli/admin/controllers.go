@@ -120,7 +120,7 @@ Without --scope the credential may speak for the controller NAME alone.`,
 				kind, word = "key", "key"
 			}
 			if key && role != string(penstock.RoleController) {
-				return usagef("a key is for controllers that send: leave out --role %s", role)
+				return shell.Usagef("a key is for controllers that send: leave out --role %s", role)
 			}
 			if len(scope) == 0 {
 				if role != string(penstock.RoleController) {
