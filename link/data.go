@@ -7,6 +7,14 @@ import (
 // MaxReports is how many reports a data frame has at most.
 const MaxReports = 1024
 
+// BeginData appends the beginning of a data frame to dst and returns the longer
+// slice. The encodings of its reports are to be appended, and then [EndFrame] called.
+func BeginData(dst []byte, h Header) []byte { return beginFrame(dst, h, KindData) }
+
+// EndFrame completes the frame that begins at start and ends where dst ends, and
+// returns the longer slice.
+func EndFrame(dst []byte, start int) []byte { return endFrame(dst, start) }
+
 // AppendData appends a data frame to dst and returns the longer slice. Reports
 // are encodings of [AppendReport], each of one or more reports.
 func AppendData(dst []byte, h Header, reports ...[]byte) []byte {
