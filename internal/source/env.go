@@ -23,15 +23,15 @@ type Env struct {
 	// Bound says to what address the listener of a key of the configuration,
 	// "listen.mqtt", is really bound.
 	Bound func(key, address string)
-	Keys  Keys        // of controllers that seal what they send
-	Marks Books       // how far the reports are
+	Keys  Keys  // of controllers that seal what they send
+	Marks Books // how far the reports are
 	// SameDisk says that spool and record stand on one disk: both marks would be
 	// lost with it.
 	SameDisk bool
-	TLS   *tls.Config // of the node's listeners: TLS 1.3, its certificate, its clients' authorities
-	Log   *slog.Logger
-	Now   func() time.Time
-	Rand  io.Reader
+	TLS      *tls.Config // of the node's listeners: TLS 1.3, its certificate, its clients' authorities
+	Log      *slog.Logger
+	Now      func() time.Time
+	Rand     io.Reader
 }
 
 // Authenticator tells who shows a credential. A source with sessions asks when

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/client/carrier"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/sim"
+	"github.com/penstock/penstock/internal/sim/simlink"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/sourcetest"
@@ -48,7 +49,7 @@ func (a *address) get() string {
 }
 
 // peer sends through the transport of the simulated fleet.
-type peer struct{ *sim.Link }
+type peer struct{ *simlink.Link }
 
 func (p peer) Send(ctx context.Context, r *penstock.Report) error {
 	for {
@@ -66,10 +67,10 @@ func (p peer) Send(ctx context.Context, r *penstock.Report) error {
 	}
 }
 
-func newPeer(t *testing.T, o sim.LinkOptions) sourcetest.Peer {
+func newPeer(t *testing.T, o simlink.Options) sourcetest.Peer {
 	t.Helper()
 	o.Controllers, o.Name = 1, func(int) string { return "pump-17" }
-	l, err := sim.NewLink(o)
+	l, err := simlink.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestTCP(t *testing.T) {
 				return s
 			},
 			Peer: func(t *testing.T) sourcetest.Peer {
-				return newPeer(t, sim.LinkOptions{Address: at.get(), Token: "a token", Roots: authority.Pool()})
+				return newPeer(t, simlink.Options{Address: at.get(), Token: "a token", Roots: authority.Pool()})
 			},
 			Garble: func(t *testing.T) {
 				c, err := tls.Dial("tcp", at.get(), &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS13})
@@ -142,7 +143,7 @@ func TestUDP(t *testing.T) {
 				return s
 			},
 			Peer: func(t *testing.T) sourcetest.Peer {
-				return newPeer(t, sim.LinkOptions{Address: at.get(), Key: &ring.key})
+				return newPeer(t, simlink.Options{Address: at.get(), Key: &ring.key})
 			},
 			Garble: func(t *testing.T) {
 				c, err := net.Dial("udp", at.get())

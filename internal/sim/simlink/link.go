@@ -1,4 +1,5 @@
-package sim
+// Package simlink carries what the simulated fleet sends in the link protocol.
+package simlink
 
 import (
 	"context"
@@ -11,11 +12,16 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/client/carrier"
+	"github.com/penstock/penstock/internal/sim"
 	"github.com/penstock/penstock/link"
 )
 
-// LinkOptions say how reports travel over the link protocol.
-type LinkOptions struct {
+// handshakes bounds how many connections are made at once: more side by side only
+// make each other late.
+const handshakes = 64
+
+// Options say how reports travel over the link protocol.
+type Options struct {
 	Address string             // of listen.link, or of listen.link_udp
 	Name    func(n int) string // of a controller
 	Epoch   uint64             // of all reports; 1 when 0
@@ -29,16 +35,16 @@ type LinkOptions struct {
 // Link sends every report as one data frame: over a TLS connection of each
 // controller's own, or, with a key, in a datagram.
 type Link struct {
-	o     LinkOptions
-	dial  *dialer
+	o     Options
+	slots chan struct{} // handshakes side by side
 	boot  uint64
-	lines []linkLine
+	lines []line
 }
 
-var _ Transport = (*Link)(nil)
+var _ sim.Transport = (*Link)(nil)
 
-// NewLink returns a transport with no connection open yet.
-func NewLink(o LinkOptions) (*Link, error) {
+// New returns a transport with no connection open yet.
+func New(o Options) (*Link, error) {
 	if o.Controllers < 1 || o.Name == nil {
 		return nil, penstock.Errorf(penstock.Invalid, "the fleet needs controllers and their names")
 	}
@@ -48,30 +54,30 @@ func NewLink(o LinkOptions) (*Link, error) {
 	if o.Epoch == 0 {
 		o.Epoch = 1
 	}
-	return &Link{o: o, dial: newDialer(o.Roots), boot: uint64(time.Now().UnixMicro()), lines: make([]linkLine, o.Controllers)}, nil
+	return &Link{o: o, slots: make(chan struct{}, handshakes), boot: uint64(time.Now().UnixMicro()), lines: make([]line, o.Controllers)}, nil
 }
 
-// linkLine is the connection of one controller.
-type linkLine struct {
+// line is the connection of one controller.
+type line struct {
 	mu        sync.Mutex // guards everything below
 	carrier   carrier.Carrier
-	waiting   map[uint64][]chan linkAnswer
+	waiting   map[uint64][]chan result
 	committed uint64
 	reading   sync.WaitGroup
 }
 
-type linkAnswer struct {
-	Answer
+type result struct {
+	sim.Answer
 	err error
 }
 
-// Send implements [Transport].
-func (t *Link) Send(ctx context.Context, m Message) (Answer, error) {
+// Send implements [sim.Transport].
+func (t *Link) Send(ctx context.Context, m sim.Message) (sim.Answer, error) {
 	l := &t.lines[m.Controller]
-	answered := make(chan linkAnswer, 1)
+	answered := make(chan result, 1)
 	seq := m.Report.Identity.Seq
 	if err := t.hand(ctx, l, m, answered); err != nil {
-		return Answer{}, err
+		return sim.Answer{}, err
 	}
 	select {
 	case a := <-answered:
@@ -80,13 +86,13 @@ func (t *Link) Send(ctx context.Context, m Message) (Answer, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		delete(l.waiting, seq)
-		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+		return sim.Answer{}, fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
 	}
 }
 
 // hand puts the message on the wire, after a connection was made where there is
 // none.
-func (t *Link) hand(ctx context.Context, l *linkLine, m Message, answered chan linkAnswer) error {
+func (t *Link) hand(ctx context.Context, l *line, m sim.Message, answered chan result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.carrier == nil {
@@ -96,7 +102,7 @@ func (t *Link) hand(ctx context.Context, l *linkLine, m Message, answered chan l
 	}
 	frame := link.AppendData(nil, link.Header{}, link.AppendReport(nil, m.Report))
 	if m.Damage != 0 {
-		Damage(frame, m.Damage)
+		sim.Damage(frame, m.Damage)
 	}
 	seq := m.Report.Identity.Seq
 	l.waiting[seq] = append(l.waiting[seq], answered)
@@ -107,41 +113,41 @@ func (t *Link) hand(ctx context.Context, l *linkLine, m Message, answered chan l
 }
 
 // connect makes the connection and begins the session. l.mu is held.
-func (t *Link) connect(ctx context.Context, l *linkLine, controller int) (err error) {
+func (t *Link) connect(ctx context.Context, l *line, controller int) (err error) {
 	var c carrier.Carrier
 	if t.o.Key == nil {
 		select {
-		case t.dial.slots <- struct{}{}:
+		case t.slots <- struct{}{}:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+			return fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
 		}
 		c, err = carrier.DialTLS(ctx, t.o.Address, &tls.Config{RootCAs: t.o.Roots})
-		<-t.dial.slots
+		<-t.slots
 	} else {
 		t.boot++
 		c, err = carrier.DialUDP(ctx, t.o.Address, *t.o.Key, t.boot, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnknown, err)
+		return fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 	}
 	hello := link.Hello{Oldest: 1, Newest: 1, Controller: t.o.Name(controller), Epoch: t.o.Epoch, Token: t.o.Token, Client: "sim"}
 	if err := c.Send(hello.Append(nil, link.Header{})); err != nil {
 		c.Close()
-		return fmt.Errorf("%w: %w", ErrUnknown, err)
+		return fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 	}
-	l.carrier, l.waiting = c, map[uint64][]chan linkAnswer{}
+	l.carrier, l.waiting = c, map[uint64][]chan result{}
 	l.reading.Go(func() { l.read(c) })
 	return nil
 }
 
 // read takes the gateway's answers until the connection ends.
-func (l *linkLine) read(c carrier.Carrier) {
+func (l *line) read(c carrier.Carrier) {
 	for {
 		f, err := c.Receive()
 		if err == nil {
 			err = l.take(f)
 		} else {
-			err = fmt.Errorf("%w: %w", ErrUnknown, err)
+			err = fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 		}
 		if err != nil {
 			c.Close()
@@ -152,7 +158,7 @@ func (l *linkLine) read(c carrier.Carrier) {
 }
 
 // fail answers all that wait on a connection that ended.
-func (l *linkLine) fail(c carrier.Carrier, err error) {
+func (l *line) fail(c carrier.Carrier, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.carrier != c {
@@ -160,12 +166,12 @@ func (l *linkLine) fail(c carrier.Carrier, err error) {
 	}
 	l.carrier = nil
 	for seq := range l.waiting {
-		l.resolve(seq, linkAnswer{err: err})
+		l.resolve(seq, result{err: err})
 	}
 }
 
 // take reads one frame. An error ends the connection.
-func (l *linkLine) take(f link.Frame) error {
+func (l *line) take(f link.Frame) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch f.Kind {
@@ -174,12 +180,12 @@ func (l *linkLine) take(f link.Frame) error {
 	case link.KindRefusal:
 		return l.refused(f.Payload)
 	case link.KindGatewayBye:
-		return fmt.Errorf("%w: the gateway ended the session", ErrUnknown)
+		return fmt.Errorf("%w: the gateway ended the session", sim.ErrUnknown)
 	}
 	return nil
 }
 
-func (l *linkLine) acked(payload []byte) error {
+func (l *line) acked(payload []byte) error {
 	var a link.Ack
 	if err := a.Decode(payload); err != nil {
 		return err
@@ -191,13 +197,13 @@ func (l *linkLine) acked(payload []byte) error {
 			settled = settled || seq >= r.First && seq <= r.Last
 		}
 		if settled {
-			l.resolve(seq, linkAnswer{Answer: Answer{Result: penstock.Accepted, Committed: penstock.Mark{Epoch: a.Epoch, Seq: l.committed}}})
+			l.resolve(seq, result{Answer: sim.Answer{Result: penstock.Accepted, Committed: penstock.Mark{Epoch: a.Epoch, Seq: l.committed}}})
 		}
 	}
 	return nil
 }
 
-func (l *linkLine) refused(payload []byte) error {
+func (l *line) refused(payload []byte) error {
 	var r link.Refusal
 	if err := r.Decode(payload); err != nil {
 		return err
@@ -205,15 +211,15 @@ func (l *linkLine) refused(payload []byte) error {
 	err := penstock.RetryLater(codeOf(r.Reason), r.Retry, r.Reason+": "+r.Text)
 	switch {
 	case r.Session && (r.Reason == "hello" || r.Reason == "closed"):
-		return fmt.Errorf("%w: %w", ErrUnknown, err)
+		return fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 	case r.Session:
 		return err
 	case r.Verdict == link.Settled:
-		l.resolve(r.Seq, linkAnswer{Answer: Answer{
+		l.resolve(r.Seq, result{Answer: sim.Answer{
 			Result: penstock.Rejected, Reason: penstock.Reason(r.Reason), Detail: r.Text, Committed: penstock.Mark{Epoch: r.Epoch, Seq: l.committed},
 		}})
 	default:
-		l.resolve(r.Seq, linkAnswer{err: err})
+		l.resolve(r.Seq, result{err: err})
 	}
 	return nil
 }
@@ -232,14 +238,14 @@ func codeOf(reason string) penstock.Code {
 }
 
 // resolve answers who waits for a report. l.mu is held.
-func (l *linkLine) resolve(seq uint64, a linkAnswer) {
+func (l *line) resolve(seq uint64, a result) {
 	for _, w := range l.waiting[seq] {
 		w <- a // has room for one, and is asked once
 	}
 	delete(l.waiting, seq)
 }
 
-// Close implements [Transport].
+// Close implements [sim.Transport].
 func (t *Link) Close() error {
 	var errs []error
 	for i := range t.lines {
