@@ -210,7 +210,7 @@ func (w *world) toGateway(frame []byte) {
 		return
 	}
 	if w.receiver == nil {
-		w.receiver = session.NewReceiver(session.ReceiverConfig{Window: 8 << 10, Largest: 1000, Heartbeat: 10 * time.Second}, w.now)
+		w.receiver = session.NewReceiver(session.ReceiverConfig{Window: 64 << 10, Largest: 1000, Heartbeat: 10 * time.Second}, w.now)
 	}
 	r := w.receiver
 	switch e := r.Receive(w.now, f); e.Do {
