@@ -31,6 +31,7 @@ type flight struct {
 	entries []sent
 	cost    int // of those in flight
 	cwnd    int // what may be in flight on a carrier that does not push back
+	unit    int // what one frame counts
 	missing int // how many entries are
 	laterAt time.Time
 
@@ -161,7 +162,7 @@ func (f *flight) timeout() time.Time {
 
 // expire gives up what is in flight for too long. When nothing at all was heard for
 // as long, it lets one frame go until something is.
-func (f *flight) expire(now time.Time, unit int) {
+func (f *flight) expire(now time.Time) {
 	if at := f.timeout(); at.IsZero() || now.Before(at) {
 		return
 	}
@@ -173,7 +174,7 @@ func (f *flight) expire(now time.Time, unit int) {
 	}
 	if now.Sub(f.quietSince) >= wait {
 		f.doublings++
-		f.cwnd = unit
+		f.cwnd = f.unit
 		f.quietSince = now
 	}
 }

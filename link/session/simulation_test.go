@@ -450,7 +450,7 @@ func TestEverythingArrivesOnce(t *testing.T) {
 }
 
 func TestEverythingArrivesOnceThroughRestarts(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		for _, stream := range []bool{false, true} {
 			w := newWorld(t, weather{
 				loss: 0.1, duplicate: 0.1, reorder: 0.1, corrupt: 0.01, delay: 50 * time.Millisecond, jitter: 50 * time.Millisecond,
