@@ -31,6 +31,7 @@ type flight struct {
 	entries []sent
 	cost    int // of those in flight
 	cwnd    int // what may be in flight on a carrier that does not push back
+	unit    int // what one frame counts
 	missing int // how many entries are
 	laterAt time.Time
 
@@ -144,27 +145,38 @@ func (f *flight) wait() time.Duration {
 	return min(d<<min(f.doublings, 16), lastBackoff)
 }
 
-// timeout returns when what is in flight is to be thought lost, zero for never.
+// timeout returns when the first of what is in flight is to be thought lost, zero
+// for never.
 func (f *flight) timeout() time.Time {
-	if f.cost == 0 {
-		return time.Time{}
+	var first time.Time
+	if f.cost > 0 {
+		for i := range f.entries {
+			if e := &f.entries[i]; e.fate == inFlight {
+				first = earliest(first, e.at)
+			}
+		}
+		first = first.Add(f.wait())
 	}
-	return f.quietSince.Add(f.wait())
+	return first
 }
 
-// expire gives up what is in flight when nothing was heard for too long, and lets
-// one frame go until something is.
-func (f *flight) expire(now time.Time, unit int) {
+// expire gives up what is in flight for too long. When nothing at all was heard for
+// as long, it lets one frame go until something is.
+func (f *flight) expire(now time.Time) {
 	if at := f.timeout(); at.IsZero() || now.Before(at) {
 		return
 	}
+	wait := f.wait()
 	for i := range f.entries {
-		if e := &f.entries[i]; e.fate == inFlight {
+		if e := &f.entries[i]; e.fate == inFlight && now.Sub(e.at) >= wait {
 			f.lose(e)
 		}
 	}
-	f.doublings++
-	f.cwnd = unit
+	if now.Sub(f.quietSince) >= wait {
+		f.doublings++
+		f.cwnd = f.unit
+		f.quietSince = now
+	}
 }
 
 func (f *flight) lose(e *sent) {
@@ -176,7 +188,7 @@ func (f *flight) lose(e *sent) {
 // findLost gives up what is in flight and went out well before something that was
 // settled.
 func (f *flight) findLost(now time.Time) {
-	before := f.ackedAt.Add(-max(f.smoothed/4, 2*f.deviation, leastReorder))
+	before := f.ackedAt.Add(-max(f.smoothed/4, 4*f.deviation, leastReorder))
 	for i := range f.entries {
 		if e := &f.entries[i]; e.fate == inFlight && e.at.Before(before) {
 			f.lose(e)

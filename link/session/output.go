@@ -24,7 +24,7 @@ func (s *Sender) Output(now time.Time, load Load) (frames []byte, lost bool) {
 		lost = true
 		s.rest(now, 0)
 	}
-	if s.config.Polled && s.budget < 0 {
+	if s.pace.outside() {
 		return s.take(), lost
 	}
 	switch {
@@ -35,10 +35,10 @@ func (s *Sender) Output(now time.Time, load Load) (frames []byte, lost bool) {
 	default:
 		s.talk(now, load)
 	}
-	if s.config.Polled && s.budget >= 0 {
+	if s.config.Polled {
 		m := link.Over{Waiting: s.Waiting()}
 		s.out = m.Append(s.out, s.header())
-		s.budget = -1
+		s.pace.budget = -1
 	}
 	return s.take(), lost
 }
@@ -53,7 +53,7 @@ func (s *Sender) take() []byte {
 // talk says what an open session has to say.
 func (s *Sender) talk(now time.Time, load Load) {
 	if !s.config.Stream {
-		s.flight.expire(now, s.flightUnit())
+		s.flight.expire(now)
 	}
 	s.flight.wake(now)
 	before := len(s.out)
@@ -87,7 +87,7 @@ func (s *Sender) hello(now time.Time) {
 	}
 	s.out = m.Append(s.out, s.header())
 	s.said, s.phase = now, greeting
-	s.retryAt = now.Add(s.nextBackoff(0))
+	s.retryAt = now.Add(s.backoff.next(0))
 }
 
 func (s *Sender) hasData() bool { return s.flight.pick(s.newest) > 0 }
@@ -104,13 +104,10 @@ func (s *Sender) limit() int {
 // frame appends a data frame, and tells whether it did. A frame may always go where
 // nothing is in flight, unless the window is closed.
 func (s *Sender) frame(now time.Time, load Load) bool {
-	if s.window == 0 || now.Before(s.paceAt) {
+	if s.window == 0 || now.Before(s.pace.from) {
 		return false
 	}
-	room := min(s.largest, link.MaxPayload)
-	if s.config.Polled {
-		room = min(room, s.turnRoom())
-	}
+	room := s.pace.room(s.largest)
 	s.stuck = 0
 	start, reports, size := len(s.out), 0, 0
 	for reports < link.MaxReports {
@@ -139,29 +136,6 @@ func (s *Sender) frame(now time.Time, load Load) bool {
 		return false
 	}
 	s.out = link.EndFrame(s.out, start)
-	s.spend(now, len(s.out)-start)
+	s.pace.spend(now, len(s.out)-start)
 	return true
-}
-
-// onLine returns what a frame of n bytes is on a serial line, at most.
-func onLine(n int) int { return n + n/254 + 2 }
-
-// turnRoom returns the payload for which there is room in what is left of a turn.
-func (s *Sender) turnRoom() int {
-	n := s.budget - 2 - link.FrameOverhead
-	return n - n/254 - 1
-}
-
-// spend notes that a frame of n bytes goes out.
-func (s *Sender) spend(now time.Time, n int) {
-	if s.config.Polled {
-		s.budget = max(s.budget-onLine(n), 0)
-	}
-	if s.config.Rate > 0 {
-		from := s.paceAt
-		if from.Before(now) {
-			from = now
-		}
-		s.paceAt = from.Add(time.Duration(n) * time.Second / time.Duration(s.config.Rate))
-	}
 }

@@ -82,9 +82,8 @@ type Sender struct {
 	heard     time.Time // the last good frame from the gateway
 	said      time.Time // the last frame to the gateway
 	retryAt   time.Time // of the next hello
-	backoff   time.Duration
-	budget    int // bytes left of the turn, -1 outside a turn
-	paceAt    time.Time
+	backoff   backoff
+	pace      pace
 	askTime   bool
 	stuck     uint64
 	out       []byte
@@ -94,7 +93,10 @@ type Sender struct {
 // NewSender returns a sender for the reports of an epoch: those above committed up
 // to newest are held by the owner; both are 0 for a new epoch.
 func NewSender(c SenderConfig, newest, committed uint64) *Sender {
-	s := &Sender{config: c, newest: newest, largest: c.Largest, budget: -1}
+	s := &Sender{
+		config: c, newest: newest, largest: min(c.Largest, link.MaxPayload),
+		backoff: backoff{rand: c.Rand}, pace: pace{rate: c.Rate, polled: c.Polled, budget: -1},
+	}
 	s.settled = settled{epoch: c.Epoch, accepted: committed, committed: committed}
 	s.flight.reset(committed)
 	return s
@@ -128,7 +130,7 @@ func (s *Sender) AskTime() { s.askTime = true }
 // Connected says that the carrier can take frames: the sender says hello.
 func (s *Sender) Connected(now time.Time) {
 	s.connected, s.phase, s.retryAt = true, resting, now
-	s.budget = -1
+	s.pace.budget = -1
 }
 
 // Disconnected says that the carrier takes no more. Everything that was not
@@ -139,17 +141,7 @@ func (s *Sender) Disconnected() {
 
 // Backoff returns how long to wait before the next connection, longer each time
 // until an ack comes.
-func (s *Sender) Backoff() time.Duration { return s.nextBackoff(0) }
-
-func (s *Sender) nextBackoff(retry time.Duration) time.Duration {
-	s.backoff = min(max(2*s.backoff, firstBackoff), lastBackoff)
-	return max(retry, s.jitter(s.backoff))
-}
-
-// jitter takes a random half off.
-func (s *Sender) jitter(d time.Duration) time.Duration {
-	return d - time.Duration(s.config.Rand()%uint64(d/2+1))
-}
+func (s *Sender) Backoff() time.Duration { return s.backoff.next(0) }
 
 // Bye ends the session: the frame is in the next output.
 func (s *Sender) Bye(reason string) {
@@ -198,7 +190,7 @@ func (s *Sender) Receive(now time.Time, f link.Frame) (Event, error) {
 // rest ends the session until the back-off, or the time that the gateway gave, is over.
 func (s *Sender) rest(now time.Time, retry time.Duration) {
 	s.phase = resting
-	s.retryAt = now.Add(s.nextBackoff(retry))
+	s.retryAt = now.Add(s.backoff.next(retry))
 }
 
 func (s *Sender) turn(payload []byte) (Event, error) {
@@ -206,7 +198,7 @@ func (s *Sender) turn(payload []byte) (Event, error) {
 	if err := m.Decode(payload); err != nil {
 		return Event{}, err
 	}
-	s.budget = int(min(m.Budget, link.MaxPayload))
+	s.pace.budget = int(min(m.Budget, link.MaxPayload))
 	return Event{}, nil
 }
 
@@ -238,12 +230,10 @@ func (s *Sender) welcome(now time.Time, payload []byte) (Event, error) {
 	e.Committed = committed > s.settled.committed
 	s.settled = settled{epoch: m.Epoch, accepted: m.Accepted, committed: committed, runs: s.settled.runs[:0]}
 	s.flight.reset(s.settled.base())
-	s.flight.cwnd = firstFlight * s.flightUnit()
+	s.flight.unit = min(s.largest, 1200) + reportCost
+	s.flight.cwnd = firstFlight * s.flight.unit
 	return e, nil
 }
-
-// flightUnit is what one frame more counts.
-func (s *Sender) flightUnit() int { return min(s.largest, 1200) + reportCost }
 
 func (s *Sender) acked(now time.Time, payload []byte) (Event, error) {
 	m := &s.ack
@@ -268,7 +258,7 @@ func (s *Sender) acked(now time.Time, payload []byte) (Event, error) {
 		progress = s.flight.settle(now, r) || progress
 	}
 	if progress || s.settled.base() > before {
-		s.backoff = 0
+		s.backoff.reset()
 	}
 	if !s.config.Stream {
 		s.flight.findLost(now)
@@ -285,7 +275,7 @@ func (s *Sender) refused(now time.Time, payload []byte) (Event, error) {
 	if m.Session {
 		e.Lost = true
 		s.rest(now, m.Retry)
-		if m.Reason == "hello" && s.backoff <= firstBackoff {
+		if m.Reason == "hello" && s.backoff.last <= firstBackoff {
 			s.retryAt = now
 		}
 		return e, nil
@@ -295,7 +285,7 @@ func (s *Sender) refused(now time.Time, payload []byte) (Event, error) {
 	}
 	switch m.Verdict {
 	case link.Later:
-		s.flight.postpone(m.Seq, now.Add(max(m.Retry, s.jitter(firstBackoff))))
+		s.flight.postpone(m.Seq, now.Add(max(m.Retry, s.backoff.jitter(firstBackoff))))
 	case link.Settled:
 		s.flight.settle(now, link.Range{First: m.Seq, Last: m.Seq})
 	case link.Hollow:
@@ -320,14 +310,11 @@ func (s *Sender) Next() time.Time {
 		next = earliest(next, s.flight.timeout())
 	}
 	next = earliest(next, s.flight.laterAt)
-	if s.hasData() && s.mayPace() {
-		next = earliest(next, s.paceAt)
+	if s.pace.rate > 0 && s.hasData() && s.flight.cost < s.limit() {
+		next = earliest(next, s.pace.from)
 	}
 	return next
 }
-
-// mayPace tells whether only the line's rate holds data back.
-func (s *Sender) mayPace() bool { return s.config.Rate > 0 && s.flight.cost < s.limit() }
 
 // earliest returns the earlier of two times, of which zero is never.
 func earliest(a, b time.Time) time.Time {
