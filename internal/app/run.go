@@ -163,6 +163,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	}
 	part("delivery", g.runner.Run)
 	part("upkeep", g.upkeep)
+	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)
 	defer stopAPI()
