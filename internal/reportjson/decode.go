@@ -168,10 +168,8 @@ func (s *scanner) finishReport(r *penstock.Report, seen fields) {
 	s.check(r.Identity.Check())
 }
 
-const (
-	firstRoom     = 4                              // samples for which room is made at once
-	shortestInput = len(`{"point":"","value":0},`) // bytes of a sample
-)
+// shortestSample is of how many bytes a sample has at least.
+const shortestSample = len(`{"point":"","value":0},`)
 
 // samples reads the array of samples into dst, which is empty.
 func (d *Decoder) samples(dst []penstock.Sample) []penstock.Sample {
@@ -185,7 +183,7 @@ func (d *Decoder) samples(dst []penstock.Sample) []penstock.Sample {
 		}
 		s.sample = n
 		if n == cap(dst) {
-			dst = slices.Grow(dst, max(firstRoom, min(n, (len(s.b)-s.at)/shortestInput)))
+			dst = slices.Grow(dst, max(1, min(n, (len(s.b)-s.at)/shortestSample)))
 		}
 		dst = append(dst, penstock.Sample{})
 		d.sample(&dst[n])
