@@ -69,8 +69,8 @@ func (b *Batch) put(item intake.Item, encoding []byte) error {
 
 // What a batch keeps between bodies at most; a larger one begins anew.
 const (
-	keptReports = 1 << 10
-	keptSamples = 1 << 14
+	keptReports = 1 << 8
+	keptSamples = 1 << 12
 )
 
 // reset empties the batch for another body. Nothing that it gave out may be used

@@ -60,7 +60,7 @@ type desk struct {
 }
 
 // keptPassages is how many passages a desk keeps between calls at most.
-const keptPassages = 64
+const keptPassages = 16
 
 // passage returns the passage for the i-th envelope of the call.
 func (d *desk) passage(i int, e *penstock.Envelope) *passage {
