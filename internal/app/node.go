@@ -145,6 +145,13 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 			return penstock.Errorf(penstock.CodeOf(err), "points: %w", err)
 		}
 	}
+	notes, more := n.fleet.Notes()
+	for _, note := range notes {
+		o.log.Warn("what was imported of a point does not hold", "why", note)
+	}
+	if more > 0 {
+		o.log.Warn("what was imported of more points does not hold", "points", more)
+	}
 	return nil
 }
 
@@ -158,7 +165,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
 	})
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Observer: n.metrics, Log: o.log, Now: o.now,
+		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
 	})
 	return err
 }

@@ -35,6 +35,19 @@ func (m *memory) Put(key, value []byte) error {
 	return nil
 }
 
+func (m *memory) PutAll(values map[string][]byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	m.puts++
+	for key, value := range values {
+		m.records[key] = bytes.Clone(value)
+	}
+	return nil
+}
+
 func (m *memory) Delete(key []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

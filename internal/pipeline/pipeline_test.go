@@ -32,6 +32,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano()
 type noTable struct{}
 
 func (noTable) Put(_, _ []byte) error                    { return nil }
+func (noTable) PutAll(map[string][]byte) error           { return nil }
 func (noTable) Delete([]byte) error                      { return nil }
 func (noTable) Scan(func(key, value []byte) error) error { return nil }
 
