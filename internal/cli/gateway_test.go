@@ -210,7 +210,7 @@ func TestManual(t *testing.T) {
 	dir := t.TempDir()
 	command{program: program(nil)}.run("man", dir).want(t, shell.ExitOK, "", "")
 	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
-	if err != nil || len(pages) != 19 {
+	if err != nil || len(pages) != 21 {
 		t.Errorf("wrote %d pages (%v): %q", len(pages), err, pages)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "penstock-controllers-add.1"))

@@ -108,7 +108,7 @@ func (f *Fleet) Admit(name string) error {
 	if err != nil {
 		return err
 	}
-	return f.writePage(c.page)
+	return f.writePages(map[*page]bool{c.page: true}, map[string][]byte{})
 }
 
 // Controllers returns all controllers, the held ones too, sorted by name.

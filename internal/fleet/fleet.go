@@ -142,7 +142,7 @@ func Open(table Table, o Options) (*Fleet, error) {
 		return err
 	})
 	for i := 0; err == nil && i < len(sheets); i++ {
-		err = f.loadSheet(sheets[i])
+		err = sheets[i].load(f)
 	}
 	if err != nil {
 		return nil, err

@@ -2,8 +2,6 @@ package fleet
 
 import (
 	"maps"
-	"math"
-	"slices"
 	"strings"
 
 	"github.com/penstock/penstock"
@@ -164,46 +162,61 @@ func (p *plan) addBare(i int, e *Entry, w *wish) {
 // the point holds.
 func (p *plan) addPoint(i int, name string, w *wish, r *point.Rules) {
 	configured := p.fleet.declared.Of(w.name, name)
+	both := point.Combine(configured, r)
 	if configured != nil {
 		if all := configured.Contradicts(r); len(all) > 0 {
 			p.flaw(i, all[0].Column, all[0].String()+": change one of them")
 			return
 		}
-		both := configured.Over(r)
-		if wrong := both.Check(); wrong != nil {
+		together := configured.Over(r)
+		if wrong := together.Check(); wrong != nil {
 			p.flaw(i, wrong.Column, "with what the configuration declares: "+wrong.Err.Error())
 			return
 		}
 	}
-	if w.known == nil {
-		w.rules[name] = r
-		w.fresh++
+	known, before, exists := w.state(name)
+	if wrong := contradiction(known, r, both); wrong != nil {
+		p.flaw(i, wrong.Column, wrong.Err.Error())
 		return
 	}
-	w.known.mu.RLock()
-	defer w.known.mu.RUnlock()
-	known, exists := w.known.points[name]
-	switch both := point.Combine(configured, r); {
-	case r.Kind != penstock.None && !known.CanBecome(r.Kind):
-		p.flaw(i, point.ColumnType, penstock.Errorf(penstock.Conflict, "the point holds values of type %s already: declare it %s, or give the point another name", known.Kind, known.Kind).Error())
-		return
-	case known.Kind != penstock.None && !point.Numeric(known.Kind) && (both.Limited || both.Signal != ""):
-		p.flaw(i, point.ColumnType, penstock.Errorf(penstock.Conflict, "the point holds values of type %s already, which have neither limits nor a signal", known.Kind).Error())
-		return
-	case known.Unit != "" && r.Unit != "" && r.Unit != known.Unit:
-		p.flaw(i, point.ColumnUnit, penstock.Errorf(penstock.Conflict, "the point holds values in %q already: declare that, or give the point another name", known.Unit).Error())
-		return
-	case known.Unit != "" && both.Signal != "" && known.Unit != both.Signal.Unit():
-		p.flaw(i, point.ColumnSignal, penstock.Errorf(penstock.Conflict, "the point holds values in %q already, and %s is kept in %s", known.Unit, both.Signal, both.Signal.Unit()).Error())
-		return
-	}
-	if before := w.known.imported[name]; before != nil && *before == *r {
+	if before != nil && *before == *r {
 		return // said before
 	}
 	w.rules[name] = r
 	if !exists {
 		w.fresh++
 	}
+}
+
+// state returns a point of the controller and what was imported of it, and whether
+// it is there.
+func (w *wish) state(name string) (known point.State, imported *point.Rules, exists bool) {
+	if w.known == nil {
+		return known, nil, false
+	}
+	w.known.mu.RLock()
+	defer w.known.mu.RUnlock()
+	known, exists = w.known.points[name]
+	return known, w.known.imported[name], exists
+}
+
+// contradiction tells what in the rules does not go with the values that came: the
+// imported ones, or those with what the configuration says.
+func contradiction(known point.State, imported, both *point.Rules) *point.Fault {
+	refuse := func(column, format string, args ...any) *point.Fault {
+		return &point.Fault{Column: column, Err: penstock.Errorf(penstock.Conflict, format, args...)}
+	}
+	switch {
+	case imported.Kind != penstock.None && !known.CanBecome(imported.Kind):
+		return refuse(point.ColumnType, "the point holds values of type %s already: declare it %s, or give the point another name", known.Kind, known.Kind)
+	case known.Kind != penstock.None && !point.Numeric(known.Kind) && (both.Limited || both.Signal != ""):
+		return refuse(point.ColumnType, "the point holds values of type %s already, which have neither limits nor a signal", known.Kind)
+	case known.Unit != "" && imported.Unit != "" && imported.Unit != known.Unit:
+		return refuse(point.ColumnUnit, "the point holds values in %q already: declare that, or give the point another name", known.Unit)
+	case known.Unit != "" && both.Signal != "" && known.Unit != both.Signal.Unit():
+		return refuse(point.ColumnSignal, "the point holds values in %q already, and %s is kept in %s", known.Unit, both.Signal, both.Signal.Unit())
+	}
+	return nil
 }
 
 // checkLimits refuses what the fleet has no room for.
@@ -266,7 +279,7 @@ func (p *plan) carryOut() error {
 	touched := map[*page]bool{}
 	for _, w := range p.wishes {
 		if w.held {
-			p.fleet.listHeld(w.name)
+			p.listHeld(w.name)
 			continue
 		}
 		c, err := p.fleet.ensure(w.name, p.fleet.limits.Controllers)
@@ -285,7 +298,7 @@ func (p *plan) carryOut() error {
 			all[strings.Clone(name)] = r // and not all of the row that it came in
 		}
 		imported[c] = all
-		if err := p.fleet.sheetRows(rows, c, all); err != nil {
+		if err := p.addSheets(rows, c, all); err != nil {
 			return err
 		}
 	}
@@ -295,148 +308,16 @@ func (p *plan) carryOut() error {
 	for _, w := range p.wishes {
 		if len(w.rules) > 0 {
 			c := p.fleet.find(w.name)
-			p.fleet.declare(c, imported[c], slices.Collect(maps.Keys(w.rules)))
+			fresh := c.declare(p.fleet.declared, imported[c], maps.Keys(w.rules))
+			p.fleet.points.Add(int64(fresh))
 		}
 	}
-	return nil
-}
-
-// declare lets the imported rules hold for the points of those names.
-func (f *Fleet) declare(c *controller, imported map[string]*point.Rules, names []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.imported = imported
-	changed := make(map[string]point.State, len(names))
-	for _, name := range names {
-		p, known := c.points[name]
-		if !known {
-			f.points.Add(1)
-		}
-		changed[name] = p.Ruled(point.Combine(f.declared.Of(c.name, name), imported[name]))
-	}
-	c.apply(changed)
-}
-
-// Notes returns where imports say something else than the configuration, which
-// holds, or than what was stored, which stays: a sentence each, and how many more
-// there are.
-func (f *Fleet) Notes() (notes []string, more int) {
-	const most = 20
-	note := func(text string) {
-		if len(notes) < most {
-			notes = append(notes, text)
-		} else {
-			more++
-		}
-	}
-	for _, known := range f.Controllers() {
-		c := f.find(known.Name)
-		if c == nil {
-			continue
-		}
-		c.mu.RLock()
-		for _, name := range slices.Sorted(maps.Keys(c.imported)) {
-			r, p := c.imported[name], c.points[name]
-			if configured := f.declared.Of(c.name, name); configured != nil {
-				for _, contradiction := range configured.Contradicts(r) {
-					note(penstock.Errorf(penstock.Conflict, "point %q of controller %q: %s, as was imported", name, c.name, contradiction).Error())
-				}
-			} else if r.Kind != penstock.None && p.Kind != penstock.None && p.Kind != r.Kind {
-				note(penstock.Errorf(penstock.Conflict, "point %q of controller %q holds values of type %s, and not %s, as was imported", name, c.name, p.Kind, r.Kind).Error())
-			}
-		}
-		c.mu.RUnlock()
-	}
-	return notes, more
-}
-
-// sheetPoints is how many points share a record, which stays well below the
-// limit of a table with them.
-const sheetPoints = 256
-
-// sheetRecord is a part of what imports declare of a controller's points.
-type sheetRecord struct {
-	Controller string       `json:"controller"`
-	Points     []ruleRecord `json:"points"`
-}
-
-type ruleRecord struct {
-	Name   string   `json:"name"`
-	Type   string   `json:"type,omitempty"`
-	Unit   string   `json:"unit,omitempty"`
-	Min    *float64 `json:"min,omitempty"`
-	Max    *float64 `json:"max,omitempty"`
-	Signal string   `json:"signal,omitempty"`
-}
-
-// sheetRows adds the records that keep what was imported of the controller. A
-// controller never has fewer of them than before.
-func (f *Fleet) sheetRows(rows map[string][]byte, c *controller, imported map[string]*point.Rules) error {
-	n := 0
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(imported)), sheetPoints) {
-		record := sheetRecord{Controller: c.name}
-		for _, name := range names {
-			d := imported[name].Declaration()
-			record.Points = append(record.Points, ruleRecord{name, d.Type, d.Unit, d.Min, d.Max, d.Signal})
-		}
-		value, err := encodeRecord(record, 0)
-		if err != nil {
-			return err
-		}
-		if n == len(c.sheets) {
-			c.sheets = append(c.sheets, f.nextSheet)
-			f.nextSheet++
-		}
-		rows[string(tableKey(sheetKey, c.sheets[n]))] = value
-		n++
-	}
-	return nil
-}
-
-// sheet is a record that was read.
-type sheet struct {
-	number uint64
-	sheetRecord
-}
-
-func readSheet(key, value []byte) (sheet, error) {
-	s := sheet{number: keyNumber(key)}
-	err := decodeRecord(value, &s.sheetRecord)
-	if err == nil && s.number == math.MaxUint64 {
-		err = penstock.Errorf(penstock.Corrupt, "fleet: a record of imported points has the number %d", s.number)
-	}
-	return s, err
-}
-
-// loadSheet takes what was imported into the fleet that is being opened, whose
-// controllers are all there.
-func (f *Fleet) loadSheet(s sheet) error {
-	c := f.find(s.Controller)
-	if c == nil {
-		return penstock.Errorf(penstock.Corrupt, "fleet: points were imported for controller %q, which is not in the table", s.Controller)
-	}
-	if c.imported == nil {
-		c.imported = map[string]*point.Rules{}
-	}
-	var names []string
-	for _, p := range s.Points {
-		d := Declaration{Type: p.Type, Unit: p.Unit, Min: p.Min, Max: p.Max, Signal: p.Signal}
-		r, wrong := d.Rules()
-		if wrong != nil || c.imported[p.Name] != nil {
-			return penstock.Errorf(penstock.Corrupt, "fleet: what was imported for point %q of controller %q cannot be read", p.Name, c.name)
-		}
-		c.imported[p.Name] = &r
-		names = append(names, p.Name)
-	}
-	f.declare(c, c.imported, names)
-	c.sheets = append(c.sheets, s.number)
-	slices.Sort(c.sheets)
-	f.nextSheet = max(f.nextSheet, s.number+1)
 	return nil
 }
 
 // listHeld lists a controller as held, unless it is.
-func (f *Fleet) listHeld(name string) {
+func (p *plan) listHeld(name string) {
+	f := p.fleet
 	f.waiting.Lock()
 	defer f.waiting.Unlock()
 	if f.held[name] == nil {

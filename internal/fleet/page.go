@@ -91,15 +91,11 @@ func (f *Fleet) Flush() error {
 		if !p.dirty.Load() {
 			continue
 		}
-		if err := f.writePage(p); err != nil {
+		if err := f.writePages(map[*page]bool{p: true}, map[string][]byte{}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (f *Fleet) writePage(p *page) error {
-	return f.writePages(map[*page]bool{p: true}, map[string][]byte{})
 }
 
 // writePages writes the pages, and other rows of the table, in one piece.
