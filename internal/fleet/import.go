@@ -162,20 +162,19 @@ func (p *plan) addBare(i int, e *Entry, w *wish) {
 // the point holds.
 func (p *plan) addPoint(i int, name string, w *wish, r *point.Rules) {
 	configured := p.fleet.declared.Of(w.name, name)
-	both := point.Combine(configured, r)
 	if configured != nil {
 		if all := configured.Contradicts(r); len(all) > 0 {
 			p.flaw(i, all[0].Column, all[0].String()+": change one of them")
 			return
 		}
-		together := configured.Over(r)
+		together := r.Under(configured)
 		if wrong := together.Check(); wrong != nil {
 			p.flaw(i, wrong.Column, "with what the configuration declares: "+wrong.Err.Error())
 			return
 		}
 	}
 	known, before, exists := w.state(name)
-	if wrong := contradiction(known, r, both); wrong != nil {
+	if wrong := contradiction(known, r); wrong != nil {
 		p.flaw(i, wrong.Column, wrong.Err.Error())
 		return
 	}
@@ -200,21 +199,20 @@ func (w *wish) state(name string) (known point.State, imported *point.Rules, exi
 	return known, w.known.imported[name], exists
 }
 
-// contradiction tells what in the rules does not go with the values that came: the
-// imported ones, or those with what the configuration says.
-func contradiction(known point.State, imported, both *point.Rules) *point.Fault {
+// contradiction tells what in the rules does not go with the values that came.
+func contradiction(known point.State, imported *point.Rules) *point.Fault {
 	refuse := func(column, format string, args ...any) *point.Fault {
 		return &point.Fault{Column: column, Err: penstock.Errorf(penstock.Conflict, format, args...)}
 	}
 	switch {
 	case imported.Kind != penstock.None && !known.CanBecome(imported.Kind):
 		return refuse(point.ColumnType, "the point holds values of type %s already: declare it %s, or give the point another name", known.Kind, known.Kind)
-	case known.Kind != penstock.None && !point.Numeric(known.Kind) && (both.Limited || both.Signal != ""):
+	case known.Kind != penstock.None && !point.Numeric(known.Kind) && (imported.Limited || imported.Signal != ""):
 		return refuse(point.ColumnType, "the point holds values of type %s already, which have neither limits nor a signal", known.Kind)
 	case known.Unit != "" && imported.Unit != "" && imported.Unit != known.Unit:
 		return refuse(point.ColumnUnit, "the point holds values in %q already: declare that, or give the point another name", known.Unit)
-	case known.Unit != "" && both.Signal != "" && known.Unit != both.Signal.Unit():
-		return refuse(point.ColumnSignal, "the point holds values in %q already, and %s is kept in %s", known.Unit, both.Signal, both.Signal.Unit())
+	case known.Unit != "" && imported.Signal != "" && known.Unit != imported.Signal.Unit():
+		return refuse(point.ColumnSignal, "the point holds values in %q already, and %s is kept in %s", known.Unit, imported.Signal, imported.Signal.Unit())
 	}
 	return nil
 }
@@ -225,15 +223,12 @@ func (p *plan) checkLimits() {
 	f.mu.RLock()
 	controllers := len(f.controllers)
 	f.mu.RUnlock()
-	f.waiting.Lock()
-	held := len(f.held)
-	f.waiting.Unlock()
+	held := p.heldThen()
 	points := int(f.points.Load())
 	for _, w := range p.wishes {
 		owned := 0
 		switch {
 		case w.held:
-			held++
 		case w.known == nil:
 			controllers++
 		default:
@@ -258,6 +253,20 @@ func (p *plan) checkLimits() {
 			}
 		}
 	}
+}
+
+// heldThen returns how many controllers would be listed as held.
+func (p *plan) heldThen() int {
+	f := p.fleet
+	f.waiting.Lock()
+	defer f.waiting.Unlock()
+	n := len(f.held)
+	for _, w := range p.wishes {
+		if w.held && f.held[w.name] == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *plan) imported() Imported {
@@ -286,9 +295,7 @@ func (p *plan) carryOut() error {
 		if err != nil {
 			return err
 		}
-		if w.known == nil {
-			touched[c.page] = true
-		}
+		touched[c.page] = true // it may have registered itself, and not be in the table yet
 		if len(w.rules) == 0 {
 			continue
 		}

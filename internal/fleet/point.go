@@ -205,8 +205,14 @@ func public(name string, p point.State) Point {
 	if p.Unit == "" {
 		shown.Unit = p.Rules.Unit
 	}
+	if shown.Kind != penstock.None && !point.Numeric(shown.Kind) {
+		return shown // it has neither limits nor a signal, whatever is declared
+	}
 	declared := p.Rules.Declaration()
-	shown.Min, shown.Max, shown.Signal = declared.Min, declared.Max, p.Rules.Signal
+	shown.Min, shown.Max = declared.Min, declared.Max
+	if signal := p.Rules.Signal; shown.Unit == "" || shown.Unit == signal.Unit() {
+		shown.Signal = signal
+	}
 	return shown
 }
 

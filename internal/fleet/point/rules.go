@@ -86,9 +86,12 @@ func (r *Rules) Declaration() Declaration {
 func (r *Rules) hasMin() bool { return r.Limited && !math.IsInf(r.Min, -1) }
 func (r *Rules) hasMax() bool { return r.Limited && !math.IsInf(r.Max, 1) }
 
+// measured tells whether values by the rules can be numbers.
+func (r *Rules) measured() bool { return r.Kind == penstock.None || Numeric(r.Kind) }
+
 // Check tells what in the rules does not go together.
 func (r *Rules) Check() *Fault {
-	measured := r.Kind != penstock.Bool && r.Kind != penstock.Text
+	measured := r.measured()
 	switch {
 	case r.Limited && !measured:
 		return faultf(ColumnType, "a point of type %s has no min and max", r.Kind)
@@ -134,8 +137,8 @@ func (r *Rules) Contradicts(imported *Rules) (all []Contradiction) {
 }
 
 // Combine returns what holds of a point: field by field what the configuration
-// says, and where it says nothing, what was imported. When both together make no
-// sense the configuration holds alone.
+// says, and where it says nothing, what was imported. What makes no sense beside
+// the rest falls away.
 func Combine(configured, imported *Rules) *Rules {
 	if configured == nil {
 		return imported
@@ -143,15 +146,34 @@ func Combine(configured, imported *Rules) *Rules {
 	if imported == nil {
 		return configured
 	}
-	both := configured.Over(imported)
-	if both.Check() != nil {
-		return configured
+	both := configured.over(imported)
+	if !both.measured() {
+		both.Limited, both.Min, both.Max, both.Signal = false, 0, 0, ""
+	}
+	if both.Unit != "" && both.Unit != both.Signal.Unit() {
+		both.Signal = ""
+	}
+	if both.Limited && both.Min > both.Max {
+		both.Limited, both.Min, both.Max = configured.Limited, configured.Min, configured.Max
 	}
 	return &both
 }
 
-// Over returns the rules with what they leave open taken from those beneath.
-func (r *Rules) Over(beneath *Rules) Rules {
+// Under returns what is imported with what the configuration says of the same
+// things: what makes no sense in it, the import brought about.
+func (r *Rules) Under(configured *Rules) Rules {
+	both := configured.over(r)
+	if !r.Limited {
+		both.Limited = false
+	}
+	if r.Signal == "" {
+		both.Signal = ""
+	}
+	return both
+}
+
+// over returns the rules with what they leave open taken from those beneath.
+func (r *Rules) over(beneath *Rules) Rules {
 	both := *r
 	if both.Kind == penstock.None {
 		both.Kind = beneath.Kind

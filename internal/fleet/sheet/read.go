@@ -102,7 +102,7 @@ func (r *reader) record() (cells []string, line int, ok bool) {
 	case errors.Is(err, io.EOF):
 		return nil, 0, false
 	case errors.As(err, &bad):
-		r.problem(bad.Line, "", "the row cannot be read: %v", bad.Err)
+		r.problem(bad.StartLine, "", "the row cannot be read: %v", bad.Err)
 		return nil, 0, false
 	case err != nil:
 		r.problem(0, "", "the file cannot be read: %v", err)
