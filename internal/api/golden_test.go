@@ -175,6 +175,9 @@ func TestGoldenAnswers(t *testing.T) {
 		for _, step := range table {
 			show(&b, step.name, g.do(c, step.ask), always)
 		}
+		if len(g.sheets.imported) != 1 || g.sheets.imported[0] != "controller\na\nb\n" {
+			t.Errorf("imported %q, and not the one that was asked for", g.sheets.imported)
+		}
 		if strings.Contains(b.String(), "a secret") || !strings.Contains(g.log.String(), "a secret") {
 			t.Error("a panic belongs in the log and not in an answer")
 		}
