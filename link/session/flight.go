@@ -110,7 +110,7 @@ func (f *flight) settle(now time.Time, r link.Range) (news bool) {
 		if e.fate == inFlight && e.at.After(f.ackedAt) {
 			f.ackedAt = e.at
 		}
-		if !e.again && e.fate == inFlight && (measured == nil || e.at.After(measured.at)) {
+		if !e.again && (measured == nil || e.at.After(measured.at)) {
 			measured = e
 		}
 		f.leave(e)
