@@ -141,7 +141,7 @@ func (h *Historian) freeze() (*flush, error) {
 		f.batch.Set(layout.Counters.Of4(c.number), c.counters.append(nil))
 		if c.log.Samples > 0 {
 			f.batch.Set(layout.Latest.Of4(c.number), c.appendLatest(nil))
-			f.logs[c.number], f.points[c.number] = c.log, len(c.series)
+			f.logs[c.number], f.points[c.number] = c.log, c.points.Len()
 			c.log, c.pending = head.Log{}, 0
 		}
 	}

@@ -113,24 +113,21 @@ func (h recovery) loadCounters() error {
 func (c *controller) appendLatest(dst []byte) []byte {
 	var samples []penstock.Sample
 	var points []uint32
-	for i := range c.series {
-		if c.series[i].has {
-			samples = append(samples, c.series[i].latest)
-			points = append(points, uint32(i))
+	for i := range uint32(c.points.Len()) {
+		if latest, has := c.points.Latest(i); has {
+			samples = append(samples, latest)
+			points = append(points, i)
 		}
 	}
 	var k head.Coder
-	k.Grow(len(c.series))
+	k.Grow(c.points.Len())
 	return k.Append(dst, samples, points, true)
 }
 
 func (h recovery) loadLatest() error {
 	return h.controllerRows(layout.Latest, func(c *controller, value []byte) bool {
 		var k head.Coder
-		_, ok := k.Read(value, len(c.series), func(point uint32, s *penstock.Sample) {
-			c.series[point].observe(s)
-			c.newest[point] = s.SourceTime
-		})
+		_, ok := k.Read(value, c.points.Len(), c.points.Observe)
 		return ok
 	})
 }
@@ -183,11 +180,10 @@ func (h recovery) loadHead() error {
 }
 
 func (h recovery) replayRow(c *controller, readRow head.RowReader, x *head.Extent) bool {
-	ok := readRow(&c.coder, len(c.series), func(point uint32, s *penstock.Sample) {
+	ok := readRow(&c.coder, c.points.Len(), func(point uint32, s *penstock.Sample) {
 		x.Samples++
 		x.First, x.Last = min(x.First, s.SourceTime), max(x.Last, s.SourceTime)
-		c.series[point].observe(s)
-		c.newest[point] = max(c.newest[point], s.SourceTime)
+		c.points.Observe(point, s)
 	})
 	x.Fresh = c.coder.Fresh()
 	return ok
