@@ -82,22 +82,27 @@ func (h *Historian) Series(sel Selector) []Series {
 	matches := func(pattern, name string) bool {
 		return pattern == "" || penstock.Scope{pattern}.Covers(name)
 	}
-	var found []Series
+	var controllers []*controller
 	h.mu.RLock()
 	for _, c := range h.catalogue.byNumber {
-		if !matches(sel.Controller, c.name) || !sel.Scope.Covers(c.name) {
-			continue
+		if matches(sel.Controller, c.name) && sel.Scope.Covers(c.name) {
+			controllers = append(controllers, c)
 		}
+	}
+	h.mu.RUnlock()
+	slices.SortFunc(controllers, func(a, b *controller) int { return cmp.Compare(a.name, b.name) })
+	var found []Series
+	for _, c := range controllers {
+		start := len(found)
+		h.mu.RLock()
 		for i := range uint32(c.points.Len()) {
 			if name := c.points.Name(i); matches(sel.Point, name) {
 				found = append(found, Series{ID: layout.NewSeriesID(c.number, i), Controller: c.name, Point: name, Unit: c.points.Unit(i), Kind: c.points.Kind(i)})
 			}
 		}
+		h.mu.RUnlock()
+		slices.SortFunc(found[start:], func(a, b Series) int { return cmp.Compare(a.Point, b.Point) })
 	}
-	h.mu.RUnlock()
-	slices.SortFunc(found, func(a, b Series) int {
-		return cmp.Or(cmp.Compare(a.Controller, b.Controller), cmp.Compare(a.Point, b.Point))
-	})
 	return found
 }
 

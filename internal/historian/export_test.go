@@ -8,9 +8,3 @@ func (h *Historian) CompactAll() error {
 		}
 	}
 }
-
-// ReadQuarantined reads a row of the quarantine.
-func ReadQuarantined(b []byte) (QuarantinedReport, bool) { return readQuarantined(b) }
-
-// AppendQuarantined writes one.
-func AppendQuarantined(q QuarantinedReport) []byte { return appendQuarantined(q) }

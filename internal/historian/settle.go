@@ -91,6 +91,7 @@ func (s *settler) usable() error {
 type transaction struct {
 	batch   *store.Batch
 	journal []byte
+	row     []byte // the one that is written
 	marks   []mark
 	series  []uint32 // of all samples of all marks
 	keys    map[[store.DigestSize]byte]penstock.Fingerprint
@@ -108,7 +109,7 @@ type mark struct {
 }
 
 func (t *transaction) reset(s *store.Store) {
-	*t = transaction{batch: s.NewBatch(), journal: t.journal[:0], marks: t.marks[:0], series: t.series[:0]}
+	*t = transaction{batch: s.NewBatch(), journal: t.journal[:0], row: t.row[:0], marks: t.marks[:0], series: t.series[:0]}
 }
 
 // settle judges, writes and publishes. An error leaves memory ahead of the disk.
@@ -178,16 +179,17 @@ func (s *settler) record(r *penstock.Report, v *verdict) {
 	c.touched = true
 	m := mark{controller: c, entry: e, report: r}
 	m.extent = s.extent(r.Samples, v)
-	t.journal = head.AppendEntry(t.journal, &e, m.extent.Samples > 0)
 	if m.extent.Samples > 0 {
 		m.extent.Fresh = s.startsBlock(c)
-		c.coder.Grow(c.points.Len())
 		m.series = v.series
-		m.row[0] = len(t.journal)
-		t.journal = c.coder.Append(t.journal, r.Samples, t.series[v.series[0]:v.series[1]], m.extent.Fresh)
-		m.row[1] = len(t.journal)
-		c.pending += m.row[1] - m.row[0]
+		c.coder.Grow(c.points.Len())
+		t.row = c.coder.Append(t.row[:0], r.Samples, t.series[v.series[0]:v.series[1]], m.extent.Fresh)
+		m.entry.Row = t.row
+		c.pending += len(t.row)
 	}
+	t.journal = head.AppendEntry(t.journal, &m.entry)
+	m.row = [2]int{len(t.journal) - len(m.entry.Row), len(t.journal)}
+	m.entry.Row = nil // its memory is used again
 	t.marks = append(t.marks, m)
 }
 
@@ -301,4 +303,13 @@ func (d *heads) add(c *controller, row []byte, e head.Extent, now time.Time) {
 	d.bytes += len(row)
 	c.log.Append(row, e)
 	d.crowded = d.crowded || c.log.Samples >= maxControllerSamples
+}
+
+// join adds what stands in other controllers.
+func (d *heads) join(o *heads) {
+	d.bytes += o.bytes
+	d.crowded = d.crowded || o.crowded
+	if o.bytes > 0 {
+		d.since = o.since
+	}
 }
