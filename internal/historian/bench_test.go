@@ -155,7 +155,7 @@ func oneDay(b *testing.B) (h *bench, samples int) {
 	if err := h.Flush(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if err := h.CompactAll(); err != nil {
+	if err := h.Compact(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	if err := h.store.Compact(); err != nil {
