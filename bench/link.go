@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,9 @@ type line struct {
 // link measures the link protocol over TLS: how fast thousands of connections are
 // made, what they carry, and how fast all are back after they broke at once.
 func (s settings) link(ctx context.Context) error {
+	if s.lines == 0 || !strings.Contains(linkName, s.only) {
+		return nil
+	}
 	data := filepath.Join(s.directory, "link")
 	gateway, err := startGateway(ctx, s.gateway, data)
 	if err != nil {

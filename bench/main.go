@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -59,7 +58,7 @@ func finish(err error) {
 
 // run measures everything and prints one table after the other.
 func (s settings) run(ctx context.Context) error {
-	if flag.NArg() > 0 || s.rounds < 1 || s.connections < 1 || s.length <= 0 || s.idle < 0 || s.lines < 0 || s.controllers < 1 {
+	if flag.NArg() > 0 || min(s.rounds, s.connections, s.controllers) < 1 || s.length <= 0 || min(s.idle, s.lines) < 0 {
 		return errors.New("every number must be positive, and there are no arguments; see -help")
 	}
 	program, err := findGateway(s.gateway)
@@ -84,10 +83,8 @@ func (s settings) run(ctx context.Context) error {
 	if err := s.throughput(ctx, flushed); err != nil {
 		return err
 	}
-	if s.lines > 0 && strings.Contains(linkName, s.only) {
-		if err := s.link(ctx); err != nil {
-			return fmt.Errorf("link: %w", err)
-		}
+	if err := s.link(ctx); err != nil {
+		return fmt.Errorf("link: %w", err)
 	}
 	if s.only != "" {
 		return nil

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"penstock":  main,
 		"penstock0": func() { os.Exit(run(small())) },
-		"edge":      edge,
+		"edge":      func() { os.Exit(edge()) },
 	})
 }
 
@@ -65,12 +65,12 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 // edge is a program at the edge: edge CONTROLLER SCHEME SECRETFILE N sends N
 // reports to the gateway whose data directory PENSTOCK_DATA names, and ends when
 // they are in its record.
-func edge() {
+func edge() (status int) {
 	if err := sendFromEdge(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
-	os.Exit(0)
+	return 0
 }
 
 func sendFromEdge(controller, scheme, secretFile, count string) error {
