@@ -26,6 +26,7 @@ const (
 	linkFloor    = 500_000          // readings a second
 	stormFloor   = 60 * time.Second // until all are back
 	dialTime     = 2 * time.Minute  // a connection waits its turn
+	dialsAtOnce  = 512              // of the generator, whose own processors have to do its half
 )
 
 // line is one connection of the link protocol.
@@ -58,8 +59,12 @@ func (s settings) link(ctx context.Context) error {
 		lines[i].report = newReport(fmt.Sprintf("line-%04d", i), linkReadings, epoch)
 	}
 	connect := func() (time.Duration, error) {
-		began := time.Now()
-		err := each(lines, func(l *line) error { return l.connect(ctx, gateway, address) })
+		began, slots := time.Now(), make(chan struct{}, dialsAtOnce)
+		err := each(lines, func(l *line) error {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			return l.connect(ctx, gateway, address)
+		})
 		return time.Since(began), err
 	}
 	defer func() {
@@ -146,13 +151,16 @@ func (l *line) connect(ctx context.Context, gateway *process, address string) er
 	l.carrier = c
 	hello := link.Hello{Oldest: 1, Newest: 1, Controller: l.report.Controller, Epoch: l.report.Identity.Epoch, Token: gateway.endpoint.Token}
 	if err := c.Send(hello.Append(nil, link.Header{})); err != nil {
-		return err
+		return fmt.Errorf("hello: %w", err)
 	}
 	f, err := c.Receive()
 	if err == nil && f.Kind != link.KindWelcome {
 		err = refusal(f)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("welcome: %w", err)
+	}
+	return nil
 }
 
 func refusal(f link.Frame) error {
@@ -224,7 +232,10 @@ func (l *line) send() error {
 		l.frame = link.AppendData(l.frame, link.Header{}, link.AppendReport(nil, &l.report))
 	}
 	if err := l.carrier.Send(l.frame); err != nil {
-		return err
+		if f, lost := l.carrier.Receive(); lost == nil {
+			return refusal(f) // why it was closed
+		}
+		return fmt.Errorf("data: %w", err)
 	}
 	for {
 		f, err := l.carrier.Receive()
