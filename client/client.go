@@ -214,7 +214,7 @@ func (c *Client) refuse(id penstock.Identity, reason penstock.Reason, text strin
 func (c *Client) state(connected bool, trouble error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if trouble != nil && (c.connected || c.trouble == nil || c.trouble.Error() != trouble.Error()) {
+	if trouble != nil && (c.connected || c.trouble == nil) { // once an outage
 		c.o.Log.Warn("the gateway cannot be reached, or does not answer; reports are kept", "gateway", c.gateway.Host, "error", trouble)
 	}
 	c.connected, c.trouble = connected, trouble

@@ -166,18 +166,13 @@ func (g *gateway) mustHaveOnce(t *testing.T, n int) {
 // settled waits until the outbox is empty.
 func settled(t *testing.T, c *client.Client) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
-	for c.Stats().Waiting > 0 {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(90 * time.Second); c.Stats().Waiting > 0; <-ticker.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("the outbox is not empty: %+v", c.Stats())
 		}
-		runtimeYield()
 	}
-}
-
-func runtimeYield() {
-	timer := time.NewTimer(5 * time.Millisecond)
-	<-timer.C
 }
 
 func TestDelivers(t *testing.T) {

@@ -119,8 +119,12 @@ func (l *linkRunner) renew() (fresh bool) {
 		l.sender.Offer(next - 1)
 		return false
 	}
+	token := ""
+	if l.stream { // elsewhere the key says who it is
+		token = l.c.o.Token
+	}
 	l.sender = session.NewSender(session.SenderConfig{
-		Controller: l.c.o.Controller, Token: l.c.o.Token, Client: "penstock-client", Epoch: epoch, Largest: l.largest(), Stream: l.stream, Rand: l.random,
+		Controller: l.c.o.Controller, Token: token, Client: "penstock-client", Epoch: epoch, Largest: l.largest(), Stream: l.stream, Rand: l.random,
 	}, next-1, first-1)
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/source/linkgate"
@@ -24,6 +25,7 @@ type Config struct {
 	Middleware pipeline.Config     `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
 	Link       linkgate.Config     `yaml:"link" jsonschema_description:"the link protocol at listen.link and listen.link_udp"`
 	Sources    []Source            `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
+	Lines      lineprotocol.Config `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
 	Spool      Spool               `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string              `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
 	Historian  Historian           `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
@@ -65,6 +67,7 @@ func DefaultConfig() Config {
 		Log:     logging.Default(),
 		Unknown: string(fleet.RegisterUnknown),
 		Link:    linkgate.Default(),
+		Lines:   lineprotocol.DefaultConfig(),
 		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
 }
@@ -97,6 +100,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Link.Validate(); err != nil {
 		refuse("link: %w", err)
+	}
+	if err := c.Lines.Validate(); err != nil {
+		refuse("line_protocol: %w", err)
 	}
 	problems = append(problems, checkSources(c.Sources)...)
 	if c.Spool.Quota < 3*c.Spool.Segment {

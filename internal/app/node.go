@@ -164,8 +164,12 @@ func (n *node) connect(o nodeOptions) (err error) {
 	n.runner = sink.NewRunner(sink.Options{
 		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
 	})
+	formats, err := formats(o.config)
+	if err != nil {
+		return err
+	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
+		Fleet: n.fleet, Intake: n.intake, Formats: formats, Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
 	})
 	return err
 }

@@ -8,17 +8,22 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
+	"github.com/penstock/penstock/internal/source/syslog"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
 	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+
+	Syslog *syslog.Config `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
-	return nil
+	return []kind{
+		kindOf("syslog", s.Syslog, syslog.New),
+	}
 }
 
 // kind is what the node needs to know of one kind of source.

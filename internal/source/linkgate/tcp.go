@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -21,6 +22,7 @@ const (
 	writeTime     = 30 * time.Second // for a peer that does not read
 	commitTime    = 500 * time.Millisecond
 	tcpUserTime   = 30 * time.Second // after which the kernel gives up what is not acknowledged
+	handshakes    = 64               // side by side: more of them only make each other late
 	tcpUserOption = 18               // TCP_USER_TIMEOUT of tcp(7), which package syscall does not name
 )
 
@@ -29,6 +31,7 @@ type TCP struct {
 	desk
 	address config.Address
 	open    sync.WaitGroup
+	slots   chan struct{} // of handshakes
 
 	mu    sync.Mutex // guards count
 	count int        // connections
@@ -41,7 +44,7 @@ func NewTCP(address config.Address, c Config, env source.Env) (*TCP, error) {
 	if env.TLS == nil {
 		return nil, penstock.Errorf(penstock.Invalid, "the link protocol over TCP needs TLS")
 	}
-	return &TCP{desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address}, nil
+	return &TCP{desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, slots: make(chan struct{}, handshakes)}, nil
 }
 
 // Run listens until ctx ends.
@@ -88,11 +91,8 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		setUserTimeout(tcp)
 	}
-	secure := tls.Server(c, t.env.TLS)
 	peer := c.RemoteAddr().String()
-	greeting, cancel := context.WithTimeout(ctx, handshakeTime)
-	err := secure.HandshakeContext(greeting)
-	cancel()
+	secure, err := t.handshake(ctx, c)
 	if err != nil {
 		var notTLS tls.RecordHeaderError
 		errors.As(err, &notTLS)
@@ -104,6 +104,48 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 		from.credential.Certificates = chains[0]
 	}
 	newConn(&t.desk, secure, from).run(ctx, next)
+}
+
+// handshake makes the connection secure. It takes a slot only when the client has
+// begun to speak, so that silent ones hold up nobody.
+func (t *TCP) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	begun := &begun{Conn: c}
+	if err := c.SetReadDeadline(time.Now().Add(handshakeTime)); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(c, begun.first[:]); err != nil {
+		return nil, err
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	select {
+	case t.slots <- struct{}{}:
+		defer func() { <-t.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	secure := tls.Server(begun, t.env.TLS)
+	return secure, secure.HandshakeContext(ctx)
+}
+
+// begun is a connection whose first byte was read.
+type begun struct {
+	net.Conn
+	first [1]byte
+	given bool
+}
+
+// Read implements net.Conn.
+func (b *begun) Read(p []byte) (int, error) {
+	if !b.given && len(p) > 0 {
+		b.given = true
+		return copy(p, b.first[:]), nil
+	}
+	return b.Conn.Read(p)
 }
 
 // enter counts a connection, unless there are too many.
