@@ -7,17 +7,21 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/framed"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Name   string         `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Framed *framed.Config `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
-	return nil
+	return []kind{
+		kindOf("framed", s.Framed, framed.New),
+	}
 }
 
 // kind is what the node needs to know of one kind of source.
@@ -52,7 +56,8 @@ func (s *Source) chosen() []kind {
 	return set
 }
 
-// checkSources returns all that is wrong with the list.
+// checkSources returns all that is wrong with the list. What is wrong with the
+// settings of a kind they say themselves.
 func checkSources(list []Source) []error {
 	var problems []error
 	refuse := func(format string, args ...any) {
@@ -69,13 +74,8 @@ func checkSources(list []Source) []error {
 			refuse("sources: the name %q is taken: each source has its own", s.Name)
 		}
 		seen[s.Name] = true
-		set := s.chosen()
-		if len(set) != 1 {
+		if set := s.chosen(); len(set) != 1 {
 			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
-			continue
-		}
-		if err := set[0].config.Validate(); err != nil {
-			refuse("sources: %s: %s: %w", s.Name, set[0].name, err)
 		}
 	}
 	return problems
