@@ -171,7 +171,11 @@ func (f *Framer) flush(yield func(Frame)) {
 	if f.lost == 0 {
 		return
 	}
-	yield(Frame{Bytes: f.noise, Event: evidence.Framing, Why: fmt.Sprintf("%d bytes that are no frame", f.lost)})
+	why := fmt.Sprintf("no frame: %d bytes", f.lost)
+	if f.lost == 1 {
+		why = "no frame: 1 byte"
+	}
+	yield(Frame{Bytes: f.noise, Event: evidence.Framing, Why: why})
 	f.noise, f.lost = f.noise[:0], 0
 }
 
