@@ -9,7 +9,8 @@ import (
 
 // Frame is what the framer found.
 type Frame struct {
-	Bytes []byte         // as they came; valid until the function that got it returns
+	Bytes []byte         // as they came, the first of them where it is noise; valid until the function that got it returns
+	Size  int            // how many bytes there were
 	Body  []byte         // of a good frame: without marks, end and checksum
 	Event evidence.Event // Received, or what is wrong: Checksum, Framing
 	Why   string         // what is wrong: a sentence for the operator
@@ -45,8 +46,8 @@ type cut struct {
 // fault is why a frame does not hold.
 type fault struct {
 	event   evidence.Event
-	claimed int // bytes that it claims to have
-	why     string
+	claimed int           // bytes that it claims to have
+	why     func() string // a sentence for the operator; it costs more than the finding
 }
 
 // noiseKept is how many bytes of noise are kept to be shown.
@@ -145,11 +146,11 @@ func (f *Framer) take(at int, c cut, yield func(Frame)) {
 	case c.good:
 		f.flush(yield)
 		f.blamed = 0
-		yield(Frame{Bytes: taken, Body: c.body, Event: evidence.Received})
+		yield(Frame{Bytes: taken, Size: len(taken), Body: c.body, Event: evidence.Received})
 		return
 	case c.fault != nil && f.blamed == 0:
 		f.flush(yield)
-		yield(Frame{Bytes: f.buffer[at : at+c.fault.claimed], Event: c.fault.event, Why: c.fault.why})
+		yield(Frame{Bytes: f.buffer[at : at+c.fault.claimed], Size: c.fault.claimed, Event: c.fault.event, Why: c.fault.why()})
 		f.blamed = c.fault.claimed
 	}
 	explained := min(f.blamed, c.size)
@@ -175,7 +176,7 @@ func (f *Framer) flush(yield func(Frame)) {
 	if f.lost == 1 {
 		why = "no frame: 1 byte"
 	}
-	yield(Frame{Bytes: f.noise, Event: evidence.Framing, Why: why})
+	yield(Frame{Bytes: f.noise, Size: f.lost, Event: evidence.Framing, Why: why})
 	f.noise, f.lost = f.noise[:0], 0
 }
 

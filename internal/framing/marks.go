@@ -37,7 +37,7 @@ func (d *delimited) cut(b []byte, _ bool) cut {
 	if d.unpack != nil {
 		var ok bool
 		if frame, ok = d.unpack(frame); !ok {
-			return cut{size: whole, fault: &fault{evidence.Framing, whole, "the stuffing of the bytes is broken: some of them are missing or damaged"}}
+			return cut{size: whole, fault: &fault{evidence.Framing, whole, brokenStuffing}}
 		}
 	}
 	body, why := d.proof.holds(frame)
@@ -116,6 +116,10 @@ func (m *between) content(b []byte) ([]byte, int) {
 		}
 	}
 	return nil, -1
+}
+
+func brokenStuffing() string {
+	return "the stuffing of the bytes is broken: some of them are missing or damaged"
 }
 
 // The bytes of SLIP (RFC 1055).

@@ -50,11 +50,15 @@ func (p *proof) none() bool { return p.algorithm.Size() == 0 }
 func (p *proof) holds(frame []byte) ([]byte, *fault) {
 	split := len(frame) - p.size()
 	if split < len(p.after) || split-len(p.after) < p.from {
-		return nil, &fault{event: evidence.Framing, why: fmt.Sprintf("%d bytes are too few for a frame with its checksum", len(frame))}
+		return nil, &fault{event: evidence.Framing, why: func() string {
+			return fmt.Sprintf("%d bytes are too few for a frame with its checksum", len(frame))
+		}}
 	}
 	content := frame[:split-len(p.after)]
 	if !bytes.Equal(frame[len(content):split], p.after) {
-		return nil, &fault{event: evidence.Framing, why: fmt.Sprintf("%q is not where it stands before the checksum", p.after)}
+		return nil, &fault{event: evidence.Framing, why: func() string {
+			return fmt.Sprintf("%q is not where it stands before the checksum", p.after)
+		}}
 	}
 	return content, p.compare(content[p.from:], frame[split:])
 }
@@ -65,13 +69,12 @@ func (p *proof) compare(covered, wire []byte) *fault {
 	if p.none() {
 		return nil
 	}
-	failed := func(format string, args ...any) *fault {
-		return &fault{event: evidence.Checksum, why: fmt.Sprintf(format, args...)}
-	}
 	if p.hex {
 		raw, err := hex.DecodeString(string(wire))
 		if err != nil {
-			return failed("%q are no hexadecimal digits of a checksum", wire)
+			return &fault{event: evidence.Checksum, why: func() string {
+				return fmt.Sprintf("%q are no hexadecimal digits of a checksum", wire)
+			}}
 		}
 		wire = raw
 	}
@@ -79,10 +82,15 @@ func (p *proof) compare(covered, wire []byte) *fault {
 	if got == sum {
 		return nil
 	}
+	return &fault{event: evidence.Checksum, why: func() string { return p.mismatch(covered, got, sum) }}
+}
+
+// mismatch says what is wrong when the frame has got and its content sum.
+func (p *proof) mismatch(covered []byte, got, sum uint32) string {
 	title := p.algorithm.Title()
 	if variant, ok := p.algorithm.Variant(covered, got); ok {
-		return failed("fails %s but passes %s: a setting, not the cable", title, variant)
+		return fmt.Sprintf("fails %s but passes %s: a setting, not the cable", title, variant)
 	}
 	width := 2 * p.algorithm.Size()
-	return failed("the %s is %0*X, and the frame says %0*X", title, width, sum, width, got)
+	return fmt.Sprintf("the %s is %0*X, and the frame says %0*X", title, width, sum, width, got)
 }

@@ -332,8 +332,20 @@ func TestAnswersInOrder(t *testing.T) {
 	}
 }
 
-// Who sends anything but frames is hung up on, and so is who keeps still.
-func TestConnectionsEnd(t *testing.T) {
+// Who sends anything but frames is hung up on.
+func TestNoiseEndsAConnection(t *testing.T) {
+	c := config()
+	c.Listen = freeAddress(t, "tcp")
+	run(t, c)
+	noisy := dial(t, "tcp", c.Listen)
+	defer noisy.Close()
+	// The peer may be gone before all was written.
+	_, _ = noisy.Write([]byte(strings.Repeat("x", 200<<10)))
+	wantEnd(t, noisy)
+}
+
+// Who keeps still is hung up on, and leaves its place to others.
+func TestSilenceEndsAConnection(t *testing.T) {
 	c := config()
 	c.Listen, c.Silence, c.Connections = freeAddress(t, "tcp"), 100*time.Millisecond, 1
 	st := run(t, c)
@@ -344,11 +356,11 @@ func TestConnectionsEnd(t *testing.T) {
 		page, _ := st.book.FindPort("test")
 		return page.Counted(evidence.Lost) == 1
 	}, "the end of the connection")
-	noisy := dial(t, "tcp", c.Listen)
-	defer noisy.Close()
-	// The peer may be gone before all was written.
-	_, _ = noisy.Write([]byte(strings.Repeat("x", 200<<10)))
-	wantEnd(t, noisy)
+	next := dial(t, "tcp", c.Listen)
+	defer next.Close()
+	if err := next.Send(t.Context(), report(1)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func wantEnd(t *testing.T, d *device) {

@@ -105,7 +105,7 @@ func (st *stream) isSerial() bool { return st.config.Serial != nil }
 // keep keeps a frame until the bytes of one read are through.
 func (st *stream) keep(f framing.Frame) {
 	if f.Event != evidence.Received {
-		st.noise += len(f.Bytes)
+		st.noise += f.Size
 		st.port.Bad(f.Event, f.Bytes, f.Why)
 		if f.Event == evidence.Checksum {
 			st.frames = append(st.frames, framing.Frame{Event: f.Event})
