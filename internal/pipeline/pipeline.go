@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/intake"
 )
@@ -29,11 +30,16 @@ type Observer interface {
 
 // Deps are what the pipeline works with.
 type Deps struct {
-	Fleet    *fleet.Fleet
-	Intake   Intake
-	Formats  map[string]Format // by media type in lower case, or by the name of a declared mapping
-	Observer Observer          // nil for none
-	Log      *slog.Logger      // nil for none
+	Fleet   *fleet.Fleet
+	Intake  Intake
+	Formats map[string]Format // by media type in lower case
+	// Mapping returns the format of a declared mapping by its name, which is none
+	// of a media type; nil where there are none. It is asked for every envelope, so
+	// that a mapping can be changed.
+	Mapping  func(name string) (Format, bool)
+	Evidence *evidence.Book // where signals are noted; nil for none
+	Observer Observer       // nil for none
+	Log      *slog.Logger   // nil for none
 	Now      func() time.Time
 }
 
