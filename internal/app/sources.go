@@ -7,17 +7,21 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/modbus"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Name   string         `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Modbus *modbus.Config `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
-	return nil
+	return []kind{
+		kindOf("modbus", s.Modbus, modbus.New),
+	}
 }
 
 // kind is what the node needs to know of one kind of source.
