@@ -96,7 +96,7 @@ func newBus(c Conn, o Options, f framing) *Bus {
 	if o.Duration == nil {
 		o.Duration = func(int) time.Duration { return 0 }
 	}
-	return &Bus{Options: o, conn: c, framing: f, buffer: make([]byte, 0, 4*maxFrame), owing: map[uint8]*fence{}}
+	return &Bus{Options: o, conn: c, framing: f, buffer: make([]byte, 0, 2*maxFrame), owing: map[uint8]*fence{}}
 }
 
 // Broken returns why the connection is of no more use, nil while it holds.
