@@ -103,7 +103,7 @@ func (c *Config) specs() []source.Spec {
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Evidence: g.evidence, Auth: g.fleet, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))
 			},
