@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/framed"
+	"github.com/penstock/penstock/internal/source/modbus"
 	"github.com/penstock/penstock/internal/source/syslog"
 )
 
@@ -18,6 +19,7 @@ type Source struct {
 
 	Syslog *syslog.Config `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
 	Framed *framed.Config `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
+	Modbus *modbus.Config `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
@@ -25,6 +27,7 @@ func (s *Source) kinds() []kind {
 	return []kind{
 		kindOf("syslog", s.Syslog, syslog.New),
 		kindOf("framed", s.Framed, framed.New),
+		kindOf("modbus", s.Modbus, modbus.New),
 	}
 }
 
