@@ -161,8 +161,12 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err := n.mappings.replace(o.config.Mappings); err != nil {
 		return err
 	}
+	formats, err := formats(o.config)
+	if err != nil {
+		return err
+	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Mapping: n.mappings.format,
+		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format,
 		Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
 	})
 	return err

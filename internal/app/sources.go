@@ -8,12 +8,15 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/framed"
+	"github.com/penstock/penstock/internal/source/syslog"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name   string         `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+
+	Syslog *syslog.Config `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
 	Framed *framed.Config `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
 }
 
@@ -21,6 +24,7 @@ type Source struct {
 func (s *Source) kinds() []kind {
 	return []kind{
 		kindOf("framed", s.Framed, framed.New),
+		kindOf("syslog", s.Syslog, syslog.New),
 	}
 }
 

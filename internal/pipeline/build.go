@@ -8,6 +8,9 @@ func build(cfg Config, deps Deps) []stage {
 		s.envelope, _ = step.(envelopeStep)
 		s.report, _ = step.(reportStep)
 		s.closing, _ = step.(closingStep)
+		if deps.Observer != nil {
+			s.took = deps.Observer.Step(name)
+		}
 		stages = append(stages, s)
 	}
 	for i := range cfg {

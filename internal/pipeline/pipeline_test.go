@@ -54,18 +54,34 @@ func (r *recorder) Admit(js []intake.Judged) penstock.Ticket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
-	r.judged = append(r.judged, js...)
+	for _, j := range js {
+		r.judged = append(r.judged, copied(j))
+	}
 	return ticket{}
 }
 
-func (r *recorder) Step(name string, d time.Duration, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if d < 0 {
-		panic("a step took less than no time")
+// copied returns what is judged with memory of its own: the pipeline's is used
+// again.
+func copied(j intake.Judged) intake.Judged {
+	j.Reports = slices.Clone(j.Reports)
+	for i := range j.Reports {
+		r := *j.Reports[i].Report
+		r.Samples = slices.Clone(r.Samples)
+		j.Reports[i].Report = &r
 	}
-	r.steps = append(r.steps, name)
-	r.counts[name] += n
+	return j
+}
+
+func (r *recorder) Step(name string) func(time.Duration, int) {
+	return func(d time.Duration, n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if d < 0 {
+			panic("a step took less than no time")
+		}
+		r.steps = append(r.steps, name)
+		r.counts[name] += n
+	}
 }
 
 // bench is a pipeline with what stands around it.

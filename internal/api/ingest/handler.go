@@ -59,7 +59,7 @@ func (h *Handler) Connect(next penstock.Handler) { h.next.Store(&next) }
 
 // Routes returns the handler's part of the table of routes.
 func (h *Handler) Routes() []web.Route {
-	return []web.Route{{
+	return append(h.writeRoutes(), web.Route{
 		Method: http.MethodPost, Path: "/v1/reports", Access: web.Controller, Serve: h.reports, Refuses: true,
 		Summary: "Send reports",
 		Details: "Answers when every report is durable or refused, with a result a report, in their order: 200 when all are accepted or duplicate, 207 when any is not. " +
@@ -76,7 +76,7 @@ func (h *Handler) Routes() []web.Route {
 		},
 		Answer: []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[Results]()}},
 		Status: []int{http.StatusOK, http.StatusMultiStatus},
-	}}
+	})
 }
 
 func (h *Handler) reports(c *web.Call) error {
