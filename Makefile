@@ -63,7 +63,7 @@ fuzz: tools
 torture:
 	PENSTOCK_TORTURE=1 $(GO) test -timeout=12h -p=$(P) ./...
 
-## torture-spool: every crash of the spool, and every second crash inside recovery
+## torture-spool: every crash of the spool, and every second crash inside recovery; 20 to 40 minutes
 torture-spool:
 	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
 

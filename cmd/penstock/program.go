@@ -19,6 +19,7 @@ func program() cli.Program {
 		Spool:      shelf{},
 		Demo:       runDemo,
 		ScanModbus: scanModbus,
+		Decode:     decode,
 	}
 }
 

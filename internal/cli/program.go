@@ -12,6 +12,7 @@ type Program struct {
 	Gateway    Gateway
 	Spool      SpoolReader
 	Demo       Demo
+	Decode     Decode
 	ScanModbus ScanModbus
 }
 
