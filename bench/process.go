@@ -118,7 +118,7 @@ func startGateway(ctx context.Context, program, directory string) (*process, err
 	}
 	p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
 		program, "serve", "--data", directory, "--allow-root",
-		"--set", "listen.https=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn")
+		"--set", "listen.https=127.0.0.1:0", "--set", "listen.link=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn")
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,10 @@ func (s settings) machine() ([]flushes, error) {
 
 // throughput loads the gateway and the bare server in turn.
 func (s settings) throughput(ctx context.Context, flushed []flushes) error {
+	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
+	if len(chosen) == 0 {
+		return nil
+	}
 	directory := filepath.Join(s.directory, "bare")
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return err
@@ -86,7 +90,6 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 		return err
 	}
 	defer func() { gateway.stop() }() // it may be another by then
-	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
 	figures := make([][]figure, len(chosen))
 	for range s.rounds {
 		for i, w := range chosen {

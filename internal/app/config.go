@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/mapping"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/source/linkgate"
 )
 
 // Config is the configuration of a node. Each part belongs to the package that
@@ -23,6 +24,7 @@ type Config struct {
 	Unknown    string                    `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
 	Points     []fleet.Declaration       `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
 	Middleware pipeline.Config           `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
+	Link       linkgate.Config           `yaml:"link" jsonschema_description:"the link protocol at listen.link and listen.link_udp"`
 	Mappings   map[string]mapping.Config `yaml:"mappings,omitempty" jsonschema_description:"how payloads that are not ours become reports, by name; see mapping.md"`
 	Sources    []Source                  `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
 	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
@@ -33,9 +35,11 @@ type Config struct {
 
 // Listen says where the node listens.
 type Listen struct {
-	HTTPS  config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
-	Health config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
-	MQTT   config.Address `yaml:"mqtt" jsonschema_description:"reserved for the embedded MQTT broker; only off is possible in this version"`
+	HTTPS   config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
+	Health  config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
+	MQTT    config.Address `yaml:"mqtt" jsonschema_description:"reserved for the embedded MQTT broker; only off is possible in this version"`
+	Link    config.Address `yaml:"link" jsonschema_description:"link protocol over TLS, for controllers that keep a connection; 5427 is a fair choice"`
+	LinkUDP config.Address `yaml:"link_udp" jsonschema_description:"link protocol in sealed datagrams, for loggers on cellular networks; 5427 is a fair choice"`
 }
 
 // TLS says which certificates the HTTPS listener uses.
@@ -61,9 +65,10 @@ type Historian struct {
 func DefaultConfig() Config {
 	return Config{
 		Data:    "penstock-data",
-		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff},
+		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff, Link: config.AddressOff, LinkUDP: config.AddressOff},
 		Log:     logging.Default(),
 		Unknown: string(fleet.RegisterUnknown),
+		Link:    linkgate.Default(),
 		Lines:   lineprotocol.DefaultConfig(),
 		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
@@ -94,6 +99,9 @@ func (c *Config) Validate() error {
 	}
 	if c.TLS.Require && c.TLS.ClientCA == "" {
 		refuse("tls.require_client: needs tls.client_ca, which says whose certificates count")
+	}
+	if err := c.Link.Validate(); err != nil {
+		refuse("link: %w", err)
 	}
 	if err := c.Lines.Validate(); err != nil {
 		refuse("line_protocol: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/framed"
+	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/modbus"
 	"github.com/penstock/penstock/internal/source/syslog"
 )
@@ -70,7 +71,7 @@ func checkSources(list []Source) []error {
 	refuse := func(format string, args ...any) {
 		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
 	}
-	seen := map[string]bool{"https": true}
+	seen := map[string]bool{"https": true, "link": true, "link_udp": true}
 	for i := range list {
 		s := &list[i]
 		if err := penstock.CheckControllerName(s.Name); err != nil {
@@ -91,7 +92,7 @@ func checkSources(list []Source) []error {
 // specs returns what the configuration asks to run. The configuration was
 // validated.
 func (c *Config) specs() []source.Spec {
-	var specs []source.Spec
+	specs := c.linkListeners()
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
@@ -101,12 +102,28 @@ func (c *Config) specs() []source.Spec {
 	return specs
 }
 
+// linkListeners returns the sources that the node offers at listen.link and
+// listen.link_udp.
+func (c *Config) linkListeners() []source.Spec {
+	var specs []source.Spec
+	settings := c.Link
+	listen := func(name string, address config.Address, make func(source.Env) (penstock.Source, error)) {
+		if !address.Off() {
+			specs = append(specs, source.Spec{Name: name, Config: []any{address, settings}, New: make})
+		}
+	}
+	tcp, udp := c.Listen.Link, c.Listen.LinkUDP
+	listen("link", tcp, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, settings, env) })
+	listen("link_udp", udp, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, settings, env) })
+	return specs
+}
+
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))
 			},
