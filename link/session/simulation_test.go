@@ -23,6 +23,19 @@ type weather struct {
 	stream                            bool          // the way is a TLS connection: it loses nothing, but may break
 }
 
+// end is the controller's end of a session, in Go or in C.
+type end interface {
+	Offer(newest uint64)
+	Connected(now time.Time)
+	Disconnected()
+	Backoff() time.Duration
+	Receive(now time.Time, f link.Frame) (session.Event, error)
+	Output(now time.Time, load session.Load) (frames []byte, lost bool)
+	Next() time.Time
+	Committed() uint64
+	Waiting() uint64
+}
+
 // event is something that happens at a time.
 type event struct {
 	at   time.Time
@@ -56,7 +69,8 @@ type world struct {
 	breaks  int          // counts breaks of the stream: what was under way is lost
 
 	// The controller.
-	sender    *session.Sender
+	sender    end
+	begin     func() end        // starts the controller, with what its outbox holds
 	outbox    map[uint64][]byte // what is held: survives restarts
 	newest    uint64
 	forgotten uint64
@@ -74,10 +88,16 @@ type world struct {
 }
 
 func newWorld(t testing.TB, w weather, seed uint64) *world {
-	return &world{
+	made := &world{
 		t: t, weather: w, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_800_000_000, 0),
 		outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
 	}
+	made.begin = func() end {
+		return session.NewSender(session.SenderConfig{
+			Controller: controller, Epoch: 7, Largest: 600, Stream: w.stream, Rand: made.rand.Uint64,
+		}, made.newest, made.forgotten)
+	}
+	return made
 }
 
 func (w *world) after(d time.Duration, do func()) {
@@ -117,9 +137,7 @@ func (w *world) offer() {
 
 // start starts the controller, with what its outbox held.
 func (w *world) start() {
-	w.sender = session.NewSender(session.SenderConfig{
-		Controller: controller, Epoch: 7, Largest: 600, Stream: w.weather.stream, Rand: w.rand.Uint64,
-	}, w.newest, w.forgotten)
+	w.sender = w.begin()
 	w.sender.Connected(w.now)
 	w.speak()
 }
@@ -130,7 +148,6 @@ func (w *world) load(seq uint64, hollow bool) []byte {
 	if !ok {
 		w.t.Fatalf("the controller needs report %d, which it was told to forget: the watermark was %d", seq, w.forgotten)
 	}
-	w.sent++
 	if hollow {
 		return encode(seq, -1)
 	}
@@ -164,6 +181,7 @@ func (w *world) carry(frames []byte, to func(frame []byte)) {
 			w.t.Fatalf("an output of %d bytes is no row of frames: size %d, error %v", len(frames), size, err)
 		}
 		frame := slices.Clone(frames[:size])
+		w.sent += countReports(w.t, frame)
 		frames = frames[size:]
 		if w.weather.stream {
 			breaks := w.breaks
@@ -182,6 +200,25 @@ func (w *world) carry(frames []byte, to func(frame []byte)) {
 			w.drop(slices.Clone(frame), to)
 		}
 	}
+}
+
+// countReports returns how many reports a frame has.
+func countReports(t testing.TB, frame []byte) (n int) {
+	f, err := link.WholeFrame(frame, link.MaxPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Kind != link.KindData {
+		return 0
+	}
+	for rest := f.Payload; len(rest) > 0; n++ {
+		h, err := link.ReadHead(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[h.Size:]
+	}
+	return n
 }
 
 // drop carries one copy of a frame, or does not.
