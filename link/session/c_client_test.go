@@ -25,6 +25,12 @@ import (
 
 // compile builds a C program with every warning an error.
 func compile(program string, flags []string, sources ...string) error {
+	// What the test reads itself is what Go's cache of results looks at.
+	for _, name := range append([]string{"../c/penstock_link.h", "../c/testdata/gcm.h"}, sources...) {
+		if _, err := os.ReadFile(name); err != nil {
+			return err
+		}
+	}
 	args := append([]string{"-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", program}, flags...)
 	if out, err := exec.Command("gcc", append(args, sources...)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("gcc: %w\n%s", err, out)
