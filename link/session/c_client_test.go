@@ -336,7 +336,7 @@ func (c *cEnd) Output(now time.Time, _ session.Load) (frames []byte, lost bool) 
 }
 
 // TestCClientDeliversEverythingOnce runs the C client against the receiver, through
-// bad weather and restarts of the gateway.
+// bad weather, a restart of the gateway, and the loss of one.
 func TestCClientDeliversEverythingOnce(t *testing.T) {
 	secret := bytes.Repeat([]byte{7}, seal.SecretSize)
 	id := seal.KeyID{1, 2, 3, 4, 5, 6, 7, 8}
@@ -357,6 +357,7 @@ func TestCClientDeliversEverythingOnce(t *testing.T) {
 				loss: c.loss, duplicate: 0.1, reorder: 0.1, corrupt: 0.01, delay: 100 * time.Millisecond, jitter: 100 * time.Millisecond,
 				stream: c.carrier == cStream,
 			}, 3)
+			w.lag = 1500 * time.Millisecond
 			client := &cEnd{cBench: newCBench(t), carrier: c.carrier}
 			command := fmt.Sprintf("start %d 0 7", c.carrier)
 			if c.sealed {
@@ -369,18 +370,148 @@ func TestCClientDeliversEverythingOnce(t *testing.T) {
 			}
 			client.do("%s", command)
 			w.begin = func() end { return client }
-			var restart func()
-			restart = func() { // the gateway
-				if w.receiver = nil; w.weather.stream {
-					w.breakStream()
+			// Once, the gateway restarts, and once another node answers, without
+			// what this one had accepted and not yet committed.
+			for at, falls := range map[time.Duration]func(){4 * time.Second: func() {}, 8090 * time.Millisecond: func() {
+				for seq := range w.node {
+					if seq > w.committed {
+						delete(w.node, seq)
+					}
 				}
-				w.after(5*time.Second, restart)
+			}} {
+				w.after(at, func() {
+					falls()
+					if w.receiver = nil; w.weather.stream {
+						w.breakStream()
+					}
+				})
 			}
-			w.after(5*time.Second, restart)
 			const reports = 600
 			w.deliver(reports, 20*time.Millisecond)
 			t.Logf("goodput %.2f of %.2f possible", reports/float64(w.sent), (1-c.loss)*0.99)
 		})
+	}
+}
+
+// TestCClientWithoutMemory starts without epoch and boot number, and asks for both.
+func TestCClientWithoutMemory(t *testing.T) {
+	id, secret := seal.KeyID{1, 2, 3, 4, 5, 6, 7, 8}, bytes.Repeat([]byte{7}, seal.SecretSize)
+	key, err := seal.NewKey(id, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, gate := newCBench(t), seal.NewGateway(key, 99)
+	var arrival seal.Arrival
+	said := func(lines []string) (all []link.Frame) {
+		for _, line := range lines {
+			if datagram, ok := strings.CutPrefix(line, "write "); ok {
+				raw, err := hex.DecodeString(datagram)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out, a, err := gate.Open(nil, raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				arrival = a
+				all = append(all, frames(t, out)...)
+			}
+		}
+		return all
+	}
+	wantSaid := func(what string, want ...link.Kind) link.Frame {
+		t.Helper()
+		got := said(b.do("step"))
+		if len(got) != len(want) || len(got) > 0 && got[0].Kind != want[0] {
+			t.Fatalf("%s: it says %v, want %v", what, got, want)
+		}
+		if len(got) == 0 {
+			return link.Frame{}
+		}
+		return got[0]
+	}
+	b.do("clock 1")
+	b.do("start %d 0 0 %x %x 0", cDatagram, id[:], secret)
+	b.do("connect")
+	if got := b.do("offer"); got[0] != "offered 0" {
+		t.Errorf("a report is taken before the epoch is known: %q", got)
+	}
+	wantSaid("at first", link.KindHello)
+	if !arrival.Question {
+		t.Fatal("it does not ask")
+	}
+	m := link.Welcome{Version: 1, LastEpoch: 41, LastBoot: 42, Time: start.UnixNano()}
+	b.do("receive %x", gate.SealAnswer(nil, arrival, m.Append(nil, link.Header{})))
+	if want := uint64(start.UnixMilli()); b.epoch != want || b.boot != want {
+		t.Errorf("epoch %d and boot %d, want %d", b.epoch, b.boot, want)
+	}
+	wantSaid("then", link.KindHello)
+	m = link.Welcome{Version: 1, Epoch: b.epoch, Window: 10_000, Largest: 1000, Heartbeat: 10 * time.Second}
+	answer := gate.Seal(nil, m.Append(nil, link.Header{}))
+	if b.do("receive %x", answer); !b.open {
+		t.Fatal("the session is not open")
+	}
+	b.do("offer")
+	wantSaid("with a report", link.KindData)
+	b.do("clock 1000") // before the first timeout
+	wantSaid("before the timeout")
+	b.do("clock 1001")
+	wantSaid("after the timeout", link.KindData)
+	a := link.Ack{Epoch: b.epoch, Accepted: 1, Committed: 1, Window: 10_000}
+	b.do("receive %x", gate.Seal(nil, a.Append(nil, link.Header{})))
+	b.do("clock 11000")
+	wantSaid("before the heartbeat")
+	b.do("clock 11001")
+	wantSaid("after ten seconds", link.KindHeartbeat)
+	b.do("disconnect")
+	b.do("connect")
+	wantSaid("on a new connection", link.KindHello)
+	if b.do("receive %x", answer); b.open {
+		t.Error("a welcome that came before opens a session")
+	}
+}
+
+// TestCClientKeepsItsTurn has the client speak on a line with others.
+func TestCClientKeepsItsTurn(t *testing.T) {
+	b := newCBench(t)
+	b.do("start %d 1 7", cSerial)
+	b.do("connect")
+	for range 50 {
+		b.do("offer")
+	}
+	turn := func(budget uint64) (kinds []link.Kind, size int) {
+		t.Helper()
+		b.do("receive %x", cobs.Append(nil, (&link.Turn{Budget: budget}).Append(nil, link.Header{})))
+		for _, line := range b.do("step") {
+			if raw, ok := strings.CutPrefix(line, "write "); ok {
+				block, err := hex.DecodeString(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := len(block)
+				if block, err = cobs.Decode(block[:n-1]); err != nil {
+					t.Fatal(err)
+				}
+				f := frames(t, block)[0]
+				if kinds = append(kinds, f.Kind); f.Kind != link.KindOver {
+					size += n
+				}
+			}
+		}
+		return kinds, size
+	}
+	if got := b.do("step"); len(got) != 1 {
+		t.Fatalf("outside its turn it says %q", got)
+	}
+	if kinds, _ := turn(200); len(kinds) != 2 || kinds[0] != link.KindHello || kinds[1] != link.KindOver {
+		t.Fatalf("in the first turn: %v", kinds)
+	}
+	b.do("receive %x", cobs.Append(nil, welcome(link.Welcome{})))
+	for _, budget := range []uint64{10, 100, 300, 512} {
+		kinds, size := turn(budget)
+		if len(kinds) == 0 || kinds[len(kinds)-1] != link.KindOver || size > int(budget) || budget >= 100 && size < int(budget)/2 {
+			t.Errorf("a turn of %d bytes: %v, %d bytes on the line", budget, kinds, size)
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ type world struct {
 	node      map[uint64]bool // what this node accepted: survives its restarts
 	record    map[uint64]int  // what the record stored, and how often
 	committed uint64
+	lag       time.Duration // of the record, behind what is accepted
 	refuse    func(seq uint64) penstock.Reason
 	busy      func() error
 }
@@ -90,7 +91,7 @@ type world struct {
 func newWorld(t testing.TB, w weather, seed uint64) *world {
 	made := &world{
 		t: t, weather: w, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_800_000_000, 0),
-		outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
+		lag: 100 * time.Millisecond, outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
 	}
 	made.begin = func() end {
 		return session.NewSender(session.SenderConfig{
@@ -340,7 +341,7 @@ func (w *world) acceptedMark() uint64 {
 
 // commit is the record, which comes behind. It tells the session.
 func (w *world) commit() {
-	for range 50 {
+	for range 500 {
 		if !w.node[w.committed+1] {
 			break
 		}
@@ -351,7 +352,7 @@ func (w *world) commit() {
 		w.receiver.Committed(penstock.Mark{Epoch: 7, Seq: w.committed})
 		w.carry(w.receiver.Output(), w.toController)
 	}
-	w.after(100*time.Millisecond, w.commit)
+	w.after(w.lag, w.commit)
 }
 
 // toController is a frame that arrives at the controller.
