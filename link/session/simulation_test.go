@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -488,7 +489,11 @@ func TestEverythingArrivesOnce(t *testing.T) {
 }
 
 func TestEverythingArrivesOnceThroughRestarts(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		seeds = 2000
+	}
+	for seed := range seeds {
 		for _, stream := range []bool{false, true} {
 			w := newWorld(t, weather{
 				loss: 0.1, duplicate: 0.1, reorder: 0.1, corrupt: 0.01, delay: 50 * time.Millisecond, jitter: 50 * time.Millisecond,
