@@ -158,7 +158,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
 	})
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Observer: n.metrics, Log: o.log, Now: o.now,
+		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
 	})
 	return err
 }

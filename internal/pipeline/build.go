@@ -24,7 +24,7 @@ func build(cfg Config, deps Deps) []stage {
 		case checksumName:
 			add(name, newChecksum(*c.Checksum))
 		case decodeName:
-			add(name, newDecode(*c.Decode, deps.Formats))
+			add(name, newDecode(*c.Decode, deps.Formats, deps.Evidence))
 			add(scopeName, scope{})
 			add(registerName, register{deps.Fleet})
 		case validateName:

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/link"
 )
@@ -46,9 +47,27 @@ type Format struct {
 // Batch collects the reports of one body within the limits.
 type Batch struct {
 	limits    DecodeConfig
+	envelope  *penstock.Envelope
 	items     []intake.Item
 	encodings [][]byte // of the items, nil where there is none
 	samples   int
+	signals   []signal
+}
+
+// signal is a reading of a link that came with a report.
+type signal struct {
+	report   int // its place among the items
+	quantity evidence.Quantity
+	value    float64
+}
+
+// Envelope returns what the body came in, to be read only.
+func (b *Batch) Envelope() *penstock.Envelope { return b.envelope }
+
+// Signal takes what the last report that was added told of its link. It is noted
+// as evidence once the report has passed all steps.
+func (b *Batch) Signal(q evidence.Quantity, value float64) {
+	b.signals = append(b.signals, signal{len(b.items) - 1, q, value})
 }
 
 // Add takes a report. Encoding is its canonical encoding, if that is at hand. An
@@ -90,11 +109,12 @@ func (b *Batch) put(item intake.Item, encoding []byte) error {
 type decode struct {
 	config  DecodeConfig
 	formats map[string]Format
-	buffers sync.Pool // of *[]byte
+	book    *evidence.Book // nil for none
+	buffers sync.Pool      // of *[]byte
 }
 
-func newDecode(c DecodeConfig, formats map[string]Format) *decode {
-	return &decode{config: c, formats: formats, buffers: sync.Pool{New: func() any { return new([]byte) }}}
+func newDecode(c DecodeConfig, formats map[string]Format, book *evidence.Book) *decode {
+	return &decode{config: c, formats: formats, book: book, buffers: sync.Pool{New: func() any { return new([]byte) }}}
 }
 
 func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
@@ -104,7 +124,7 @@ func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 		return &refused{penstock.ReasonMalformed, penstock.Errorf(penstock.Unsupported,
 			"decode: media type %.80q is not known here: send one of %s", e.ContentType, strings.Join(slices.Sorted(maps.Keys(s.formats)), ", "))}
 	}
-	b := Batch{limits: s.config}
+	b := Batch{limits: s.config, envelope: e}
 	err := format.Decode(e.Body, &b)
 	if err == nil && len(b.items) == 0 {
 		err = penstock.Errorf(penstock.Invalid, "the body holds no report")
@@ -113,8 +133,20 @@ func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 		return refusedBody(err)
 	}
 	s.complete(e, &b)
-	w.items, w.literal = b.items, format.Literal
+	w.items, w.signals, w.literal = b.items, b.signals, format.Literal
 	return nil
+}
+
+// atEnd notes the signals of the reports that passed.
+func (s *decode) atEnd(_ context.Context, w *passage) {
+	if w.refused != nil || s.book == nil {
+		return
+	}
+	for _, told := range w.signals {
+		if item := &w.items[told.report]; item.Reason == "" {
+			s.book.Controller(item.Report.Controller).Signal(told.quantity, told.value)
+		}
+	}
 }
 
 func refusedBody(err error) *refused {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/intake"
 )
@@ -27,6 +28,7 @@ type Deps struct {
 	Fleet    *fleet.Fleet
 	Intake   Intake
 	Formats  map[string]Format // by media type in lower case, or by the name of a declared mapping
+	Evidence *evidence.Book    // where signals are noted; nil for none
 	Observer Observer          // nil for none
 	Log      *slog.Logger      // nil for none
 	Now      func() time.Time
@@ -50,6 +52,7 @@ type passage struct {
 	envelope *penstock.Envelope
 	refused  *refused      // why the envelope goes no further
 	items    []intake.Item // its reports, once decoded
+	signals  []signal      // that its reports told of
 	literal  bool          // whole numbers came without a type
 	fresh    bool          // a report names something that the fleet has to learn
 	budget   *budget       // of the credential, to be charged for the reports
