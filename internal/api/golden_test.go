@@ -91,6 +91,9 @@ var table = []struct {
 	{"the ledger", ask{"GET", "/v1/ledger", "viewer", "", nil}},
 	{"the controllers", ask{"GET", "/v1/controllers", "viewer", "", nil}},
 	{"the credentials", ask{"GET", "/v1/controllers", "admin", "", nil}},
+	{"the links", ask{"GET", "/v1/links?detail=1", "viewer", "", nil}},
+	{"the links of a narrow scope", ask{"GET", "/v1/links", "narrow", "", nil}},
+	{"one port", ask{"GET", "/v1/links?port=line-*", "viewer", "", nil}},
 	{"a new credential", ask{"POST", "/v1/controllers", "admin", `{"name":"n","scope":["a*"],"role":"viewer"}`, asJSON}},
 	{"revoked", ask{"DELETE", "/v1/controllers/new5", "admin", "", nil}},
 	{"admitted", ask{"POST", "/v1/controllers/tank-1/admit", "operator", "", nil}},
@@ -182,7 +185,7 @@ func TestRoleMatrix(t *testing.T) {
 		method, path string
 		least        int
 	}{
-		{"POST", "/v1/reports", 1}, {"GET", "/v1/query", 2}, {"GET", "/v1/latest", 2}, {"GET", "/v1/ledger", 2},
+		{"POST", "/v1/reports", 1}, {"GET", "/v1/query", 2}, {"GET", "/v1/latest", 2}, {"GET", "/v1/ledger", 2}, {"GET", "/v1/links", 2},
 		{"GET", "/v1/controllers", 2}, {"POST", "/v1/controllers", 4}, {"DELETE", "/v1/controllers/nobody", 4},
 		{"POST", "/v1/controllers/nobody/admit", 3}, {"GET", "/openapi.json", 0}, {"GET", "/problems/full", 0},
 	} {

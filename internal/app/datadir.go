@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/penstock/penstock"
@@ -87,4 +89,29 @@ func replaceFile(path string, content []byte, mode os.FileMode) error {
 func (d *Directory) close() {
 	os.Remove(d.file("run", "addresses.json"))
 	d.lock.Close()
+}
+
+// bound tells others, in a file, where the gateway listens.
+type bound struct {
+	dir *Directory
+	log *slog.Logger
+
+	mu        sync.Mutex // guards addresses
+	addresses map[string]string
+}
+
+// add is write for a source, which goes on without the file.
+func (b *bound) add(key, address string) {
+	if err := b.write(Address{key, address}); err != nil {
+		b.log.Error("the file of addresses could not be written; clients on this machine need the address told", "key", key, "address", address, "error", err)
+	}
+}
+
+func (b *bound) write(list ...Address) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range list {
+		b.addresses[a.Key] = a.Address
+	}
+	return b.dir.writeAddresses(b.addresses)
 }

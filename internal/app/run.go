@@ -26,6 +26,8 @@ import (
 // Options are what a gateway needs beside its configuration.
 type Options struct {
 	Config    Config
+	Next      func(context.Context) (*Config, error) // waits for a new configuration; nil for none ever
+	Level     *slog.LevelVar                         // of Log; nil when it cannot change
 	AllowRoot bool
 	Version   string
 	Log       *slog.Logger
@@ -142,6 +144,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	tls       *tlsfiles.Files
+	bound     *bound
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -168,7 +171,11 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("health", h.Run)
 	}
 	part("delivery", g.runner.Run)
-	part("sources", g.newSources().Run)
+	sources := g.newSources()
+	part("sources", sources.Run)
+	if g.Next != nil {
+		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
+	}
 	part("upkeep", g.upkeep)
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)
@@ -211,17 +218,14 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if started.TokenFile, err = g.firstToken(); err != nil {
 		return nil, Started{}, err
 	}
-	addresses := map[string]string{}
-	for _, a := range started.Addresses {
-		addresses[a.Key] = a.Address
-	}
-	if err := g.dir.writeAddresses(addresses); err != nil {
+	g.bound = &bound{dir: g.dir, log: g.Log, addresses: map[string]string{}}
+	if err := g.bound.write(started.Addresses...); err != nil {
 		return nil, Started{}, err
 	}
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Observer: g.metrics, Log: g.Log, Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Log: g.Log, Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -7,17 +7,24 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/amqp"
+	"github.com/penstock/penstock/internal/source/mqttclient"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Name string             `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	MQTT *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
+	AMQP *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
-	return nil
+	return []kind{
+		kindOf("mqtt", s.MQTT, mqttclient.New),
+		kindOf("amqp", s.AMQP, amqp.New),
+	}
 }
 
 // kind is what the node needs to know of one kind of source.
@@ -99,7 +106,7 @@ func (c *Config) specs() []source.Spec {
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Evidence: g.evidence, Auth: g.fleet, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))
 			},

@@ -66,7 +66,7 @@ func startRabbit(t *testing.T) *rabbit {
 		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "db"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_GENERATED_CONFIG_DIR="+filepath.Join(dir, "gen"), "RABBITMQ_ADVANCED_CONFIG_FILE="+filepath.Join(dir, "none"),
 		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
 	)
 	output, err := os.Create(filepath.Join(dir, "output"))
 	if err != nil {
@@ -83,6 +83,13 @@ func startRabbit(t *testing.T) *rabbit {
 		_ = r.epmd.Wait()
 		output.Close()
 	})
+	testkit.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", "127.0.0.1:"+names)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, "Erlang's name service")
 	r.start(t)
 	return r
 }

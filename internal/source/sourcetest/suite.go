@@ -100,7 +100,7 @@ func Env(book *evidence.Book, status source.Status, auth source.Authenticator) s
 		auth = everybody{}
 	}
 	return source.Env{
-		Name: "test", Evidence: book, Auth: auth, Status: status, Listen: listen,
+		Name: "test", Evidence: book, Auth: auth, Status: status, Listen: listen, Bound: func(string, string) {},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Reader,
 	}
 }

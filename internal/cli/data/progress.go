@@ -1,11 +1,11 @@
-package cli
+package data
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/penstock/penstock/internal/cli/upload"
 )
 
@@ -20,9 +20,9 @@ type progress struct {
 	open     bool // a line stands on the terminal without its end
 }
 
-func newProgress(env Env) *progress {
+func newProgress(env shell.Env) *progress {
 	begun := env.Now()
-	return &progress{w: env.Stderr, terminal: isTerminal(env.Stderr), now: env.Now, begun: begun, last: begun}
+	return &progress{w: env.Stderr, terminal: shell.IsTerminal(env.Stderr), now: env.Now, begun: begun, last: begun}
 }
 
 // show shows the tally if it is time to.
@@ -56,20 +56,5 @@ func (p *progress) end() {
 	if p.open {
 		fmt.Fprintln(p.w)
 		p.open = false
-	}
-}
-
-// sleep waits, or returns the error of ctx when it ends before.
-func (e Env) sleep(ctx context.Context, d time.Duration) error {
-	if e.Sleep != nil {
-		return e.Sleep(ctx, d)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }

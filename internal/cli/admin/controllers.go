@@ -1,4 +1,4 @@
-package cli
+package admin
 
 import (
 	"context"
@@ -11,21 +11,22 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/apiclient"
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
-func newControllers(env Env) *cobra.Command {
+func newControllers(env shell.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "controllers",
 		Short: "List controllers, give and revoke credentials",
-		Args:  commandArgs,
-		RunE:  showHelp,
+		Args:  shell.CommandArgs,
+		RunE:  shell.ShowHelp,
 	}
 	cmd.AddCommand(newControllersList(env), newControllersAdd(env), newControllersRevoke(env), newControllersAdmit(env))
 	return cmd
 }
 
-func newControllersList(env Env) *cobra.Command {
-	var at remote
+func newControllersList(env shell.Env) *cobra.Command {
+	var at shell.Remote
 	var asJSON, credentials bool
 	cmd := &cobra.Command{
 		Use:     "list [CONTROLLER]",
@@ -34,14 +35,14 @@ func newControllersList(env Env) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if credentials && len(args) > 0 {
-				return usagef("--credentials lists all of them: leave out %s", args[0])
+				return shell.Usagef("--credentials lists all of them: leave out %s", args[0])
 			}
-			client, err := at.client(env)
+			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
-			fleet, err := client.Fleet(cmd.Context(), first(args...))
+			fleet, err := client.Fleet(cmd.Context(), shell.First(args...))
 			if err != nil {
 				return err
 			}
@@ -56,18 +57,18 @@ func newControllersList(env Env) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&credentials, "credentials", false, "list the credentials instead")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: controllers and credentials")
-	at.register(cmd.Flags())
+	at.Register(cmd.Flags())
 	return cmd
 }
 
-func printControllers(env Env, controllers []apiclient.Controller) error {
+func printControllers(env shell.Env, controllers []apiclient.Controller) error {
 	t := output.NewTable(env.Stdout, "CONTROLLER", "STATE", "POINTS", "FIRST SEEN", "LAST SEEN", "LAST REPORT", "SOURCE")
 	held := 0
 	for _, c := range controllers {
 		if c.State == "held" {
 			held++
 		}
-		if err := t.Row(c.Name, c.State, c.Points, never(c.FirstSeen), never(c.LastSeen), c.LastIdentity, c.Source); err != nil {
+		if err := t.Row(c.Name, c.State, c.Points, shell.Never(c.FirstSeen), shell.Never(c.LastSeen), c.LastIdentity, c.Source); err != nil {
 			return err
 		}
 	}
@@ -77,10 +78,10 @@ func printControllers(env Env, controllers []apiclient.Controller) error {
 	return t.End()
 }
 
-func printCredentials(env Env, credentials []apiclient.Credential) error {
+func printCredentials(env shell.Env, credentials []apiclient.Credential) error {
 	t := output.NewTable(env.Stdout, "ID", "NAME", "KIND", "ROLE", "SCOPE", "CREATED", "LAST USED", "REVOKED")
 	for _, c := range credentials {
-		err := t.Row(c.ID, c.Name, c.Kind, c.Role, strings.Join(c.Scope, " "), never(c.Created), never(c.LastUsed), c.Revoked)
+		err := t.Row(c.ID, c.Name, c.Kind, c.Role, strings.Join(c.Scope, " "), shell.Never(c.Created), shell.Never(c.LastUsed), c.Revoked)
 		if err != nil {
 			return err
 		}
@@ -88,10 +89,8 @@ func printCredentials(env Env, credentials []apiclient.Credential) error {
 	return t.End()
 }
 
-func never(time string) string { return first(time, "never") }
-
-func newControllersAdd(env Env) *cobra.Command {
-	var at remote
+func newControllersAdd(env shell.Env) *cobra.Command {
+	var at shell.Remote
 	var role string
 	var scope []string
 	var asJSON bool
@@ -109,15 +108,15 @@ Without --scope the credential may speak for the controller NAME alone.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(roles, role) {
-				return usagef("%q is no role: --role takes %s", role, strings.Join(roles, ", "))
+				return shell.Usagef("%q is no role: --role takes %s", role, strings.Join(roles, ", "))
 			}
 			if len(scope) == 0 {
 				if role != string(penstock.RoleController) {
-					return usagef("say what a %s may see: --scope '*' for all, or a pattern", role)
+					return shell.Usagef("say what a %s may see: --scope '*' for all, or a pattern", role)
 				}
 				scope = args
 			}
-			client, err := at.client(env)
+			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
@@ -137,11 +136,11 @@ Without --scope the credential may speak for the controller NAME alone.`,
 	cmd.Flags().StringArrayVar(&scope, "scope", nil, "`PATTERN` of the controllers that it covers; '*' stands for any run of characters; may be repeated")
 	cmd.Flags().StringVar(&role, "role", roles[0], "`ROLE`: "+strings.Join(roles, ", "))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	at.register(cmd.Flags())
+	at.Register(cmd.Flags())
 	return cmd
 }
 
-func newControllersRevoke(env Env) *cobra.Command {
+func newControllersRevoke(env shell.Env) *cobra.Command {
 	return newAct(env, &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "Revoke a credential at once",
@@ -149,7 +148,7 @@ func newControllersRevoke(env Env) *cobra.Command {
 	}, func(ctx context.Context, c *apiclient.Client, id string) error { return c.Revoke(ctx, id) }, "Credential %s is revoked.\n")
 }
 
-func newControllersAdmit(env Env) *cobra.Command {
+func newControllersAdmit(env shell.Env) *cobra.Command {
 	return newAct(env, &cobra.Command{
 		Use:     "admit CONTROLLER",
 		Short:   "Let a held controller report",
@@ -158,11 +157,11 @@ func newControllersAdmit(env Env) *cobra.Command {
 }
 
 // newAct makes cmd do one thing with what its argument names, and then say done.
-func newAct(env Env, cmd *cobra.Command, act func(context.Context, *apiclient.Client, string) error, done string) *cobra.Command {
-	var at remote
+func newAct(env shell.Env, cmd *cobra.Command, act func(context.Context, *apiclient.Client, string) error, done string) *cobra.Command {
+	var at shell.Remote
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := at.client(env)
+		client, err := at.Client(env)
 		if err != nil {
 			return err
 		}
@@ -173,6 +172,6 @@ func newAct(env Env, cmd *cobra.Command, act func(context.Context, *apiclient.Cl
 		fmt.Fprintf(env.Stderr, done, args[0])
 		return nil
 	}
-	at.register(cmd.Flags())
+	at.Register(cmd.Flags())
 	return cmd
 }

@@ -1,4 +1,4 @@
-package cli
+package data
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/apiclient"
 	"github.com/penstock/penstock/internal/cli/manual"
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -20,8 +21,8 @@ type queryFlags struct {
 	format     string
 }
 
-func newQuery(env Env) *cobra.Command {
-	var at remote
+func newQuery(env shell.Env) *cobra.Command {
+	var at shell.Remote
 	var flags queryFlags
 	cmd := &cobra.Command{
 		Use:   "query [CONTROLLER[/POINT]]",
@@ -40,9 +41,9 @@ step. '*' stands for any run of characters.`,
 			}
 			rows, err := output.NewSamples(env.Stdout, flags.format)
 			if err != nil {
-				return &exitError{ExitUsage, err}
+				return shell.Exit(shell.ExitUsage, err)
 			}
-			client, err := at.client(env)
+			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ step. '*' stands for any run of characters.`,
 	f.StringVar(&flags.Agg, "agg", "", "`HOW` the values of a step become one: min, max, avg, sum, count, first or last (default avg)")
 	manual.InGroup(f, "Range", "last", "from", "to")
 	manual.InGroup(f, "Aggregates", "step", "agg")
-	at.register(f)
+	at.Register(f)
 	return cmd
 }
 
@@ -78,7 +79,7 @@ step. '*' stands for any run of characters.`,
 func (q *queryFlags) resolve(args []string) error {
 	if len(args) == 1 {
 		if q.Controller != "" || q.Point != "" {
-			return usagef("the controller is given twice: as an argument and by --controller or --point")
+			return shell.Usagef("the controller is given twice: as an argument and by --controller or --point")
 		}
 		q.Controller, q.Point, _ = strings.Cut(args[0], "/")
 	}
@@ -93,13 +94,13 @@ func (q *queryFlags) resolve(args []string) error {
 func (q *queryFlags) consistent() error {
 	switch {
 	case q.Agg != "" && q.Step == "":
-		return usagef("--agg needs --step, as in --step 1h")
+		return shell.Usagef("--agg needs --step, as in --step 1h")
 	case q.Latest && (q.To != "" || q.Step != ""):
-		return usagef("say from when: --last 1h, or --from TIME")
+		return shell.Usagef("say from when: --last 1h, or --from TIME")
 	case q.Limit < 0:
-		return usagef("--limit needs a number from 0")
+		return shell.Usagef("--limit needs a number from 0")
 	case q.Time != "rfc3339" && q.Time != "ns":
-		return usagef("--time takes rfc3339 or ns, not %q", q.Time)
+		return shell.Usagef("--time takes rfc3339 or ns, not %q", q.Time)
 	}
 	return nil
 }
@@ -108,20 +109,20 @@ func (q *queryFlags) consistent() error {
 func (q *queryFlags) resolveTimes() error {
 	if q.last != "" {
 		if q.From != "" || q.To != "" {
-			return usagef("--last goes without --from and --to")
+			return shell.Usagef("--last goes without --from and --to")
 		}
 		d, err := config.ParseDuration(q.last)
 		if err != nil || d == 0 {
-			return usagef("--last needs a duration such as 1h or 3d, not %q", q.last)
+			return shell.Usagef("--last needs a duration such as 1h or 3d, not %q", q.last)
 		}
 		q.From = "-" + d.String()
 	}
 	if q.step != "" {
 		d, err := config.ParseDuration(q.step)
 		if err != nil || d < time.Nanosecond {
-			return usagef("--step needs a duration such as 1m or 1h, not %q", q.step)
+			return shell.Usagef("--step needs a duration such as 1m or 1h, not %q", q.step)
 		}
-		q.Step, q.Agg = d.String(), first(q.Agg, "avg")
+		q.Step, q.Agg = d.String(), shell.First(q.Agg, "avg")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package cli
+package data
 
 import (
 	"context"
@@ -12,10 +12,11 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/apiclient"
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
-func newTail(env Env) *cobra.Command {
-	var at remote
+func newTail(env shell.Env) *cobra.Command {
+	var at shell.Remote
 	w := watcher{env: env}
 	cmd := &cobra.Command{
 		Use:   "tail [CONTROLLER[/POINT]]",
@@ -27,12 +28,12 @@ what was missed is told on standard error.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if w.format != "text" && w.format != "ndjson" {
-				return usagef("%q is no format: -o takes text or ndjson", w.format)
+				return shell.Usagef("%q is no format: -o takes text or ndjson", w.format)
 			}
 			if len(args) == 1 {
 				w.watch.Controller, w.watch.Point, _ = strings.Cut(args[0], "/")
 			}
-			client, err := at.client(env)
+			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
@@ -48,13 +49,13 @@ what was missed is told on standard error.`,
 	}
 	cmd.Flags().StringVarP(&w.format, "output", "o", "text", "`FORMAT`: text (a line a sample) or ndjson (a report a line)")
 	cmd.Flags().IntVar(&w.limit, "count", 0, "end after so many `SAMPLES`, or reports with -o ndjson; 0 for never")
-	at.register(cmd.Flags())
+	at.Register(cmd.Flags())
 	return cmd
 }
 
 // watcher follows the live stream over broken connections.
 type watcher struct {
-	env    Env
+	env    shell.Env
 	watch  apiclient.Watch
 	format string
 	limit  int
@@ -85,7 +86,7 @@ func (w *watcher) run(ctx context.Context, client *apiclient.Client) error {
 		wait = min(max(2*wait, 250*time.Millisecond), longest)
 		wait = max(wait, penstock.RetryAfterOf(err))
 		fmt.Fprintf(w.env.Stderr, "%v; connecting again in %s\n", err, wait)
-		if err := w.env.sleep(ctx, wait); err != nil {
+		if err := w.env.Pause(ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package data
 
 import (
 	"errors"
@@ -13,13 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/penstock/penstock/internal/cli/upload"
 )
 
-func newSend(env Env) *cobra.Command {
-	var at remote
+func newSend(env shell.Env) *cobra.Command {
+	var at shell.Remote
 	var asJSON bool
-	o := upload.Options{Rand: env.Rand, Sleep: env.sleep}
+	o := upload.Options{Rand: env.Rand, Sleep: env.Pause}
 	cmd := &cobra.Command{
 		Use:   "send [FILE|-]",
 		Short: "Send reports from a file or from standard input",
@@ -42,10 +43,10 @@ code is 5 when a report was rejected.`,
 				return err
 			}
 			if o.Batch < 1 || o.Batch > upload.MaxBatch {
-				return usagef("--batch needs a number from 1 to %d", upload.MaxBatch)
+				return shell.Usagef("--batch needs a number from 1 to %d", upload.MaxBatch)
 			}
 			defer input.Close() // it was only read
-			client, err := at.client(env)
+			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
@@ -62,19 +63,19 @@ code is 5 when a report was rejected.`,
 	cmd.Flags().StringVar(&o.Key, "key", "", "begin of the `KEY`s of reports that have no identity (default: a random one)")
 	cmd.Flags().IntVar(&o.Batch, "batch", 1000, "most `REPORTS` in one request")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
-	at.register(cmd.Flags())
+	at.Register(cmd.Flags())
 	return cmd
 }
 
-func openInput(env Env, args []string) (io.ReadCloser, error) {
+func openInput(env shell.Env, args []string) (io.ReadCloser, error) {
 	if len(args) == 1 && args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
-			return nil, usagef("%w", err)
+			return nil, shell.Usagef("%w", err)
 		}
 		return file, nil
 	}
-	if f, ok := env.Stdin.(*os.File); ok && isTerminal(f) {
+	if f, ok := env.Stdin.(*os.File); ok && shell.IsTerminal(f) {
 		fmt.Fprintln(env.Stderr, "Type reports in JSON, and end with Ctrl-D.")
 	}
 	return io.NopCloser(env.Stdin), nil
@@ -82,7 +83,7 @@ func openInput(env Env, args []string) (io.ReadCloser, error) {
 
 // summary prints what became of the reports; the error says that some were
 // rejected.
-func summary(env Env, t upload.Tally, asJSON bool) error {
+func summary(env shell.Env, t upload.Tally, asJSON bool) error {
 	var err error
 	if asJSON {
 		err = output.JSON(env.Stdout, t)
@@ -103,5 +104,5 @@ func summary(env Env, t upload.Tally, asJSON bool) error {
 	if more := t.Rejected - len(t.Rejects); more > 0 {
 		fmt.Fprintf(&text, "\n  and %d more", more)
 	}
-	return &exitError{ExitRefused, errors.New(text.String())}
+	return shell.Exit(shell.ExitRefused, errors.New(text.String()))
 }

@@ -1,4 +1,4 @@
-package cli
+package shell
 
 import (
 	"context"
@@ -24,8 +24,8 @@ const (
 	ExitInterrupted   = 130
 )
 
-// exitCodes returns the table that the help and the manual show.
-func exitCodes() []manual.ExitCode {
+// ExitCodes returns the table that the help and the manual show.
+func ExitCodes() []manual.ExitCode {
 	return []manual.ExitCode{
 		{Code: ExitOK, Meaning: "done"},
 		{Code: ExitFailed, Meaning: "failed for another reason, which the message says"},
@@ -48,13 +48,16 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef returns an error in the command line.
-func usagef(format string, args ...any) error {
-	return &exitError{ExitUsage, fmt.Errorf(format, args...)}
+// Exit gives an error the exit code that the process ends with.
+func Exit(code int, err error) error { return &exitError{code, err} }
+
+// Usagef returns an error in the command line.
+func Usagef(format string, args ...any) error {
+	return Exit(ExitUsage, fmt.Errorf(format, args...))
 }
 
-// exitCode returns the code that the process ends with.
-func exitCode(err error) int {
+// ExitCode returns the code that the process ends with.
+func ExitCode(err error) int {
 	var own *exitError
 	var wrong *config.Error
 	var unreachable *apiclient.Unreachable

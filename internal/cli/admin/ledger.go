@@ -1,4 +1,4 @@
-package cli
+package admin
 
 import (
 	"errors"
@@ -12,10 +12,11 @@ import (
 
 	"github.com/penstock/penstock/internal/apiclient"
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
-func newLedger(env Env) *cobra.Command {
-	var at remote
+func newLedger(env shell.Env) *cobra.Command {
+	var at shell.Remote
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ledger [CONTROLLER]",
@@ -31,12 +32,12 @@ characters.`,
 		Example: "  penstock ledger\n  penstock ledger 'pump-*'\n  penstock ledger --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := at.client(env)
+			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
-			books, err := client.Ledger(cmd.Context(), first(args...))
+			books, err := client.Ledger(cmd.Context(), shell.First(args...))
 			if err != nil {
 				return err
 			}
@@ -49,7 +50,7 @@ characters.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	at.register(cmd.Flags())
+	at.Register(cmd.Flags())
 	return cmd
 }
 
@@ -60,7 +61,7 @@ func printBooks(w io.Writer, b apiclient.Books) error {
 		"|  ACCEPTED", "= COMMITTED", "+ AT RECORD", "+ IN SPOOL", "+ OTHER", "|")
 	for _, a := range append(slices.Clone(b.Controllers), b.Total) {
 		plus := func(n uint64) string { return fmt.Sprint("+ ", n) }
-		err := t.Row(first(a.Controller, "total"), a.Received, fmt.Sprint("= ", a.Accepted), plus(a.Duplicate), plus(sum(a.Rejected)),
+		err := t.Row(shell.First(a.Controller, "total"), a.Received, fmt.Sprint("= ", a.Accepted), plus(a.Duplicate), plus(sum(a.Rejected)),
 			fmt.Sprint("|  ", a.Accepted), fmt.Sprint("= ", a.Committed), plus(a.DuplicateAtRecord), plus(a.InSpool),
 			plus(a.Quarantined+a.Filtered+a.Discarded+a.Damaged), "| "+verdict(a))
 		if err != nil {
@@ -120,7 +121,7 @@ func verdict(a apiclient.Account) string {
 func balance(b apiclient.Books) error {
 	for _, a := range append(slices.Clone(b.Controllers), b.Total) {
 		if !balanced(a) {
-			return &exitError{ExitDamaged, fmt.Errorf("the account of %s does not add up: this is a fault of the gateway; keep its data directory and report it", first(output.Clean(a.Controller), "all controllers"))}
+			return shell.Exit(shell.ExitDamaged, fmt.Errorf("the account of %s does not add up: this is a fault of the gateway; keep its data directory and report it", shell.First(output.Clean(a.Controller), "all controllers")))
 		}
 	}
 	return nil
