@@ -139,6 +139,7 @@ type tap struct {
 	conns map[net.Conn]bool
 	news  chan struct{} // closed and replaced at every acknowledgement
 	mute  bool          // acknowledgements go no further
+	hole  bool          // nothing goes further, and nobody is told
 	work  sync.WaitGroup
 }
 
@@ -193,6 +194,19 @@ func (p *tap) swallow(on bool) {
 	p.mute = on
 }
 
+// swallowAll makes everything disappear, as a dead radio does.
+func (p *tap) swallowAll(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hole = on
+}
+
+func (p *tap) dead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hole
+}
+
 func (p *tap) acknowledged(payload []byte) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -240,6 +254,9 @@ func (s *session) copy(to, from net.Conn, look func(kind, flags byte, body []byt
 		packet, start, err := readPacket(from)
 		if err != nil {
 			return
+		}
+		if s.tap.dead() {
+			continue
 		}
 		if look(packet[0]>>4, packet[0]&15, packet[start:]) != nil {
 			return

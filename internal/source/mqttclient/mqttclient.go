@@ -187,10 +187,8 @@ func reason(code byte) string {
 		return "it does not speak MQTT 5"
 	case 0x85:
 		return "it does not take the client_id"
-	case 0x86:
-		return "user or password is wrong"
-	case 0x87:
-		return "the user is not allowed to"
+	case 0x86, 0x87: // brokers give either for a wrong password
+		return "user or password is wrong, or the user is not allowed to"
 	case 0x8B:
 		return "it is shutting down"
 	case 0x8E:

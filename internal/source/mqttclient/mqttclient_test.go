@@ -26,6 +26,7 @@ func configOf(b *broker, routes ...topic.Route) mqttclient.Config {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Subject {
 		b := startBroker(t, "")
 		return sourcetest.Subject{
@@ -74,7 +75,15 @@ func (s *statuses) told(words string) bool {
 	return slices.ContainsFunc(s.lines, func(l string) bool { return strings.Contains(l, words) })
 }
 
+// run starts a source and waits until it is at work.
 func run(t testing.TB, c mqttclient.Config) *station {
+	t.Helper()
+	s := begin(t, c)
+	testkit.Eventually(t, func() bool { return s.log.told("ok") }, "the source at work")
+	return s
+}
+
+func begin(t testing.TB, c mqttclient.Config) *station {
 	t.Helper()
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
@@ -89,7 +98,6 @@ func run(t testing.TB, c mqttclient.Config) *station {
 	work.Go(func() { _ = s.set.Run(ctx) })
 	t.Cleanup(func() { cancel(); work.Wait() })
 	s.set.Apply([]source.Spec{{Name: "town", Config: &c, New: func(env source.Env) (penstock.Source, error) { return mqttclient.New(c, env) }}})
-	testkit.Eventually(t, func() bool { return s.log.told("ok") }, "the source at work")
 	return s
 }
 
@@ -135,6 +143,7 @@ func (s *station) want(t testing.TB, n int) {
 // The broker goes down and comes back, the connection breaks with
 // acknowledgements on their way, and the node takes nothing for a while.
 func TestNothingIsLostAndNothingTwice(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	s := run(t, configOf(b, topic.Route{Topic: "plant/+/report"}))
 	publish := func(from, to int) {
@@ -168,6 +177,7 @@ func TestNothingIsLostAndNothingTwice(t *testing.T) {
 // A plain value gets its controller and point from the topic, its identity from
 // the user properties.
 func TestValuesAndProperties(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	c := configOf(b, topic.Route{Topic: "plant/{controller}/{point...}", Payload: topic.Value})
 	c.Controllers = []string{"pump-*"}
@@ -205,6 +215,7 @@ func TestValuesAndProperties(t *testing.T) {
 
 // Two gateways of one group get each message once, together.
 func TestSharedSubscriptions(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	first, second := configOf(b, topic.Route{Topic: "plant/+/report"}), configOf(b, topic.Route{Topic: "plant/+/report"})
 	first.ClientID, first.Share = "one", "gateways"
@@ -221,6 +232,7 @@ func TestSharedSubscriptions(t *testing.T) {
 
 // Retained messages are old: they come only when they are asked for.
 func TestRetainedMessages(t *testing.T) {
+	t.Parallel()
 	for _, wanted := range []bool{false, true} {
 		b := startBroker(t, "")
 		if err := b.publishRetained(t.Context(), "plant/pump-1/level", "1"); err != nil {
