@@ -59,7 +59,8 @@ func (s *Source) chosen() []kind {
 	return set
 }
 
-// checkSources returns all that is wrong with the list.
+// checkSources returns all that is wrong with the list itself; each kind has its
+// own word on its settings.
 func checkSources(list []Source) []error {
 	var problems []error
 	refuse := func(format string, args ...any) {
@@ -76,13 +77,8 @@ func checkSources(list []Source) []error {
 			refuse("sources: the name %q is taken: each source has its own", s.Name)
 		}
 		seen[s.Name] = true
-		set := s.chosen()
-		if len(set) != 1 {
+		if set := s.chosen(); len(set) != 1 {
 			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
-			continue
-		}
-		if err := set[0].config.Validate(); err != nil {
-			refuse("sources: %s: %s: %w", s.Name, set[0].name, err)
 		}
 	}
 	return problems

@@ -37,7 +37,7 @@ const (
 )
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a
-// rule.
+// rule. The sections below it have their own.
 func (c *Config) Validate() error {
 	_, err := newSettings(*c)
 	return err
@@ -62,9 +62,6 @@ func newSettings(c Config) (s settings, err error) {
 	}
 	if s.vhost = s.server.Path; s.vhost == "" {
 		s.vhost = "/"
-	}
-	if err := c.TLS.Validate(); err != nil {
-		return refuse("%w", err)
 	}
 	if len(c.Topics) == 0 {
 		s.Topics = []topic.Route{{Topic: "#"}}

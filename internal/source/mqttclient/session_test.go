@@ -206,13 +206,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"controllers":       func(c *mqttclient.Config) { c.Controllers = nil },
 		"topics":            func(c *mqttclient.Config) { c.Topics = nil },
 		"{controller} and":  func(c *mqttclient.Config) { c.Topics = []topic.Route{{Topic: "#", Payload: topic.Value}} },
-		"tls":               func(c *mqttclient.Config) { c.TLS.Cert = "x" },
 		"no topic has":      func(c *mqttclient.Config) { c.Sparkplug = &sparkplug.Config{} },
 		"cannot be shared": func(c *mqttclient.Config) {
 			c.Share, c.Topics = "g", []topic.Route{{Topic: "#", Payload: topic.Sparkplug}}
-		},
-		"sparkplug: reorder": func(c *mqttclient.Config) {
-			c.Topics[0].Payload, c.Sparkplug = topic.Sparkplug, &sparkplug.Config{Reorder: 1}
 		},
 		"keepalive":       func(c *mqttclient.Config) { c.Keepalive = config.Duration(time.Second) },
 		"session":         func(c *mqttclient.Config) { c.Session = config.Duration(time.Second) },
