@@ -18,6 +18,7 @@ func program() cli.Program {
 		Gateway: cli.NewGateway(defaults, serve),
 		Spool:   shelf{},
 		Demo:    runDemo,
+		Decode:  decode,
 	}
 }
 

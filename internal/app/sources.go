@@ -8,22 +8,29 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/amqp"
+	"github.com/penstock/penstock/internal/source/framed"
 	"github.com/penstock/penstock/internal/source/mqttclient"
+	"github.com/penstock/penstock/internal/source/syslog"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name string             `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
-	MQTT *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
-	AMQP *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+
+	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	Framed *framed.Config     `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
+	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
+	Syslog *syslog.Config     `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
 	return []kind{
-		kindOf("mqtt", s.MQTT, mqttclient.New),
 		kindOf("amqp", s.AMQP, amqp.New),
+		kindOf("framed", s.Framed, framed.New),
+		kindOf("mqtt", s.MQTT, mqttclient.New),
+		kindOf("syslog", s.Syslog, syslog.New),
 	}
 }
 
@@ -59,8 +66,8 @@ func (s *Source) chosen() []kind {
 	return set
 }
 
-// checkSources returns all that is wrong with the list itself; each kind has its
-// own word on its settings.
+// checkSources returns all that is wrong with the list. What is wrong with the
+// settings of a kind they say themselves.
 func checkSources(list []Source) []error {
 	var problems []error
 	refuse := func(format string, args ...any) {

@@ -34,6 +34,7 @@ func program(run cli.RunGateway[settings]) cli.Program {
 		Gateway: cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run),
 		Spool:   shelf{},
 		Demo:    func(context.Context, cli.DemoOptions) error { return nil },
+		Decode:  func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },
 	}
 }
 
@@ -210,7 +211,7 @@ func TestManual(t *testing.T) {
 	dir := t.TempDir()
 	command{program: program(nil)}.run("man", dir).want(t, shell.ExitOK, "", "")
 	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
-	if err != nil || len(pages) != 19 {
+	if err != nil || len(pages) != 20 {
 		t.Errorf("wrote %d pages (%v): %q", len(pages), err, pages)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "penstock-controllers-add.1"))

@@ -12,6 +12,7 @@ type Program struct {
 	Gateway Gateway
 	Spool   SpoolReader
 	Demo    Demo
+	Decode  Decode
 }
 
 // Gateway is what serve runs and check checks.

@@ -90,6 +90,9 @@ networks, makes them durable and delivers each exactly once.`,
 		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
 	}
 	add(groupData, data.Commands(env)...)
+	if program.Decode != nil {
+		add(groupData, newDecode(env, program.Decode))
+	}
 	add(groupAdmin, admin.Commands(env)...)
 	if program.Spool != nil {
 		add(groupAdmin, newSpool(env, program.Spool))
