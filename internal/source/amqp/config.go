@@ -43,6 +43,15 @@ func (c *Config) Validate() error {
 	return err
 }
 
+// Mappings returns the names of the mappings that the topics use.
+func (c *Config) Mappings() []string {
+	r, err := topic.NewRouter(c.Topics, topic.AMQP)
+	if err != nil {
+		return nil // Validate says why
+	}
+	return r.Mappings()
+}
+
 // settings is a configuration with everything filled in.
 type settings struct {
 	Config
