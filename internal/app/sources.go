@@ -7,9 +7,11 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/amqp"
 	"github.com/penstock/penstock/internal/source/framed"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/modbus"
+	"github.com/penstock/penstock/internal/source/mqttclient"
 	"github.com/penstock/penstock/internal/source/syslog"
 )
 
@@ -18,17 +20,21 @@ import (
 type Source struct {
 	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 
-	Syslog *syslog.Config `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
-	Framed *framed.Config `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
-	Modbus *modbus.Config `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
+	Syslog *syslog.Config     `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
+	Framed *framed.Config     `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
+	Modbus *modbus.Config     `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
+	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
 	return []kind{
-		kindOf("syslog", s.Syslog, syslog.New),
+		kindOf("amqp", s.AMQP, amqp.New),
 		kindOf("framed", s.Framed, framed.New),
 		kindOf("modbus", s.Modbus, modbus.New),
+		kindOf("mqtt", s.MQTT, mqttclient.New),
+		kindOf("syslog", s.Syslog, syslog.New),
 	}
 }
 

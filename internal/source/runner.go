@@ -50,6 +50,7 @@ func once(ctx context.Context, s Spec, env Env, next penstock.Handler) (err erro
 	defer func() {
 		if fault := recover(); fault != nil {
 			env.Log.Error("a source panicked", "panic", fault, "stack", string(debug.Stack()))
+			*env.Memory = nil // who knows what it remembers
 			err = penstock.Errorf(penstock.Internal, "a fault of the gateway: %s", fmt.Sprint(fault))
 		}
 	}()

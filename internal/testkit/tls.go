@@ -41,6 +41,9 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
+// Certificate returns the authority's own certificate, in DER.
+func (a *Authority) Certificate() []byte { return a.cert.Raw }
+
 // Server returns a certificate for the names and addresses; localhost,
 // 127.0.0.1 and ::1 when there are none.
 func (a *Authority) Server(t testing.TB, hosts ...string) tls.Certificate {
