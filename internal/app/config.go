@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
 // Config is the configuration of a node. Each part belongs to the package that
@@ -21,6 +22,7 @@ type Config struct {
 	Unknown    string              `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
 	Points     []fleet.Declaration `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
 	Middleware pipeline.Config     `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
+	MQTT       mqttbroker.Config   `yaml:"mqtt" jsonschema_description:"the MQTT broker at listen.mqtt"`
 	Sources    []Source            `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
 	Spool      Spool               `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string              `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
@@ -31,7 +33,7 @@ type Config struct {
 type Listen struct {
 	HTTPS  config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
 	Health config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
-	MQTT   config.Address `yaml:"mqtt" jsonschema_description:"reserved for the embedded MQTT broker; only off is possible in this version"`
+	MQTT   config.Address `yaml:"mqtt" jsonschema_description:"MQTT broker for controllers that speak MQTT 3.1.1 or 5; 8883 is the usual port, 1883 without TLS"`
 }
 
 // TLS says which certificates the HTTPS listener uses.
@@ -60,6 +62,7 @@ func DefaultConfig() Config {
 		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff},
 		Log:     logging.Default(),
 		Unknown: string(fleet.RegisterUnknown),
+		MQTT:    mqttbroker.Default(),
 		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
 }
@@ -81,8 +84,8 @@ func (c *Config) Validate() error {
 	if c.Listen.HTTPS == config.AddressOff {
 		refuse("listen.https: a node without its API could not be reached; it cannot be off")
 	}
-	if c.Listen.MQTT != config.AddressOff {
-		refuse("listen.mqtt: this version has no MQTT broker; write off")
+	if err := c.MQTT.CheckAddress(c.Listen.MQTT); err != nil {
+		refuse("mqtt.%w", err)
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		refuse("tls: cert and key go together; only one of them is set")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/penstock/penstock"
@@ -64,14 +65,25 @@ func (d *Directory) file(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
 }
 
-// writeAddresses tells other programs where the node listens, under the names
+// addresses tell other programs where the node listens, under the names
 // of the configuration keys.
-func (d *Directory) writeAddresses(addresses map[string]string) error {
-	text, err := json.MarshalIndent(addresses, "", "  ")
+type addresses struct {
+	dir *Directory
+
+	mu    sync.Mutex // guards everything below
+	bound map[string]string
+}
+
+// add notes an address in the file.
+func (a *addresses) add(key, address string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bound[key] = address
+	text, err := json.MarshalIndent(a.bound, "", "  ")
 	if err != nil {
 		return err
 	}
-	return replaceFile(d.file("run", "addresses.json"), append(text, '\n'), 0o640)
+	return replaceFile(a.dir.file("run", "addresses.json"), append(text, '\n'), 0o640)
 }
 
 // replaceFile writes a file so that a reader sees the old content or the new.

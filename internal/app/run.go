@@ -142,6 +142,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	tls       *tlsfiles.Files
+	addresses *addresses
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -211,12 +212,11 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if started.TokenFile, err = g.firstToken(); err != nil {
 		return nil, Started{}, err
 	}
-	addresses := map[string]string{}
+	g.addresses = &addresses{dir: g.dir, bound: map[string]string{}}
 	for _, a := range started.Addresses {
-		addresses[a.Key] = a.Address
-	}
-	if err := g.dir.writeAddresses(addresses); err != nil {
-		return nil, Started{}, err
+		if err := g.addresses.add(a.Key, a.Address); err != nil {
+			return nil, Started{}, err
+		}
 	}
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
@@ -58,7 +59,7 @@ func checkSources(list []Source) []error {
 	refuse := func(format string, args ...any) {
 		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
 	}
-	seen := map[string]bool{"https": true}
+	seen := map[string]bool{"https": true, "mqtt": true}
 	for i := range list {
 		s := &list[i]
 		if err := penstock.CheckControllerName(s.Name); err != nil {
@@ -84,12 +85,26 @@ func checkSources(list []Source) []error {
 // specs returns what the configuration asks to run. The configuration was
 // validated.
 func (c *Config) specs() []source.Spec {
-	var specs []source.Spec
+	specs := c.listening()
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
 			specs = append(specs, source.Spec{Name: s.Name, Config: k.config, New: k.make})
 		}
+	}
+	return specs
+}
+
+// listening returns the sources that the node offers once, at addresses of its
+// own.
+func (c *Config) listening() []source.Spec {
+	var specs []source.Spec
+	if address := c.Listen.MQTT; !address.Off() {
+		settings := c.MQTT
+		specs = append(specs, source.Spec{
+			Name: "mqtt", Config: []any{address, settings},
+			New: func(env source.Env) (penstock.Source, error) { return mqttbroker.New(address, settings, env) },
+		})
 	}
 	return specs
 }
@@ -100,6 +115,7 @@ func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
 			Evidence: g.evidence, Auth: g.fleet, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			TLS: g.tls.Config(), Bound: g.bound,
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))
 			},
@@ -112,4 +128,10 @@ func (g *gateway) newSources() *source.Set {
 	})
 	set.Apply(g.Config.specs())
 	return set
+}
+
+// bound notes where a source listens.
+func (g *gateway) bound(key, address string) {
+	g.Log.Info("a source listens", "key", key, "address", address)
+	g.complain("the addresses could not be written", g.addresses.add(key, address))
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -19,9 +20,13 @@ type Env struct {
 	// Listen binds a TCP address, or takes the listener that a process manager
 	// handed over under the name.
 	Listen func(name, address string) (net.Listener, error)
-	Log    *slog.Logger
-	Now    func() time.Time
-	Rand   io.Reader
+	// Bound says to what address the listener of a key of the configuration,
+	// "listen.mqtt", is really bound.
+	Bound func(key, address string)
+	TLS   *tls.Config // of the node's listeners: TLS 1.3, its certificate, its clients' authorities
+	Log   *slog.Logger
+	Now   func() time.Time
+	Rand  io.Reader
 }
 
 // Authenticator tells who shows a credential. A source with sessions asks when
