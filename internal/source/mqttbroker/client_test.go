@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type peer struct {
 	in      *wire.Reader
 	version byte
 	last    uint16
+	backlog []wire.Frame // what came before its time
 }
 
 // patience is how long a test waits for what must come.
@@ -73,16 +75,25 @@ func (p *peer) next() (wire.Frame, error) {
 	return p.in.Next()
 }
 
+// expect waits for a packet of a type. Messages and answers come in an order of
+// their own each.
 func (p *peer) expect(t wire.Type) wire.Frame {
 	p.t.Helper()
-	f, err := p.next()
-	if err != nil {
-		p.t.Fatalf("waiting for %s: %v", t, err)
+	if i := slices.IndexFunc(p.backlog, func(f wire.Frame) bool { return f.Type == t }); i >= 0 {
+		f := p.backlog[i]
+		p.backlog = slices.Delete(p.backlog, i, i+1)
+		return f
 	}
-	if f.Type != t {
-		p.t.Fatalf("%s came, not %s: % x", f.Type, t, f.Body)
+	for {
+		f, err := p.next()
+		if err != nil {
+			p.t.Fatalf("waiting for %s: %v", t, err)
+		}
+		if f.Type == t {
+			return f
+		}
+		p.backlog = append(p.backlog, f)
 	}
-	return f
 }
 
 func (p *peer) ack(t wire.Type) wire.Ack {
@@ -163,11 +174,16 @@ func (p *peer) arrive() wire.Publish {
 	return m
 }
 
-// quiet fails when anything but the answer to a ping comes.
+// quiet fails when anything but the answers to pings comes.
 func (p *peer) quiet() {
 	p.t.Helper()
-	p.send(wire.AppendEmpty(nil, wire.PINGREQ))
-	p.expect(wire.PINGRESP)
+	for range 3 {
+		p.send(wire.AppendEmpty(nil, wire.PINGREQ))
+		p.expect(wire.PINGRESP)
+	}
+	for _, f := range p.backlog {
+		p.t.Errorf("%s came: %q", f.Type, f.Body)
+	}
 }
 
 func (p *peer) close() { p.conn.Close() }

@@ -3,7 +3,6 @@ package mqttbroker
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
@@ -14,10 +13,9 @@ import (
 
 // The bounds of what is submitted at once and of what waits.
 const (
-	batchItems  = 256
-	batchBytes  = 256 << 10
-	openBatches = 16
-	flowBytes   = 256 << 10 // of publishes that wait; one publish always may
+	batchItems = 256
+	batchBytes = 256 << 10
+	flowBytes  = 256 << 10 // of publishes that wait; one publish always may
 )
 
 // item is one publish under way.
@@ -45,13 +43,14 @@ type inbound struct {
 	c       *conn
 	batch   *batch // that is being filled, nil for none
 	aliases map[uint16]string
-	queue   chan *batch // nil until the first publish
-	started time.Time
+	settler bool // it runs
 
 	mu      sync.Mutex // guards everything below
 	moved   sync.Cond
 	items   int // under way
 	bytes   int
+	queue   []*batch        // submitted, the oldest first
+	closed  bool            // the reader adds no more
 	pending map[uint16]bool // QoS 2: identifiers under way; nil for none
 	over    bool            // the connection has ended
 }
@@ -71,9 +70,10 @@ func (in *inbound) wake() {
 
 // finish lets the settler end when it has completed all. The reader has ended.
 func (in *inbound) finish() {
-	if in.queue != nil {
-		close(in.queue)
-	}
+	in.mu.Lock()
+	in.closed = true
+	in.mu.Unlock()
+	in.moved.Broadcast()
 }
 
 // publish adds one publish to the batch. It blocks while as much is under way as
@@ -238,11 +238,14 @@ func (in *inbound) submit(ctx context.Context) error {
 	if len(b.envelopes) > 0 {
 		b.ticket = in.c.next.Submit(ctx, b.envelopes)
 	}
-	if in.queue == nil {
-		in.queue = make(chan *batch, openBatches)
+	in.mu.Lock()
+	in.queue = append(in.queue, b) // bounded by what may be under way
+	in.mu.Unlock()
+	in.moved.Broadcast()
+	if !in.settler {
+		in.settler = true
 		in.c.start(func() error { return in.settleAll(ctx) })
 	}
-	in.queue <- b // the settler takes it, whatever became of the connection
 	return nil
 }
 

@@ -21,12 +21,33 @@ const (
 // on when the connection has ended: what was accepted is still to be sent to the
 // subscribers.
 func (in *inbound) settleAll(ctx context.Context) error {
-	for b := range in.queue {
+	for {
+		b := in.oldest()
+		if b == nil {
+			return nil
+		}
 		if err := in.c.contained(func() error { return in.settle(ctx, b) }); err != nil {
 			in.c.endWith(err)
 		}
 	}
-	return nil
+}
+
+// oldest waits for the next batch and takes it, nil when there will be none.
+func (in *inbound) oldest() *batch {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for len(in.queue) == 0 {
+		if in.closed {
+			return nil
+		}
+		in.moved.Wait()
+	}
+	b := in.queue[0]
+	in.queue[0] = nil
+	if in.queue = in.queue[1:]; len(in.queue) == 0 {
+		in.queue = nil
+	}
+	return b
 }
 
 // settle waits until the batch is decided about and acknowledges it.

@@ -129,7 +129,8 @@ func (c *cursor) properties(t Type) Properties {
 	var list Properties
 	for len(inner.rest) > 0 {
 		f := inner.property(t)
-		if f.ID != UserProperty && list.Has(f.ID) {
+		repeats := f.ID == UserProperty || f.ID == SubscriptionID && t == PUBLISH
+		if !repeats && list.Has(f.ID) {
 			inner.fail(ProtocolError, "property %d is there twice", f.ID)
 		}
 		if len(list) == maxProperties {
