@@ -45,7 +45,7 @@ check: tools
 
 ## tools: bring what the tests need beside Go: a C compiler for the race detector, curl
 tools:
-	@scripts/tools gcc curl
+	@scripts/tools gcc curl mosquitto_pub:mosquitto-clients node:nodejs npm
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build

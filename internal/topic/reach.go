@@ -35,7 +35,8 @@ func (p Pattern) reach(filter string) (values []string, ok bool) {
 	parts := strings.Split(filter, p.dialect.Separator)
 	at := 0
 	for i, l := range p.levels {
-		if p.open && i == len(p.levels)-1 {
+		last := p.open && i == len(p.levels)-1
+		if last && (l.name == "" || i < len(parts)) {
 			return values, true
 		}
 		if i == len(parts) {

@@ -50,13 +50,16 @@ func (c *conn) begin(ctx context.Context) error {
 		c.connect, err = wire.DecodeConnect(f.Body)
 	}
 	c.version = c.connect.Version
+	if broken, ok := err.(*wire.Error); ok {
+		c.bad(&f, broken.Text)
+		if f.Type != wire.CONNECT {
+			return broken
+		}
+		r := c.refuse(&refusal{broken.Code, oldReturn(broken.Code), broken.Text})
+		r.event = evidence.Malformed
+		return r
+	}
 	if err != nil {
-		if f.Type != 0 || len(f.Body) > 0 {
-			c.bad(&f, err.Error())
-		}
-		if broken, ok := err.(*wire.Error); ok && f.Type == wire.CONNECT {
-			return c.refuse(&refusal{broken.Code, oldReturn(broken.Code), broken.Text})
-		}
 		return err
 	}
 	if r := c.admit(); r != nil {
@@ -79,15 +82,13 @@ func oldReturn(code wire.Code) wire.Code {
 
 // refuse tells the client why it is not let in, and returns that as the end of
 // the connection.
-func (c *conn) refuse(r *refusal) error {
+func (c *conn) refuse(r *refusal) *ending {
 	answer := wire.Connack{Code: r.code, Properties: wire.Properties{{ID: wire.ReasonString, Text: r.text}}}
 	if c.version != wire.V5 {
 		answer = wire.Connack{Code: r.old}
 	}
 	if answer.Code != wire.Success {
-		if err := c.write(wire.AppendConnack(nil, c.version, answer)); err != nil {
-			return err
-		}
+		_ = c.write(wire.AppendConnack(nil, c.version, answer)) // it is refused, whether it hears so or not
 	}
 	return &ending{r.code, r.text, evidence.Refused}
 }

@@ -73,6 +73,7 @@ func TestTakeover(t *testing.T) {
 }
 
 func TestARevocationEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	g := &guard{}
 	st := newStand(t, options{auth: g})
 	idle := connect(t, st.address, wire.Connect{User: "x", Password: "pump-17"})

@@ -277,6 +277,7 @@ func TestUnsubscribe(t *testing.T) {
 }
 
 func TestWills(t *testing.T) {
+	t.Parallel()
 	g := &guard{}
 	st := newStand(t, options{auth: g})
 	reader := connect(t, st.address, user("all"))
