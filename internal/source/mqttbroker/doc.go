@@ -15,8 +15,8 @@
 // the message is acknowledged, because sending it again would not help, and only
 // the books, the evidence and the log say that it was rejected.
 //
-// What is refused for now, because the disk is full or the client is over its
-// limit, is not acknowledged. The broker submits it again for as long as the
+// What is refused for now, because the disk is full, the client is over its limit
+// or the gateway has a fault, is not acknowledged. The broker submits it again for as long as the
 // setting retry says, and then disconnects the client, which sends it again when
 // it is back. QoS 0 is best effort: such a message is counted and lost.
 //

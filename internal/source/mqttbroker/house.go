@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
+	"github.com/penstock/penstock/internal/source/mqttbroker/reason"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 )
 
@@ -168,12 +169,12 @@ func (b *broker) submitWill(ctx context.Context, e penstock.Envelope) bool {
 		if err != nil {
 			return false
 		}
-		v := judge(&outcomes[0])
-		if v.code == wire.Success {
+		v := reason.Of(&outcomes[0])
+		if v.Code == wire.Success {
 			return true
 		}
-		if v.final || v.revoked || pause(ctx, max(penstock.RetryAfterOf(outcomes[0].Err), shortestPause)) != nil {
-			b.port.Bad(evidence.Refused, e.Body, "a will: "+v.text)
+		if v.Final || v.Revoked || pause(ctx, max(penstock.RetryAfterOf(outcomes[0].Err), shortestPause)) != nil {
+			b.port.Bad(evidence.Refused, e.Body, "a will: "+v.Text)
 			return false
 		}
 	}

@@ -78,7 +78,6 @@ func TestReasonCodes(t *testing.T) {
 		{"gaps", rejected(penstock.ReasonGaps), wire.QuotaExceeded},
 		{"a conflict", rejected(penstock.ReasonConflict), wire.ImplementationError},
 		{"undecodable", penstock.Outcome{Err: penstock.Errorf(penstock.Invalid, "no JSON")}, wire.InvalidPayload},
-		{"a fault", penstock.Outcome{Err: penstock.Errorf(penstock.Internal, "a fault")}, wire.Unspecified},
 		{"one of two", penstock.Outcome{Verdicts: []penstock.Verdict{{Result: penstock.Accepted}, {Result: penstock.Rejected, Reason: penstock.ReasonRange}}}, wire.ImplementationError},
 	} {
 		for _, qos := range []byte{1, 2} {
@@ -125,11 +124,14 @@ func TestRefusedForNowIsTriedAgain(t *testing.T) {
 
 // A client is not kept waiting for ever: it is sent away and comes back.
 func TestRefusedForLongEndsTheConnection(t *testing.T) {
-	for _, version := range []byte{wire.V311, wire.V5} {
+	for version, failure := range map[byte]error{
+		wire.V311: penstock.Errorf(penstock.Internal, "the disk said something new"),
+		wire.V5:   penstock.RetryLater(penstock.Full, 0, "no room"),
+	} {
 		c := plain()
 		c.Retry = config.Duration(200 * time.Millisecond)
 		st := newStand(t, options{config: c})
-		st.desk.Fail(penstock.RetryLater(penstock.Full, 0, "no room"))
+		st.desk.Fail(failure)
 		p := connect(t, st.address, wire.Connect{Version: version, ClientID: "rtu", CleanStart: false})
 		p.publish("reports/pump-17", 1, reportText("pump-17", 1))
 		code := p.closed()
@@ -140,6 +142,7 @@ func TestRefusedForLongEndsTheConnection(t *testing.T) {
 		q := connect(t, st.address, wire.Connect{Version: version, CleanStart: true})
 		q.publish("reports/pump-17", 0, reportText("pump-17", 2))
 		q.quiet()
+		testkit.Eventually(t, func() bool { return st.port.Counted(evidence.Refused) == 2 }, "the end and the loss in the evidence")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source/mqttbroker/reason"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 )
 
@@ -64,25 +65,26 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 	received := 0
 	for i := range b.items {
 		it := &b.items[i]
-		v := judged{code: wire.Success}
+		v := reason.Verdict{}
 		switch {
 		case it.again:
 			if !in.c.session.has(it.id) {
 				continue // the first was not decided about: the client sends both again
 			}
 		case it.refused != nil:
-			v = judged{code: it.refused.Code, text: it.refused.Text, final: true}
+			v = reason.Verdict{Code: it.refused.Code, Text: it.refused.Text, Final: true}
 		case it.envelope >= 0:
-			v = judge(&outcomes[it.envelope])
+			v = reason.Of(&outcomes[it.envelope])
 		}
-		if v.revoked {
+		if v.Revoked {
 			if err := in.c.write(acks); err != nil {
 				return err
 			}
 			return endRevoked
 		}
-		if !v.final && v.code != wire.Success {
-			continue // QoS 0: there is nobody to send it again
+		if !v.Final && v.Code != wire.Success {
+			in.c.count(evidence.Refused) // QoS 0: nobody sends it again
+			continue
 		}
 		received++
 		acks = in.complete(acks, it, v)
@@ -99,17 +101,17 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 
 // complete gives an accepted publish to the subscribers, notes a refused one, and
 // appends the acknowledgement.
-func (in *inbound) complete(acks []byte, it *item, v judged) []byte {
+func (in *inbound) complete(acks []byte, it *item, v reason.Verdict) []byte {
 	c := in.c
-	if v.code.Failed() {
-		c.port.Bad(evidence.Refused, payload(it), v.text)
+	if v.Code.Failed() {
+		c.port.Bad(evidence.Refused, payload(it), v.Text)
 		if c.page != nil {
-			c.page.Bad(evidence.Refused, payload(it), v.text)
+			c.page.Bad(evidence.Refused, payload(it), v.Text)
 		}
 	} else if it.message != nil {
 		c.distribute(it.message)
 	}
-	a := wire.Ack{ID: it.id, Code: v.code, Reason: in.reason(v.text)}
+	a := wire.Ack{ID: it.id, Code: v.Code, Reason: in.sentence(v.Text)}
 	switch it.qos {
 	case 0:
 		return acks
@@ -117,7 +119,7 @@ func (in *inbound) complete(acks []byte, it *item, v judged) []byte {
 		a.Type = wire.PUBACK
 	case 2:
 		a.Type = wire.PUBREC
-		if c.version != wire.V5 || !v.code.Failed() {
+		if c.version != wire.V5 || !v.Code.Failed() {
 			c.session.receive(it.id)
 		}
 	}
@@ -127,9 +129,9 @@ func (in *inbound) complete(acks []byte, it *item, v judged) []byte {
 // maxReason bounds a sentence for the client.
 const maxReason = 512
 
-// reason returns what a client is told beside a code: nothing when it does not
+// sentence returns what a client is told beside a code: nothing when it does not
 // want to be told, or takes small packets only.
-func (in *inbound) reason(text string) string {
+func (in *inbound) sentence(text string) string {
 	p := in.c.connect.Properties
 	if n := p.Number(wire.MaximumPacket); p.Has(wire.RequestProblem) && p.Number(wire.RequestProblem) == 0 || n > 0 && n < 2*maxReason {
 		return ""
@@ -193,7 +195,7 @@ func (in *inbound) refusedForNow(b *batch, outcomes []penstock.Outcome) (again [
 			continue
 		}
 		err := outcomes[it.envelope].Err
-		if err == nil || !penstock.CodeOf(err).Temporary() {
+		if !reason.Again(err) {
 			continue
 		}
 		if it.qos > 0 {
@@ -214,58 +216,4 @@ func (c *conn) pause(d time.Duration) error {
 	case <-c.done:
 		return c.why
 	}
-}
-
-// judged is what becomes of a publish.
-type judged struct {
-	code    wire.Code
-	text    string
-	final   bool // sending it again will not help
-	revoked bool // the sender is no longer known
-}
-
-// judge reads an outcome. The reason codes are those that PUBACK and PUBREC may
-// have.
-func judge(o *penstock.Outcome) judged {
-	if o.Err != nil {
-		switch code := penstock.CodeOf(o.Err); {
-		case code == penstock.Unauthenticated:
-			return judged{code: wire.NotAuthorized, revoked: true}
-		case code.Temporary():
-			return judged{code: wire.QuotaExceeded}
-		case code == penstock.Internal:
-			return judged{wire.Unspecified, o.Err.Error(), true, false}
-		default:
-			return judged{wire.InvalidPayload, o.Err.Error(), true, false}
-		}
-	}
-	rejected, first := 0, -1
-	for i := range o.Verdicts {
-		if o.Verdicts[i].Result == penstock.Rejected {
-			if rejected++; first < 0 {
-				first = i
-			}
-		}
-	}
-	if rejected == 0 {
-		return judged{code: wire.Success}
-	}
-	v := &o.Verdicts[first]
-	text := string(v.Reason) + ": " + v.Detail
-	if len(o.Verdicts) > 1 {
-		text = fmt.Sprintf("%d of %d reports were rejected, the first as %s", rejected, len(o.Verdicts), text)
-	}
-	return judged{codeOf(v.Reason), text, true, false}
-}
-
-func codeOf(r penstock.Reason) wire.Code {
-	switch r {
-	case penstock.ReasonForbidden, penstock.ReasonUnknown, penstock.ReasonUnauthenticated:
-		return wire.NotAuthorized
-	case penstock.ReasonMalformed, penstock.ReasonChecksum, penstock.ReasonTooLarge:
-		return wire.InvalidPayload
-	case penstock.ReasonLimited, penstock.ReasonGaps:
-		return wire.QuotaExceeded
-	}
-	return wire.ImplementationError
 }
