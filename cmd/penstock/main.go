@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 // version is the number of the release that this tree becomes.
@@ -24,7 +25,7 @@ func main() { os.Exit(run(program())) }
 
 // run runs the command line and returns the exit code.
 func run(parts cli.Program) int {
-	return cli.Run(context.Background(), cli.Env{
+	return cli.Run(context.Background(), shell.Env{
 		Args:    os.Args[1:],
 		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
@@ -34,6 +35,7 @@ func run(parts cli.Program) int {
 		Now:     time.Now,
 		Rand:    rand.Reader,
 		Signals: signals,
+		Hangups: hangups,
 	}, parts)
 }
 
@@ -43,4 +45,19 @@ func signals(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// hangups takes SIGHUP from now on.
+func hangups() (next func(context.Context) error, stop func()) {
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, syscall.SIGHUP)
+	next = func(ctx context.Context) error {
+		select {
+		case <-came:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return next, func() { signal.Stop(came) }
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,19 +34,22 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// await waits until a file exists.
+// await waits until a file exists and, with a second argument, holds a line that
+// matches the expression.
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: await FILE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: await FILE [REGEXP]")
 	}
+	wanted, err := regexp.Compile("(?m)" + strings.Join(args[1:], ""))
+	ts.Check(err)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+		if text, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && wanted.Match(text) {
 			return
 		}
 	}
-	ts.Fatalf("%s did not come within 10 s", args[0])
+	ts.Fatalf("%s did not come within 10 s", strings.Join(args, " "))
 }
 
 // small returns a program whose gateway does nothing but have the keys that
@@ -60,7 +65,7 @@ func small() cli.Program {
 		Log logging.Config `yaml:"log"`
 	}
 	defaults := func() *keys { return &keys{Data: "penstock-data", Log: logging.Default()} }
-	run := func(ctx context.Context, _ *keys, s cli.Start) error {
+	run := func(ctx context.Context, _ *keys, _ func(context.Context) (*keys, error), s cli.Start) error {
 		s.Started(cli.Facts{PID: os.Getpid()})
 		if err := os.WriteFile("started", nil, 0o600); err != nil {
 			return err

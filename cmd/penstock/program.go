@@ -18,6 +18,7 @@ func program() cli.Program {
 		Gateway: cli.NewGateway(defaults, serve),
 		Spool:   shelf{},
 		Demo:    runDemo,
+		Decode:  decode,
 	}
 }
 
@@ -27,13 +28,13 @@ func defaults() *app.Config {
 }
 
 // serve runs the gateway of a configuration.
-func serve(ctx context.Context, c *app.Config, s cli.Start) error {
-	log, _, err := logging.New(c.Log, s.Log, s.Terminal)
+func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.Config, error), s cli.Start) error {
+	log, level, err := logging.New(c.Log, s.Log, s.Terminal)
 	if err != nil {
 		return err
 	}
 	return app.Run(ctx, app.Options{
-		Config: *c, AllowRoot: s.AllowRoot, Version: s.Version, Log: log, Now: time.Now,
+		Config: *c, Next: next, Level: level, AllowRoot: s.AllowRoot, Version: s.Version, Log: log, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/tlsfiles"
 )
@@ -37,6 +38,7 @@ type gateway struct {
 	fleet     *fakeFleet
 	historian *fakeHistorian
 	feed      *live.Feed
+	evidence  *evidence.Book
 	seen      *seen
 	server    *api.Server
 	log       *logBuffer
@@ -85,6 +87,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 		pipeline:  &fakePipeline{auth: fleet, known: map[string]string{}},
 		historian: newFakeHistorian(),
 		feed:      live.New(live.Options{Reports: 8, Now: func() time.Time { return startOfTest }}),
+		evidence:  evidence.NewBook(func() time.Time { return startOfTest }),
 		seen:      &seen{}, log: &logBuffer{},
 	}
 	pem, err := os.ReadFile(files.CertFile())
@@ -94,7 +97,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	g.roots.AppendCertsFromPEM(pem)
 	o := api.Options{
 		Source: "https", Listener: ln, TLS: files.Config(), Version: "test", Auth: fleet, Registry: fleet,
-		Historian: g.historian, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Observer: g.seen,
+		Historian: g.historian, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Observer: g.seen,
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return startOfTest },
 	}

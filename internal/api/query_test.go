@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/evidence"
 )
 
 var t0 = startOfTest.UnixNano()
@@ -34,6 +35,13 @@ func filled(t testing.TB, change ...func(*api.Options)) *gateway {
 		at(0, penstock.FloatValue(7), penstock.Good))
 	g.historian.put("pump-17", "count", "", at(0, penstock.UintValue(math.MaxUint64), penstock.Good), at(1, penstock.IntValue(math.MinInt64), penstock.Good))
 	g.historian.put("tank \"1\"", "mode, set/point", "", at(0, penstock.TextValue("off, \"really\"\n"), penstock.Good), at(1, penstock.FloatValue(math.NaN()), penstock.Good), at(2, penstock.BoolValue(true), penstock.Good))
+	g.evidence.Port("line-3").Add(evidence.Received, 120)
+	g.evidence.Port("line-3").Bad(evidence.Checksum, []byte{0x01, 0x03, 0xff}, "the CRC-16/MODBUS of the frame is ff03 and should be 0a4c")
+	for _, name := range []string{"pump-17", "tank-1"} {
+		g.evidence.Controller(name).Count(evidence.Timeout)
+		g.evidence.Controller(name).Signal(evidence.RSSI, -71.5)
+		g.evidence.Controller(name).Peer("10.0.0.7:502")
+	}
 	return g
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/api/ingest"
 	"github.com/penstock/penstock/internal/api/query"
 	"github.com/penstock/penstock/internal/api/web"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/live"
 )
 
@@ -29,6 +30,7 @@ type Options struct {
 	Ledger    query.Ledger
 	Spool     query.Spool
 	Feed      *live.Feed
+	Evidence  *evidence.Book
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -69,9 +71,10 @@ func New(o Options) (*Server, error) {
 		}),
 	}
 	f := &fleet{registry: o.Registry}
+	l := &links{book: o.Evidence}
 	var err error
 	s.web, err = web.New(web.Options{
-		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes()),
+		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), l.routes()),
 		Auth:   o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
@@ -101,7 +104,7 @@ func (o *Options) check() error {
 	}{
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
-		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil},
+		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)

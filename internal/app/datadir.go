@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -65,25 +66,14 @@ func (d *Directory) file(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
 }
 
-// addresses tell other programs where the node listens, under the names
+// writeAddresses tells other programs where the node listens, under the names
 // of the configuration keys.
-type addresses struct {
-	dir *Directory
-
-	mu    sync.Mutex // guards everything below
-	bound map[string]string
-}
-
-// add notes an address in the file.
-func (a *addresses) add(key, address string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.bound[key] = address
-	text, err := json.MarshalIndent(a.bound, "", "  ")
+func (d *Directory) writeAddresses(addresses map[string]string) error {
+	text, err := json.MarshalIndent(addresses, "", "  ")
 	if err != nil {
 		return err
 	}
-	return replaceFile(a.dir.file("run", "addresses.json"), append(text, '\n'), 0o640)
+	return replaceFile(d.file("run", "addresses.json"), append(text, '\n'), 0o640)
 }
 
 // replaceFile writes a file so that a reader sees the old content or the new.
@@ -99,4 +89,29 @@ func replaceFile(path string, content []byte, mode os.FileMode) error {
 func (d *Directory) close() {
 	os.Remove(d.file("run", "addresses.json"))
 	d.lock.Close()
+}
+
+// bound tells others, in a file, where the gateway listens.
+type bound struct {
+	dir *Directory
+	log *slog.Logger
+
+	mu        sync.Mutex // guards addresses
+	addresses map[string]string
+}
+
+// add is write for a source, which goes on without the file.
+func (b *bound) add(key, address string) {
+	if err := b.write(Address{key, address}); err != nil {
+		b.log.Error("the file of addresses could not be written; clients on this machine need the address told", "key", key, "address", address, "error", err)
+	}
+}
+
+func (b *bound) write(list ...Address) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range list {
+		b.addresses[a.Key] = a.Address
+	}
+	return b.dir.writeAddresses(b.addresses)
 }

@@ -35,6 +35,13 @@ func (g *gateway) measure(server *api.Server) {
 			yield(float64(n), string(reason))
 		}
 	})
+	g.metrics.Read(metrics.LinkEvents, func(yield func(float64, ...string)) {
+		for _, port := range g.evidence.Ports() {
+			for event, n := range port.Counts {
+				yield(float64(n), port.Name, event.String())
+			}
+		}
+	})
 	g.metrics.Read(metrics.ComponentOK, func(yield func(float64, ...string)) {
 		for _, c := range g.health.Snapshot().Components {
 			ok := 0.0

@@ -26,6 +26,8 @@ import (
 // Options are what a gateway needs beside its configuration.
 type Options struct {
 	Config    Config
+	Next      func(context.Context) (*Config, error) // waits for a new configuration; nil for none ever
+	Level     *slog.LevelVar                         // of Log; nil when it cannot change
 	AllowRoot bool
 	Version   string
 	Log       *slog.Logger
@@ -142,7 +144,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	tls       *tlsfiles.Files
-	addresses *addresses
+	bound     *bound
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -169,8 +171,13 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("health", h.Run)
 	}
 	part("delivery", g.runner.Run)
-	part("sources", g.newSources().Run)
+	sources := g.newSources()
+	part("sources", sources.Run)
+	if g.Next != nil {
+		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
+	}
 	part("upkeep", g.upkeep)
+	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)
 	defer stopAPI()
@@ -212,16 +219,14 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if started.TokenFile, err = g.firstToken(); err != nil {
 		return nil, Started{}, err
 	}
-	g.addresses = &addresses{dir: g.dir, bound: map[string]string{}}
-	for _, a := range started.Addresses {
-		if err := g.addresses.add(a.Key, a.Address); err != nil {
-			return nil, Started{}, err
-		}
+	g.bound = &bound{dir: g.dir, log: g.Log, addresses: map[string]string{}}
+	if err := g.bound.write(started.Addresses...); err != nil {
+		return nil, Started{}, err
 	}
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Observer: g.metrics, Log: g.Log, Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Log: g.Log, Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

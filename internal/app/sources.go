@@ -7,18 +7,26 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/framed"
 	"github.com/penstock/penstock/internal/source/mqttbroker"
+	"github.com/penstock/penstock/internal/source/syslog"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
 	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+
+	Syslog *syslog.Config `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
+	Framed *framed.Config `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
-	return nil
+	return []kind{
+		kindOf("syslog", s.Syslog, syslog.New),
+		kindOf("framed", s.Framed, framed.New),
+	}
 }
 
 // kind is what the node needs to know of one kind of source.
@@ -53,7 +61,8 @@ func (s *Source) chosen() []kind {
 	return set
 }
 
-// checkSources returns all that is wrong with the list.
+// checkSources returns all that is wrong with the list. What is wrong with the
+// settings of a kind they say themselves.
 func checkSources(list []Source) []error {
 	var problems []error
 	refuse := func(format string, args ...any) {
@@ -70,13 +79,8 @@ func checkSources(list []Source) []error {
 			refuse("sources: the name %q is taken: each source has its own", s.Name)
 		}
 		seen[s.Name] = true
-		set := s.chosen()
-		if len(set) != 1 {
+		if set := s.chosen(); len(set) != 1 {
 			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
-			continue
-		}
-		if err := set[0].config.Validate(); err != nil {
-			refuse("sources: %s: %s: %w", s.Name, set[0].name, err)
 		}
 	}
 	return problems
@@ -114,8 +118,7 @@ func (c *Config) listening() []source.Spec {
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, Log: g.Log, Now: g.Now, Rand: rand.Reader,
-			TLS: g.tls.Config(), Bound: g.bound,
+			Evidence: g.evidence, Auth: g.fleet, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))
 			},
@@ -128,10 +131,4 @@ func (g *gateway) newSources() *source.Set {
 	})
 	set.Apply(g.Config.specs())
 	return set
-}
-
-// bound notes where a source listens.
-func (g *gateway) bound(key, address string) {
-	g.Log.Info("a source listens", "key", key, "address", address)
-	g.complain("the addresses could not be written", g.addresses.add(key, address))
 }

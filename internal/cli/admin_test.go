@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 const fleet = `{"controllers":[
@@ -17,14 +17,14 @@ func TestControllersList(t *testing.T) {
 	f := newFake(t)
 	f.answers["GET /v1/controllers"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, fleet) }
 	list := f.run("", "controllers", "list", "p*")
-	list.want(t, cli.ExitOK, list.stdout, "1 controller held: let one report with 'penstock controllers admit NAME'.")
+	list.want(t, shell.ExitOK, list.stdout, "1 controller held: let one report with 'penstock controllers admit NAME'.")
 	if q := f.requests[0].URL.RawQuery; q != "controller=p%2A" {
 		t.Errorf("asked for %s", q)
 	}
 	credentials := f.run("", "controllers", "list", "--credentials")
 	asJSON := f.run("", "controllers", "list", "--json")
 	golden(t, "controllers.txt", list.stdout+credentials.stdout+asJSON.stdout)
-	f.run("", "controllers", "list", "--credentials", "p").want(t, cli.ExitUsage, "", "leave out p")
+	f.run("", "controllers", "list", "--credentials", "p").want(t, shell.ExitUsage, "", "leave out p")
 }
 
 func TestControllersAdd(t *testing.T) {
@@ -34,21 +34,21 @@ func TestControllersAdd(t *testing.T) {
 		fmt.Fprint(w, `{"id":"7Q4KX2","name":"x","token":"pst_secret"}`)
 	}
 	got := f.run("", "controllers", "add", "pump-17")
-	if got.want(t, cli.ExitOK, "pst_secret\n", "Its token, shown this once:"); got.stdout != "pst_secret\n" {
+	if got.want(t, shell.ExitOK, "pst_secret\n", "Its token, shown this once:"); got.stdout != "pst_secret\n" {
 		t.Errorf("standard output holds more than the token: %q", got.stdout)
 	}
-	f.run("", "controllers", "add", "anna", "--role", "viewer", "--scope", "*", "--scope", "a", "--json").want(t, cli.ExitOK, `"token": "pst_secret"`, "")
+	f.run("", "controllers", "add", "anna", "--role", "viewer", "--scope", "*", "--scope", "a", "--json").want(t, shell.ExitOK, `"token": "pst_secret"`, "")
 	want := []string{`{"name":"pump-17","role":"controller","scope":["pump-17"]}`, `{"name":"anna","role":"viewer","scope":["*","a"]}`}
 	for i := range want {
 		if f.bodies[i] != want[i] || f.requests[i].Header.Get("Content-Type") != "application/json" {
 			t.Errorf("sent %s, want %s", f.bodies[i], want[i])
 		}
 	}
-	f.run("", "controllers", "add", "anna", "--role", "boss").want(t, cli.ExitUsage, "", `"boss" is no role`)
-	f.run("", "controllers", "add", "anna", "--role", "viewer").want(t, cli.ExitUsage, "", "say what a viewer may see")
-	f.run("", "controllers", "add").want(t, cli.ExitUsage, "", "accepts 1 arg")
+	f.run("", "controllers", "add", "anna", "--role", "boss").want(t, shell.ExitUsage, "", `"boss" is no role`)
+	f.run("", "controllers", "add", "anna", "--role", "viewer").want(t, shell.ExitUsage, "", "say what a viewer may see")
+	f.run("", "controllers", "add").want(t, shell.ExitUsage, "", "accepts 1 arg")
 	f.answers["POST /v1/controllers"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }
-	f.run("", "controllers", "add", "a").want(t, cli.ExitFailed, "", "answered without a token")
+	f.run("", "controllers", "add", "a").want(t, shell.ExitFailed, "", "answered without a token")
 }
 
 func TestControllersRevokeAndAdmit(t *testing.T) {
@@ -56,10 +56,10 @@ func TestControllersRevokeAndAdmit(t *testing.T) {
 	done := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	f.answers["DELETE /v1/controllers/7Q4KX2"] = done
 	f.answers["POST /v1/controllers/a%20b%2F%3F/admit"] = done
-	f.run("", "controllers", "revoke", "7Q4KX2").want(t, cli.ExitOK, "", "Credential 7Q4KX2 is revoked.")
-	f.run("", "controllers", "admit", "a b/?").want(t, cli.ExitOK, "", "a b/? may report now.")
-	f.run("", "controllers", "revoke", "none").want(t, cli.ExitRefused, "", "HTTP 404")
-	f.run("", "controllers", "admit", "none").want(t, cli.ExitRefused, "", "HTTP 404")
+	f.run("", "controllers", "revoke", "7Q4KX2").want(t, shell.ExitOK, "", "Credential 7Q4KX2 is revoked.")
+	f.run("", "controllers", "admit", "a b/?").want(t, shell.ExitOK, "", "a b/? may report now.")
+	f.run("", "controllers", "revoke", "none").want(t, shell.ExitRefused, "", "HTTP 404")
+	f.run("", "controllers", "admit", "none").want(t, shell.ExitRefused, "", "HTTP 404")
 }
 
 const books = `{"controllers":[
@@ -68,16 +68,37 @@ const books = `{"controllers":[
 "total":{"received":115,"accepted":105,"duplicate":7,"rejected":{"conflict":2,"range":1},"committed":95,"duplicate_at_record":4,"in_spool":3,"quarantined":2,"filtered":1,"discarded":0,"damaged":0},
 "nameless":{"checksum":3}}`
 
+const links = `{"ports":[{"name":"line-3","heard":"2026-11-22T06:00:00Z","counts":{"checksum":4,"received":1200},
+"bad_frames":[{"time":"2026-11-22T05:59:00Z","event":"checksum","why":"the CRC is another\u001b[2J","bytes":"0103ff","size":3}]}],
+"controllers":[{"name":"pump-17","peer":"10.0.0.7:502","counts":{"timeout":2},"signals":{"rssi":{"time":"2026-11-22T06:00:00Z","value":-71.5,"unit":"dBm"}}}]}`
+
+func TestLinks(t *testing.T) {
+	f := newFake(t)
+	var query string
+	f.answers["GET /v1/links"] = func(w http.ResponseWriter, r *http.Request) {
+		query = r.URL.RawQuery
+		fmt.Fprint(w, links)
+	}
+	list, bad := f.run("", "links"), f.run("", "links", "pump-*", "--port", "line-3", "--bad")
+	if query != "controller=pump-%2A&detail=1&port=line-3" {
+		t.Errorf("asked for %q", query)
+	}
+	list.want(t, shell.ExitOK, list.stdout, "")
+	bad.want(t, shell.ExitOK, bad.stdout, "")
+	f.run("", "links", "--json").want(t, shell.ExitOK, `"rssi"`, "")
+	golden(t, "links.txt", list.stdout+bad.stdout)
+}
+
 func TestLedger(t *testing.T) {
 	f := newFake(t)
 	committed := 5
 	f.answers["GET /v1/ledger"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, books, committed) }
 	got := f.run("", "ledger", "*")
-	got.want(t, cli.ExitOK, got.stdout, "")
+	got.want(t, shell.ExitOK, got.stdout, "")
 	asJSON := f.run("", "ledger", "--json")
-	asJSON.want(t, cli.ExitOK, `"duplicate_at_record": 4`, "")
+	asJSON.want(t, shell.ExitOK, `"duplicate_at_record": 4`, "")
 	committed = 4
 	wrong := f.run("", "ledger")
-	wrong.want(t, cli.ExitDamaged, "DOES NOT BALANCE", "the account of tank-2 does not add up")
+	wrong.want(t, shell.ExitDamaged, "DOES NOT BALANCE", "the account of tank-2 does not add up")
 	golden(t, "ledger.txt", got.stdout+wrong.stdout)
 }

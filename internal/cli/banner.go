@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 // Facts are what a person needs to know about a gateway that has started.
@@ -25,7 +27,7 @@ type Listener struct {
 
 // banner tells how to stop the gateway, where it is and what to try first. The
 // commands can be pasted as they are.
-func (f Facts) banner(env Env) string {
+func (f Facts) banner(env shell.Env) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Penstock %s runs. Stop it with Ctrl-C or: kill %d\n\n", env.Version, f.PID)
 	line := func(name, value string) {
@@ -53,7 +55,7 @@ func (f Facts) banner(env Env) string {
 		return b.String()
 	}
 	data := ""
-	if f.Data != first(env.getenv(envData), defaultData) {
+	if f.Data != shell.First(env.Getenv(shell.EnvData), shell.DefaultData) {
 		data = " --data " + quote(f.Data)
 	}
 	fmt.Fprintf(&b, `

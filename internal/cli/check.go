@@ -3,10 +3,11 @@ package cli
 import (
 	"fmt"
 
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/spf13/cobra"
 )
 
-func newCheck(env Env, gateway Gateway) *cobra.Command {
+func newCheck(env shell.Env, gateway Gateway) *cobra.Command {
 	var from settings
 	var schema, show bool
 	cmd := &cobra.Command{
@@ -17,7 +18,7 @@ problem is reported at once, with file, line and column.`,
 		Example: `  penstock check -c penstock.yaml
   penstock check -c penstock.yaml --print
   penstock check --schema > penstock.schema.json`,
-		Args: noArgs,
+		Args: shell.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if schema {
 				text, err := gateway.Schema()
@@ -34,7 +35,7 @@ problem is reported at once, with file, line and column.`,
 				fmt.Fprintf(env.Stderr, "penstock: warning: %s\n", warning)
 			}
 			if !show {
-				_, err = fmt.Fprintf(env.Stdout, "%s holds.\n", first(from.sources(env).File, "The configuration"))
+				_, err = fmt.Fprintf(env.Stdout, "%s holds.\n", shell.First(from.sources(env).File, "The configuration"))
 				return err
 			}
 			text, err := configured.Print()

@@ -1,10 +1,11 @@
 package cli
 
 import (
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/spf13/cobra"
 )
 
-func newCompletion(env Env) *cobra.Command {
+func newCompletion(env shell.Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print the script that lets a shell complete commands",

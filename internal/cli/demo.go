@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 // Demo runs a gateway and a simulated fleet that sends to it. It returns an
@@ -34,7 +35,7 @@ type DemoOptions struct {
 	Stderr      io.Writer
 }
 
-func newDemo(env Env, run Demo) *cobra.Command {
+func newDemo(env shell.Env, run Demo) *cobra.Command {
 	o := DemoOptions{Stdout: env.Stdout, Stderr: env.Stderr}
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -47,10 +48,10 @@ lost, nothing made up and nothing changed.`,
 		Example: `  penstock demo
   penstock demo --for 60s --controllers 500 --loss 10% --duplicate 10% --reorder 10% --corrupt 1% --kill-every 5s
   penstock demo --for 10s --json`,
-		Args: noArgs,
+		Args: shell.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Controllers < 1 || o.For < 0 || o.KillEvery < 0 || o.Interval < 0 {
-				return usagef("--controllers needs a number from 1, and no duration may be negative")
+				return shell.Usagef("--controllers needs a number from 1, and no duration may be negative")
 			}
 			ctx, stop := env.Signals(cmd.Context())
 			defer stop()
@@ -85,7 +86,7 @@ func (s *share) Set(text string) error {
 		value /= 100
 	}
 	if err != nil || !(value >= 0 && value <= 1) {
-		return usagef("needs a share such as 10%% or 0.1, not %q", text)
+		return shell.Usagef("needs a share such as 10%% or 0.1, not %q", text)
 	}
 	*s = share(value)
 	return nil

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -177,7 +178,7 @@ func (c command) runIn(ctx context.Context, args ...string) outcome {
 	if c.stdin == nil {
 		c.stdin = strings.NewReader("")
 	}
-	code := cli.Run(ctx, cli.Env{
+	code := cli.Run(ctx, shell.Env{
 		Args: args, Stdin: c.stdin, Stdout: &out, Stderr: &messages, Environ: c.environ, Version: "0.0.1",
 		Now:  func() time.Time { return time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC) },
 		Rand: rand.NewChaCha8([32]byte{}),
@@ -186,6 +187,9 @@ func (c command) runIn(ctx context.Context, args ...string) outcome {
 			return ctx.Err()
 		},
 		Signals: context.WithCancel,
+		Hangups: func() (func(context.Context) error, func()) { // one after the other
+			return func(ctx context.Context) error { return ctx.Err() }, func() {}
+		},
 	}, c.program)
 	return outcome{code, out.String(), messages.String(), c.slept}
 }

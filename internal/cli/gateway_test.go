@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -25,12 +26,15 @@ type settings struct {
 	Password config.Secret `yaml:"password"`
 }
 
+type next = func(context.Context) (*settings, error)
+
 // program has every part, so that every command exists.
-func program(run func(context.Context, *settings, cli.Start) error) cli.Program {
+func program(run cli.RunGateway[settings]) cli.Program {
 	return cli.Program{
 		Gateway: cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run),
 		Spool:   shelf{},
 		Demo:    func(context.Context, cli.DemoOptions) error { return nil },
+		Decode:  func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },
 	}
 }
 
@@ -43,14 +47,14 @@ var facts = cli.Facts{
 func TestServe(t *testing.T) {
 	var ran settings
 	var start cli.Start
-	p := program(func(_ context.Context, c *settings, s cli.Start) error {
+	p := program(func(_ context.Context, c *settings, _ next, s cli.Start) error {
 		ran, start = *c, s
 		s.Started(facts)
 		return nil
 	})
 	got := command{program: p, environ: []string{"PENSTOCK_PASSWORD=hunter2", "PENSTOCK_TOKEN=x", "PENSTOCK_DATTA=y"}}.
 		run("serve", "--set", "listen.https=127.0.0.1:0", "--set", "data=weak", "--data", "strong", "--allow-root")
-	got.want(t, cli.ExitOK, got.stdout, "penstock: warning: environment PENSTOCK_DATTA: PENSTOCK_DATTA names no key of the configuration; did you mean PENSTOCK_DATA?")
+	got.want(t, shell.ExitOK, got.stdout, "penstock: warning: environment PENSTOCK_DATTA: PENSTOCK_DATTA names no key of the configuration; did you mean PENSTOCK_DATA?")
 	if strings.Contains(got.stderr, "PENSTOCK_TOKEN") {
 		t.Errorf("warned of a variable of its own: %s", got.stderr)
 	}
@@ -63,20 +67,47 @@ func TestServe(t *testing.T) {
 	}
 }
 
+func TestServeReadsItsConfigurationAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "penstock.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("data: one\n")
+	var read []string
+	p := program(func(ctx context.Context, c *settings, next next, _ cli.Start) error {
+		read = append(read, c.Data)
+		for _, text := range []string{"data: two\n", "datta: three\n", "data: four\n"} {
+			write(text)
+			if fresh, err := next(ctx); err != nil {
+				read = append(read, "error")
+			} else {
+				read = append(read, fresh.Data)
+			}
+		}
+		return nil
+	})
+	command{program: p}.run("serve", "-c", file).want(t, shell.ExitOK, "", "")
+	if got := strings.Join(read, " "); got != "one two error four" {
+		t.Errorf("read %s", got)
+	}
+}
+
 func TestServeEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	p := program(func(ctx context.Context, _ *settings, _ cli.Start) error {
+	p := program(func(ctx context.Context, _ *settings, _ next, _ cli.Start) error {
 		cancel()
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	command{program: p}.runIn(ctx, "serve").want(t, cli.ExitOK, "", "")
-	p = program(func(context.Context, *settings, cli.Start) error {
+	command{program: p}.runIn(ctx, "serve").want(t, shell.ExitOK, "", "")
+	p = program(func(context.Context, *settings, next, cli.Start) error {
 		return errors.New("listen.https: port 8080 is taken")
 	})
-	command{program: p}.run("serve").want(t, cli.ExitFailed, "", "penstock: listen.https: port 8080 is taken\n")
-	command{program: p}.run("serve", "--set", "listen.http=:1").want(t, cli.ExitConfiguration, "", "did you mean https?")
-	command{program: p}.run("serve", "now").want(t, cli.ExitUsage, "", "takes no arguments")
+	command{program: p}.run("serve").want(t, shell.ExitFailed, "", "penstock: listen.https: port 8080 is taken\n")
+	command{program: p}.run("serve", "--set", "listen.http=:1").want(t, shell.ExitConfiguration, "", "did you mean https?")
+	command{program: p}.run("serve", "now").want(t, shell.ExitUsage, "", "takes no arguments")
 }
 
 func TestCheck(t *testing.T) {
@@ -90,20 +121,20 @@ func TestCheck(t *testing.T) {
 	write("good.yaml", "password: hunter2\n")
 	write("bad.yaml", "listen:\n  htps: :8080\ndata: [a]\n")
 	write(".env", "PENSTOCK_LISTEN_HTTPS=:1\n")
-	command{program: p}.run("check", "-c", "good.yaml").want(t, cli.ExitOK, "good.yaml holds.\n", "")
-	command{program: p}.run("check").want(t, cli.ExitOK, "The configuration holds.\n", "")
-	command{program: p, environ: []string{"PENSTOCK_CONFIG=bad.yaml"}}.run("check").want(t, cli.ExitConfiguration, "",
+	command{program: p}.run("check", "-c", "good.yaml").want(t, shell.ExitOK, "good.yaml holds.\n", "")
+	command{program: p}.run("check").want(t, shell.ExitOK, "The configuration holds.\n", "")
+	command{program: p, environ: []string{"PENSTOCK_CONFIG=bad.yaml"}}.run("check").want(t, shell.ExitConfiguration, "",
 		"penstock: bad.yaml:2:3: listen.htps: unknown key; did you mean https?\n  2 |   htps: …\n    |   ^\nbad.yaml:3:7: data: needs a single value, this is a list\n")
 	printed := command{program: p}.run("check", "-c", "good.yaml", "--print")
-	printed.want(t, cli.ExitOK, "https: :1 # .env:1:1\n", "")
+	printed.want(t, shell.ExitOK, "https: :1 # .env:1:1\n", "")
 	if strings.Contains(printed.stdout, "hunter2") {
 		t.Errorf("the secret shows:\n%s", printed.stdout)
 	}
 	schema := command{program: p}.run("check", "--schema")
-	if schema.want(t, cli.ExitOK, `"description": "address of the API"`, ""); !json.Valid([]byte(schema.stdout)) {
+	if schema.want(t, shell.ExitOK, `"description": "address of the API"`, ""); !json.Valid([]byte(schema.stdout)) {
 		t.Error("the schema is no JSON")
 	}
-	command{program: p}.run("check", "--schema", "--print").want(t, cli.ExitUsage, "", "none of the others can be")
+	command{program: p}.run("check", "--schema", "--print").want(t, shell.ExitUsage, "", "none of the others can be")
 }
 
 // shelf is a spool that is good, rotten or without a header.
@@ -133,17 +164,17 @@ func (shelf) Inspect(_ context.Context, place cli.SpoolPlace, each func(cli.Spoo
 func TestSpool(t *testing.T) {
 	p := program(nil)
 	good := command{program: p}.run("spool", "verify", "good")
-	good.want(t, cli.ExitOK, good.stdout, "")
+	good.want(t, shell.ExitOK, good.stdout, "")
 	rotten := command{program: p}.run("spool", "verify", "rotten")
-	rotten.want(t, cli.ExitDamaged, rotten.stdout, "entries are lost; when the gateway starts")
+	rotten.want(t, shell.ExitDamaged, rotten.stdout, "entries are lost; when the gateway starts")
 	scratched := command{program: p}.run("spool", "verify", "scratched", "--keys", "safe")
-	scratched.want(t, cli.ExitDamaged, scratched.stdout, "but no entry is lost. Keep a copy")
+	scratched.want(t, shell.ExitDamaged, scratched.stdout, "but no entry is lost. Keep a copy")
 	inspect := command{program: p}.run("spool", "inspect", "good")
-	inspect.want(t, cli.ExitOK, inspect.stdout, "")
+	inspect.want(t, shell.ExitOK, inspect.stdout, "")
 	golden(t, "spool.txt", good.stdout+rotten.stdout+scratched.stdout+inspect.stdout)
-	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, cli.ExitDamaged, `"lost": [`, "entries are lost")
-	command{program: p}.run("spool", "inspect", "good", "--json").want(t, cli.ExitOK, `"void":true`, "")
-	command{program: p}.run("spool", "verify", "none").want(t, cli.ExitFailed, "", "there is no spool below none")
+	command{program: p}.run("spool", "verify", "rotten", "--json").want(t, shell.ExitDamaged, `"lost": [`, "entries are lost")
+	command{program: p}.run("spool", "inspect", "good", "--json").want(t, shell.ExitOK, `"void":true`, "")
+	command{program: p}.run("spool", "verify", "none").want(t, shell.ExitFailed, "", "there is no spool below none")
 }
 
 func TestDemoOptions(t *testing.T) {
@@ -154,33 +185,33 @@ func TestDemoOptions(t *testing.T) {
 		return nil
 	}}
 	command{program: p}.run("demo", "--for", "60s", "--controllers", "500", "--loss", "10%", "--duplicate", "0.1", "--reorder", "10%", "--corrupt", "1%",
-		"--kill-every", "5s", "--json", "--listen", ":0", "--data", "d", "--seed", "7").want(t, cli.ExitOK, "", "")
+		"--kill-every", "5s", "--json", "--listen", ":0", "--data", "d", "--seed", "7").want(t, shell.ExitOK, "", "")
 	want := cli.DemoOptions{For: time.Minute, Controllers: 500, Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Corrupt: 0.01,
 		KillEvery: 5 * time.Second, JSON: true, Listen: ":0", Data: "d", Seed: 7}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, args := range [][]string{{"--loss", "101%"}, {"--loss", "-1"}, {"--loss", "NaN"}, {"--controllers", "0"}, {"--for", "-1s"}} {
-		command{program: p}.run(append([]string{"demo"}, args...)...).want(t, cli.ExitUsage, "", "penstock: ")
+		command{program: p}.run(append([]string{"demo"}, args...)...).want(t, shell.ExitUsage, "", "penstock: ")
 	}
 }
 
 func TestHelp(t *testing.T) {
 	p := program(nil)
 	bare := command{program: p}.run()
-	bare.want(t, cli.ExitOK, "Exit codes:", "")
-	command{program: p}.run("help", "send").want(t, cli.ExitOK, "Send reports from a file", "")
-	command{program: p}.run("qery").want(t, cli.ExitUsage, "", "penstock: \"qery\" is no command of penstock; did you mean query?\nSee 'penstock --help'\n")
-	command{program: p}.run("controllers", "lst").want(t, cli.ExitUsage, "", "did you mean list?")
-	command{program: p}.run("send", "--bach", "1").want(t, cli.ExitUsage, "", "unknown flag: --bach\nSee 'penstock send --help'\n")
-	command{}.run("serve").want(t, cli.ExitUsage, "", "is no command")
+	bare.want(t, shell.ExitOK, "Exit codes:", "")
+	command{program: p}.run("help", "send").want(t, shell.ExitOK, "Send reports from a file", "")
+	command{program: p}.run("qery").want(t, shell.ExitUsage, "", "penstock: \"qery\" is no command of penstock; did you mean query?\nSee 'penstock --help'\n")
+	command{program: p}.run("controllers", "lst").want(t, shell.ExitUsage, "", "did you mean list?")
+	command{program: p}.run("send", "--bach", "1").want(t, shell.ExitUsage, "", "unknown flag: --bach\nSee 'penstock send --help'\n")
+	command{}.run("serve").want(t, shell.ExitUsage, "", "is no command")
 }
 
 func TestManual(t *testing.T) {
 	dir := t.TempDir()
-	command{program: program(nil)}.run("man", dir).want(t, cli.ExitOK, "", "")
+	command{program: program(nil)}.run("man", dir).want(t, shell.ExitOK, "", "")
 	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
-	if err != nil || len(pages) != 18 {
+	if err != nil || len(pages) != 20 {
 		t.Errorf("wrote %d pages (%v): %q", len(pages), err, pages)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "penstock-controllers-add.1"))
@@ -191,15 +222,15 @@ func TestManual(t *testing.T) {
 }
 
 func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		command{}.run("completion", shell).want(t, cli.ExitOK, "penstock", "")
+	for _, name := range []string{"bash", "zsh", "fish", "powershell"} {
+		command{}.run("completion", name).want(t, shell.ExitOK, "penstock", "")
 	}
-	command{}.run("completion", "csh").want(t, cli.ExitUsage, "", "invalid argument")
-	command{program: program(nil)}.run("__complete", "controllers", "a").want(t, cli.ExitOK, "add\tMake a credential", "Completion ended")
+	command{}.run("completion", "csh").want(t, shell.ExitUsage, "", "invalid argument")
+	command{program: program(nil)}.run("__complete", "controllers", "a").want(t, shell.ExitOK, "add\tMake a credential", "Completion ended")
 }
 
 func TestVersion(t *testing.T) {
-	command{}.run("version").want(t, cli.ExitOK, "penstock 0.0.1", "")
+	command{}.run("version").want(t, shell.ExitOK, "penstock 0.0.1", "")
 	got := command{}.run("version", "--json", "--deps")
 	var parsed struct{ Version, Go string }
 	if err := json.Unmarshal([]byte(got.stdout), &parsed); err != nil || parsed.Version != "0.0.1" || !strings.HasPrefix(parsed.Go, "go1.") {
@@ -208,5 +239,5 @@ func TestVersion(t *testing.T) {
 }
 
 func TestReferenceIsCurrent(t *testing.T) {
-	golden(t, "../../../docs/cli.md", cli.Reference(cli.Env{Stdout: io.Discard, Stderr: io.Discard}, program(nil)))
+	golden(t, "../../../docs/cli.md", cli.Reference(shell.Env{Stdout: io.Discard, Stderr: io.Discard}, program(nil)))
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 func newMan(m manual.Manual) *cobra.Command {
@@ -22,8 +23,8 @@ func newMan(m manual.Manual) *cobra.Command {
 
 // Reference returns the manual of all commands of the program in Markdown, as it
 // stands in docs/cli.md.
-func Reference(env Env, program Program) string {
-	exits, commands := manual.Manual{Version: env.Version, Exits: exitCodes()}.Markdown(newRoot(env, program))
+func Reference(env shell.Env, program Program) string {
+	exits, commands := manual.Manual{Version: env.Version, Exits: shell.ExitCodes()}.Markdown(newRoot(env, program))
 	return `# The command line
 
 Generated from the commands' own help; a test holds it to them. What a command
@@ -47,5 +48,5 @@ the first of these that has it:
 A configuration key of the gateway has a variable too: see the table of keys.
 
 ## Commands
-`, envURL, envToken, envTokenFile, envCA, envData, "`"+defaultData+"`") + commands
+`, shell.EnvURL, shell.EnvToken, shell.EnvTokenFile, shell.EnvCA, shell.EnvData, "`"+shell.DefaultData+"`") + commands
 }

@@ -12,6 +12,7 @@ type Program struct {
 	Gateway Gateway
 	Spool   SpoolReader
 	Demo    Demo
+	Decode  Decode
 }
 
 // Gateway is what serve runs and check checks.
@@ -29,8 +30,9 @@ type Configured interface {
 	Print() ([]byte, error)
 	// Warnings returns what is odd in the configuration and yet no error.
 	Warnings() []string
-	// Run runs the gateway until ctx ends and everything has stopped.
-	Run(ctx context.Context, s Start) error
+	// Run runs the gateway until ctx ends and everything has stopped. Whenever
+	// hangup returns nil it reads its configuration again.
+	Run(ctx context.Context, hangup func(context.Context) error, s Start) error
 }
 
 // Start is what the command line tells a gateway beside its configuration.
@@ -43,30 +45,41 @@ type Start struct {
 	Started   func(Facts)    // to be called once, when the gateway answers
 }
 
+// RunGateway runs a gateway until ctx ends. next waits until the gateway is asked
+// to read its configuration again, and returns it; an error that is not that of
+// ctx says why it does not hold.
+type RunGateway[C any] func(ctx context.Context, c *C, next func(context.Context) (*C, error), s Start) error
+
 // NewGateway returns the gateway whose configuration is a C: defaults makes one
 // with its defaults, run runs it.
-func NewGateway[C any](defaults func() *C, run func(ctx context.Context, c *C, s Start) error) Gateway {
+func NewGateway[C any](defaults func() *C, run RunGateway[C]) Gateway {
 	return gateway[C]{defaults, run}
 }
 
 type gateway[C any] struct {
 	defaults func() *C
-	run      func(ctx context.Context, c *C, s Start) error
+	run      RunGateway[C]
 }
 
 func (g gateway[C]) Configure(from config.Sources) (Configured, error) {
-	c := g.defaults()
-	loaded, err := config.Load(c, from)
+	c, loaded, err := g.load(from)
 	if err != nil {
 		return nil, err
 	}
-	return configured[C]{g, c, loaded}, nil
+	return configured[C]{g, from, c, loaded}, nil
+}
+
+func (g gateway[C]) load(from config.Sources) (*C, *config.Loaded, error) {
+	c := g.defaults()
+	loaded, err := config.Load(c, from)
+	return c, loaded, err
 }
 
 func (g gateway[C]) Schema() ([]byte, error) { return config.Schema(g.defaults()) }
 
 type configured[C any] struct {
 	gateway gateway[C]
+	from    config.Sources
 	config  *C
 	loaded  *config.Loaded
 }
@@ -75,7 +88,17 @@ func (c configured[C]) Print() ([]byte, error) { return config.Print(c.config, c
 
 func (c configured[C]) Warnings() []string { return c.loaded.Warnings }
 
-func (c configured[C]) Run(ctx context.Context, s Start) error {
+func (c configured[C]) Run(ctx context.Context, hangup func(context.Context) error, s Start) error {
 	s.Loaded = c.loaded
-	return c.gateway.run(ctx, c.config, s)
+	next := func(ctx context.Context) (*C, error) {
+		if err := hangup(ctx); err != nil {
+			return nil, err
+		}
+		fresh, _, err := c.gateway.load(c.from)
+		if err != nil {
+			return nil, err
+		}
+		return fresh, nil
+	}
+	return c.gateway.run(ctx, c.config, next, s)
 }

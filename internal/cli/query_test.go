@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 const rows = `{"controller":"pump-17","point":"flow","unit":"L/s","time":"2026-11-22T06:00:00.5Z","value":12.5,"status":0}
@@ -23,7 +23,7 @@ func TestQueryPrintsEveryFormat(t *testing.T) {
 	var all strings.Builder
 	for _, format := range []string{"table", "json", "ndjson", "csv"} {
 		got := f.run("", "query", "pump-17", "-o", format)
-		got.want(t, cli.ExitOK, got.stdout, "")
+		got.want(t, shell.ExitOK, got.stdout, "")
 		fmt.Fprintf(&all, "== %s\n%s", format, got.stdout)
 		f.answers["GET /v1/latest"] = func(http.ResponseWriter, *http.Request) {}
 		fmt.Fprintf(&all, "== %s, nothing\n%s", format, f.run("", "query", "-o", format).stdout)
@@ -49,7 +49,7 @@ func TestQueryAsksForWhatIsWanted(t *testing.T) {
 		{[]string{"--last", "1h", "--step", "1m", "--agg", "max"}, "/v1/query", "agg=max&from=-1h0m0s&step=1m0s&time=rfc3339"},
 	} {
 		f.requests = nil
-		f.run("", append([]string{"query", "-o", "ndjson"}, test.args...)...).want(t, cli.ExitOK, "", "")
+		f.run("", append([]string{"query", "-o", "ndjson"}, test.args...)...).want(t, shell.ExitOK, "", "")
 		want, err := url.ParseQuery(test.want)
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestQueryRefusesWhatMakesNoSense(t *testing.T) {
 		{[]string{"-o", "xml"}, `"xml" is no format`},
 		{[]string{"a", "b"}, "accepts at most 1 arg"},
 	} {
-		command{}.run(append([]string{"query"}, test.args...)...).want(t, cli.ExitUsage, "", test.want)
+		command{}.run(append([]string{"query"}, test.args...)...).want(t, shell.ExitUsage, "", test.want)
 	}
 }
 
@@ -94,14 +94,14 @@ func TestQueryFollowsPages(t *testing.T) {
 			fmt.Fprint(w, lines[3])
 		}
 	}
-	f.run("", "query", "--last", "1h", "-o", "ndjson").want(t, cli.ExitOK, `"note"`, "")
+	f.run("", "query", "--last", "1h", "-o", "ndjson").want(t, shell.ExitOK, `"note"`, "")
 	got := f.run("", "query", "--last", "1h", "-o", "csv", "--limit", "3")
-	got.want(t, cli.ExitOK, "note", "There is more: --limit cut it after 3 samples.")
+	got.want(t, shell.ExitOK, "note", "There is more: --limit cut it after 3 samples.")
 	if strings.Count(got.stdout, "\n") != 4 {
 		t.Errorf("--limit 3 gives\n%s", got.stdout)
 	}
 	f.answers["GET /v1/query"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, `{"next":"again"}`) }
-	f.run("", "query", "--last", "1h", "-o", "ndjson").want(t, cli.ExitFailed, "", "empty page")
+	f.run("", "query", "--last", "1h", "-o", "ndjson").want(t, shell.ExitFailed, "", "empty page")
 }
 
 func TestTableStaysBounded(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 func TestHowAGatewayIsFound(t *testing.T) {
@@ -21,22 +21,22 @@ func TestHowAGatewayIsFound(t *testing.T) {
 		code    int
 		message string
 	}{
-		"data directory":        {nil, []string{"--data", f.data}, cli.ExitOK, ""},
-		"environment":           {[]string{"PENSTOCK_DATA=" + f.data}, nil, cli.ExitOK, ""},
-		"flags":                 {nil, []string{"--url", f.URL, "--ca", cert, "--token", token, "--data", empty}, cli.ExitOK, ""},
-		"variables":             {[]string{"PENSTOCK_URL=" + f.URL, "PENSTOCK_CA=" + cert, "PENSTOCK_TOKEN=" + token}, []string{"--data", empty}, cli.ExitOK, ""},
-		"token file":            {[]string{"PENSTOCK_TOKEN_FILE=" + tokenFile, "PENSTOCK_URL=" + f.URL, "PENSTOCK_CA=" + cert}, []string{"--data", empty}, cli.ExitOK, ""},
-		"flag before variable":  {[]string{"PENSTOCK_TOKEN=wrong"}, []string{"--token-file", tokenFile, "--data", f.data}, cli.ExitOK, ""},
-		"nothing runs":          {nil, []string{"--data", empty}, cli.ExitUnreachable, "no gateway runs on"},
-		"nothing listens":       {nil, []string{"--url", "https://127.0.0.1:1"}, cli.ExitUnreachable, "the gateway at https://127.0.0.1:1 cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused. Is it running?"},
-		"unknown certificate":   {nil, []string{"--url", f.URL, "--data", empty}, cli.ExitUnreachable, "Give its certificate with --ca FILE"},
-		"another name":          {nil, []string{"--url", "https://localhost" + f.URL[len("https://127.0.0.1"):], "--data", f.data}, cli.ExitUnreachable, "Use one of the names in its certificate"},
-		"wrong token":           {nil, []string{"--token", "wrong", "--data", f.data}, cli.ExitRefused, "Title (HTTP 401). No such token. Do this"},
-		"no URL":                {nil, []string{"--url", "gateway:8080"}, cli.ExitUsage, "is not the URL of a gateway"},
-		"plain http":            {nil, []string{"--url", "http://192.0.2.1:8080"}, cli.ExitUsage, "would show the token to the network"},
-		"both tokens":           {nil, []string{"--token", "a", "--token-file", "b", "--data", f.data}, cli.ExitUsage, "exclude each other"},
-		"no such token file":    {nil, []string{"--token-file", "none", "--data", f.data}, cli.ExitUsage, "open none: no such file"},
-		"no certificate in PEM": {nil, []string{"--ca", tokenFile, "--data", f.data}, cli.ExitUsage, "no certificate in PEM form"},
+		"data directory":        {nil, []string{"--data", f.data}, shell.ExitOK, ""},
+		"environment":           {[]string{"PENSTOCK_DATA=" + f.data}, nil, shell.ExitOK, ""},
+		"flags":                 {nil, []string{"--url", f.URL, "--ca", cert, "--token", token, "--data", empty}, shell.ExitOK, ""},
+		"variables":             {[]string{"PENSTOCK_URL=" + f.URL, "PENSTOCK_CA=" + cert, "PENSTOCK_TOKEN=" + token}, []string{"--data", empty}, shell.ExitOK, ""},
+		"token file":            {[]string{"PENSTOCK_TOKEN_FILE=" + tokenFile, "PENSTOCK_URL=" + f.URL, "PENSTOCK_CA=" + cert}, []string{"--data", empty}, shell.ExitOK, ""},
+		"flag before variable":  {[]string{"PENSTOCK_TOKEN=wrong"}, []string{"--token-file", tokenFile, "--data", f.data}, shell.ExitOK, ""},
+		"nothing runs":          {nil, []string{"--data", empty}, shell.ExitUnreachable, "no gateway runs on"},
+		"nothing listens":       {nil, []string{"--url", "https://127.0.0.1:1"}, shell.ExitUnreachable, "the gateway at https://127.0.0.1:1 cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused. Is it running?"},
+		"unknown certificate":   {nil, []string{"--url", f.URL, "--data", empty}, shell.ExitUnreachable, "Give its certificate with --ca FILE"},
+		"another name":          {nil, []string{"--url", "https://localhost" + f.URL[len("https://127.0.0.1"):], "--data", f.data}, shell.ExitUnreachable, "Use one of the names in its certificate"},
+		"wrong token":           {nil, []string{"--token", "wrong", "--data", f.data}, shell.ExitRefused, "Title (HTTP 401). No such token. Do this"},
+		"no URL":                {nil, []string{"--url", "gateway:8080"}, shell.ExitUsage, "is not the URL of a gateway"},
+		"plain http":            {nil, []string{"--url", "http://192.0.2.1:8080"}, shell.ExitUsage, "would show the token to the network"},
+		"both tokens":           {nil, []string{"--token", "a", "--token-file", "b", "--data", f.data}, shell.ExitUsage, "exclude each other"},
+		"no such token file":    {nil, []string{"--token-file", "none", "--data", f.data}, shell.ExitUsage, "open none: no such file"},
+		"no certificate in PEM": {nil, []string{"--ca", tokenFile, "--data", f.data}, shell.ExitUsage, "no certificate in PEM form"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command{environ: test.environ}.run(append([]string{"query", "-o", "ndjson"}, test.args...)...)
@@ -46,7 +46,7 @@ func TestHowAGatewayIsFound(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(f.data, "run", "addresses.json"), []byte(`{"listen.https":"off"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.run("", "query").want(t, cli.ExitUnreachable, "", "names no address for listen.https")
+	f.run("", "query").want(t, shell.ExitUnreachable, "", "names no address for listen.https")
 }
 
 // An answer that does not come from a gateway is told as such.
@@ -57,14 +57,14 @@ func TestAnswersOfOthers(t *testing.T) {
 		code    int
 		message string
 	}{
-		"proxy":    {func(w http.ResponseWriter) { w.WriteHeader(502) }, cli.ExitLater, "Bad Gateway (HTTP 502). The answer is not from a gateway"},
-		"redirect": {func(w http.ResponseWriter) { w.Header().Set("Location", "/login"); w.WriteHeader(302) }, cli.ExitUnreachable, "the gateway redirects"},
-		"page":     {func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>\n")) }, cli.ExitFailed, "a line of the gateway's answer cannot be read"},
-		"fault":    {problem(500, "internal", "The gateway failed at this request.", ""), cli.ExitFailed, "Title (HTTP 500). The gateway failed at this request. Do this"},
+		"proxy":    {func(w http.ResponseWriter) { w.WriteHeader(502) }, shell.ExitLater, "Bad Gateway (HTTP 502). The answer is not from a gateway"},
+		"redirect": {func(w http.ResponseWriter) { w.Header().Set("Location", "/login"); w.WriteHeader(302) }, shell.ExitUnreachable, "the gateway redirects"},
+		"page":     {func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>\n")) }, shell.ExitFailed, "a line of the gateway's answer cannot be read"},
+		"fault":    {problem(500, "internal", "The gateway failed at this request.", ""), shell.ExitFailed, "Title (HTTP 500). The gateway failed at this request. Do this"},
 		"breaks off": {func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"controller":"a","point":"p","time":1,"value":1,"status":0}` + "\n"))
-		}, cli.ExitUnreachable, "The connection broke in the middle of an answer."},
+		}, shell.ExitUnreachable, "The connection broke in the middle of an answer."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.refuse = []func(http.ResponseWriter){test.answer}

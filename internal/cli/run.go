@@ -2,51 +2,32 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/penstock/penstock/internal/cli/admin"
+	"github.com/penstock/penstock/internal/cli/data"
 	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
-// Env is what a command gets from the process.
-type Env struct {
-	Args    []string // without the program's name
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Environ []string // NAME=value
-	Version string   // of the program, such as "0.1.0"
-	Now     func() time.Time
-	Rand    io.Reader
-	Sleep   func(context.Context, time.Duration) error // nil for the real one
-	// Signals returns a context that ends at the signals which ask a process to
-	// stop. Commands that can stop in good order call it; to the others such a
-	// signal is the end.
-	Signals func(context.Context) (context.Context, context.CancelFunc)
-}
-
 // Run runs the command that the arguments name and returns the exit code.
-func Run(ctx context.Context, env Env, program Program) int {
+func Run(ctx context.Context, env shell.Env, program Program) int {
 	started := false
 	root := newRoot(env, program)
 	wrap(root, func() { started = true })
 	root.SetArgs(append([]string{}, env.Args...)) // nil would mean those of the process
 	ran, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return ExitOK
+		return shell.ExitOK
 	}
 	if !started {
-		err = usagef("%s\nSee '%s --help'", strings.TrimRight(err.Error(), "\n"), ran.CommandPath())
+		err = shell.Usagef("%s\nSee '%s --help'", strings.TrimRight(err.Error(), "\n"), ran.CommandPath())
 	}
 	fmt.Fprintf(env.Stderr, "penstock: %v\n", err)
-	return exitCode(err)
+	return shell.ExitCode(err)
 }
 
 // wrap has every command say when it starts: what fails before is the command
@@ -71,8 +52,8 @@ const (
 	groupOther   = "other"
 )
 
-func newRoot(env Env, program Program) *cobra.Command {
-	shown := manual.Manual{Version: env.Version, Exits: exitCodes()}
+func newRoot(env shell.Env, program Program) *cobra.Command {
+	shown := manual.Manual{Version: env.Version, Exits: shell.ExitCodes()}
 	root := &cobra.Command{
 		Use:   "penstock",
 		Short: "Take readings from controllers, make them durable, deliver each exactly once",
@@ -81,8 +62,8 @@ networks, makes them durable and delivers each exactly once.`,
 		Example:           "  penstock demo --for 30s\n  penstock serve\n  penstock query 'pump-*'",
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Args:              commandArgs,
-		RunE:              showHelp,
+		Args:              shell.CommandArgs,
+		RunE:              shell.ShowHelp,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(env.Stdin)
@@ -108,52 +89,15 @@ networks, makes them durable and delivers each exactly once.`,
 	if program.Gateway != nil {
 		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
 	}
-	add(groupData, newSend(env), newQuery(env), newTail(env))
-	add(groupAdmin, newControllers(env), newLedger(env))
+	add(groupData, data.Commands(env)...)
+	if program.Decode != nil {
+		add(groupData, newDecode(env, program.Decode))
+	}
+	add(groupAdmin, admin.Commands(env)...)
 	if program.Spool != nil {
 		add(groupAdmin, newSpool(env, program.Spool))
 	}
 	add(groupOther, newVersion(env), newCompletion(env))
 	root.AddCommand(newMan(shown))
 	return root
-}
-
-// commandArgs refuses words that name no command, and says which one was meant.
-func commandArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	text := fmt.Sprintf("%q is no command of %s", args[0], cmd.CommandPath())
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return errors.New(text)
-}
-
-// noArgs refuses all arguments.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
-}
-
-// showHelp is what a command does that only holds others.
-func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-
-// getenv returns a variable of the environment.
-func (e Env) getenv(name string) string {
-	for _, pair := range e.Environ {
-		if value, found := strings.CutPrefix(pair, name+"="); found {
-			return value
-		}
-	}
-	return ""
-}
-
-// isTerminal tells whether a person sees what is written to w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 func report(controller string, seq int) string {
@@ -29,7 +29,7 @@ func TestSendReadsEveryForm(t *testing.T) {
 		"empty array":   {"[]", "0 reports: 0 accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			newFake(t).run(test.input, "send").want(t, cli.ExitOK, test.want, "")
+			newFake(t).run(test.input, "send").want(t, shell.ExitOK, test.want, "")
 		})
 	}
 }
@@ -40,8 +40,8 @@ func TestSendTwiceIsSafe(t *testing.T) {
 	if err := os.WriteFile(file, []byte(report("a", 1)+"\n"+report("a", 2)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.run("", "send", file).want(t, cli.ExitOK, "2 reports: 2 accepted, 0 duplicate", "")
-	f.run("", "send", file, "--json").want(t, cli.ExitOK, `"duplicate": 2`, "")
+	f.run("", "send", file).want(t, shell.ExitOK, "2 reports: 2 accepted, 0 duplicate", "")
+	f.run("", "send", file, "--json").want(t, shell.ExitOK, `"duplicate": 2`, "")
 }
 
 // Only a report that nothing tells apart from its resend gets a key.
@@ -51,7 +51,7 @@ func TestSendGivesKeysWhereNothingElseIsUnique(t *testing.T) {
 	keyed := `{"controller":"a","key":"mine","samples":[{"point":"p","value":1}]}`
 	timeless := `{"controller":"a","samples":[{"point":"p","time":1,"value":1},{"point":"q","value":1}]}`
 	input := strings.Join([]string{natural, keyed, report("a", 1), timeless, timeless, `{"samples":5}`}, "\n")
-	f.run(input, "send", "--key", "import").want(t, cli.ExitOK, "6 reports: 6 accepted", "")
+	f.run(input, "send", "--key", "import").want(t, shell.ExitOK, "6 reports: 6 accepted", "")
 	want := strings.Join([]string{natural, keyed, report("a", 1),
 		`{"key":"import/4",` + timeless[1:], `{"key":"import/5",` + timeless[1:], `{"samples":5}`}, "\n") + "\n"
 	if got := f.bodies[0]; got != want {
@@ -69,7 +69,7 @@ func TestSendCutsBatches(t *testing.T) {
 	for i := range 25 {
 		input.WriteString(report("a", i+1) + "\n")
 	}
-	f.run(input.String(), "send", "--batch", "10").want(t, cli.ExitOK, "25 reports: 25 accepted", "")
+	f.run(input.String(), "send", "--batch", "10").want(t, shell.ExitOK, "25 reports: 25 accepted", "")
 	if len(f.bodies) != 3 || strings.Count(f.bodies[2], "\n") != 5 {
 		t.Errorf("sent %d batches", len(f.bodies))
 	}
@@ -85,7 +85,7 @@ func TestSendCutsBatches(t *testing.T) {
 func TestSendDoesNotWaitForMoreInput(t *testing.T) {
 	f := newFake(t)
 	input := iotest.OneByteReader(strings.NewReader(report("a", 1) + "\n" + report("a", 2) + "\n"))
-	command{stdin: input}.run("send", "--data", f.data).want(t, cli.ExitOK, "2 reports: 2 accepted", "")
+	command{stdin: input}.run("send", "--data", f.data).want(t, shell.ExitOK, "2 reports: 2 accepted", "")
 	if len(f.bodies) != 2 {
 		t.Errorf("sent %d batches, want one for each time the input ran dry", len(f.bodies))
 	}
@@ -99,7 +99,7 @@ func TestSendTriesAgain(t *testing.T) {
 		func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 	}
 	got := f.run(report("a", 1), "send")
-	got.want(t, cli.ExitOK, "1 report: 1 accepted", "The spool is full. Do this; trying again in 7s")
+	got.want(t, shell.ExitOK, "1 report: 1 accepted", "The spool is full. Do this; trying again in 7s")
 	if len(got.slept) != 4 || got.slept[0] != 7*time.Second || got.slept[3] > 2*time.Second || got.slept[3] < time.Second {
 		t.Errorf("waited %v", got.slept)
 	}
@@ -111,7 +111,7 @@ func TestSendGivesUp(t *testing.T) {
 		f.refuse = append(f.refuse, problem(503, "unavailable", "The gateway is starting.", "10"))
 	}
 	got := f.run(report("a", 1), "send", "--retry-for", "25s")
-	got.want(t, cli.ExitLater, "0 reports", "The gateway is starting. Do this")
+	got.want(t, shell.ExitLater, "0 reports", "The gateway is starting. Do this")
 	if len(got.slept) != 2 {
 		t.Errorf("waited %v", got.slept)
 	}
@@ -120,7 +120,7 @@ func TestSendGivesUp(t *testing.T) {
 // What was judged before a problem is not sent again.
 func TestSendGoesOnBehindAPartialAnswer(t *testing.T) {
 	f := newFake(t)
-	f.run(report("a", 1)+report("a", 999)+report("a", 3), "send").want(t, cli.ExitOK, "3 reports: 3 accepted, 0 duplicate", "The spool is behind; trying again")
+	f.run(report("a", 1)+report("a", 999)+report("a", 3), "send").want(t, shell.ExitOK, "3 reports: 3 accepted, 0 duplicate", "The spool is behind; trying again")
 	if want := report("a", 999) + "\n" + report("a", 3) + "\n"; f.bodies[1] != want {
 		t.Errorf("sent again\n%s", f.bodies[1])
 	}
@@ -130,12 +130,12 @@ func TestSendTellsRejections(t *testing.T) {
 	f := newFake(t)
 	input := strings.Repeat(report("bad", 7)+"\n", 7) + report("a", 1)
 	got := f.run(input, "send")
-	got.want(t, cli.ExitRefused, "8 reports: 1 accepted, 0 duplicate, 7 rejected", "7 reports rejected: 7 conflict\n  report 1 (bad 1/7): conflict: known with \ufffd another content\n")
+	got.want(t, shell.ExitRefused, "8 reports: 1 accepted, 0 duplicate, 7 rejected", "7 reports rejected: 7 conflict\n  report 1 (bad 1/7): conflict: known with \ufffd another content\n")
 	if !strings.Contains(got.stderr, "and 2 more") {
 		t.Errorf("got %s", got.stderr)
 	}
-	f.run(report("unread", 1), "send").want(t, cli.ExitRefused, "1 rejected", "1 report rejected: 1 malformed\n  report 1: malformed: line 1\n")
-	f.run(input, "send", "--json").want(t, cli.ExitRefused, `"conflict": 7`, "7 reports rejected")
+	f.run(report("unread", 1), "send").want(t, shell.ExitRefused, "1 rejected", "1 report rejected: 1 malformed\n  report 1: malformed: line 1\n")
+	f.run(input, "send", "--json").want(t, shell.ExitRefused, `"conflict": 7`, "7 reports rejected")
 }
 
 func TestSendRefusesBadInput(t *testing.T) {
@@ -149,8 +149,8 @@ func TestSendRefusesBadInput(t *testing.T) {
 		"endless":          {`{"a":"` + strings.Repeat("x", 5<<20), "0 reports", "report 1 is longer than 4194304 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			newFake(t).run(test.input, "send").want(t, cli.ExitFailed, test.out, test.message)
+			newFake(t).run(test.input, "send").want(t, shell.ExitFailed, test.out, test.message)
 		})
 	}
-	command{stdin: iotest.ErrReader(os.ErrDeadlineExceeded)}.run("send", "--url", "https://127.0.0.1:1").want(t, cli.ExitFailed, "0 reports", "the input cannot be read")
+	command{stdin: iotest.ErrReader(os.ErrDeadlineExceeded)}.run("send", "--url", "https://127.0.0.1:1").want(t, shell.ExitFailed, "0 reports", "the input cannot be read")
 }

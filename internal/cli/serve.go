@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -19,16 +20,16 @@ type settings struct {
 }
 
 func (s *settings) register(flags *pflag.FlagSet) {
-	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` in YAML; a file .env beside it is read too ($"+envConfig+")")
+	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` in YAML; a file .env beside it is read too ($"+shell.EnvConfig+")")
 	flags.StringVar(&s.data, "data", "", "data `DIR`, in place of the key data")
 	flags.StringArrayVar(&s.set, "set", nil, "set a key, as in `KEY=VALUE`: listen.https=:8443; the value is YAML; may be repeated")
 }
 
 // sources returns the places from which the configuration comes. --data is the
 // strongest.
-func (s *settings) sources(env Env) config.Sources {
+func (s *settings) sources(env shell.Env) config.Sources {
 	from := config.Sources{
-		File: first(s.file, env.getenv(envConfig)), Environ: env.Environ, Set: s.set, Reserved: reservedVariables,
+		File: shell.First(s.file, env.Getenv(shell.EnvConfig)), Environ: env.Environ, Set: s.set, Reserved: shell.ReservedVariables,
 	}
 	if from.File != "" {
 		from.DotEnv = filepath.Join(filepath.Dir(from.File), ".env")
@@ -39,9 +40,9 @@ func (s *settings) sources(env Env) config.Sources {
 	return from
 }
 
-func newServe(env Env, gateway Gateway) *cobra.Command {
+func newServe(env shell.Env, gateway Gateway) *cobra.Command {
 	var from settings
-	start := Start{Version: env.Version, Log: env.Stderr, Terminal: isTerminal(env.Stderr)}
+	start := Start{Version: env.Version, Log: env.Stderr, Terminal: shell.IsTerminal(env.Stderr)}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gateway",
@@ -50,11 +51,15 @@ stops in good order.
 
 It needs no configuration: the API is then at port 8080 with a certificate that
 it makes, and everything it keeps is below one directory. At the start it prints
-where it listens and commands to try. The log goes to standard error.`,
+where it listens and commands to try. The log goes to standard error.
+
+At SIGHUP it reads its configuration again: sources that changed are stopped and
+started, the others go on undisturbed. The log says what else changed and needs a
+restart.`,
 		Example: `  penstock serve
   penstock serve -c /etc/penstock/penstock.yaml
   penstock serve --data /tmp/try --set listen.https=127.0.0.1:0`,
-		Args: noArgs,
+		Args: shell.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			configured, err := gateway.Configure(from.sources(env))
 			if err != nil {
@@ -65,8 +70,10 @@ where it listens and commands to try. The log goes to standard error.`,
 			}
 			ctx, stop := env.Signals(cmd.Context())
 			defer stop()
+			hangup, deaf := env.Hangups()
+			defer deaf()
 			start.Started = func(f Facts) { fmt.Fprint(env.Stdout, f.banner(env)) }
-			err = configured.Run(ctx, start)
+			err = configured.Run(ctx, hangup, start)
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return nil // it was asked to stop
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 // SpoolReader reads the spool of a gateway, below its data directory, and changes
@@ -66,18 +67,18 @@ type SpoolFrame struct {
 	Origin  string            `json:"origin,omitempty"`
 }
 
-func newSpool(env Env, reader SpoolReader) *cobra.Command {
+func newSpool(env shell.Env, reader SpoolReader) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spool",
 		Short: "Verify and inspect the durable log, without a gateway",
-		Args:  commandArgs,
-		RunE:  showHelp,
+		Args:  shell.CommandArgs,
+		RunE:  shell.ShowHelp,
 	}
 	cmd.AddCommand(newSpoolVerify(env, reader), newSpoolInspect(env, reader))
 	return cmd
 }
 
-func newSpoolVerify(env Env, reader SpoolReader) *cobra.Command {
+func newSpoolVerify(env shell.Env, reader SpoolReader) *cobra.Command {
 	var asJSON bool
 	var at SpoolPlace
 	cmd := &cobra.Command{
@@ -138,10 +139,10 @@ func (r SpoolReport) unsound() error {
 	if slices.ContainsFunc(r.Damage, func(d SpoolDamage) bool { return len(d.Lost) > 0 }) {
 		text = "entries are lost; when the gateway starts it asks the controllers for these reports again"
 	}
-	return &exitError{ExitDamaged, fmt.Errorf("%s. Keep a copy of the directory before anything else", text)}
+	return shell.Exit(shell.ExitDamaged, fmt.Errorf("%s. Keep a copy of the directory before anything else", text))
 }
 
-func newSpoolInspect(env Env, reader SpoolReader) *cobra.Command {
+func newSpoolInspect(env shell.Env, reader SpoolReader) *cobra.Command {
 	var asJSON bool
 	var at SpoolPlace
 	cmd := &cobra.Command{

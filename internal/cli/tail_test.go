@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 func event(id int) string {
@@ -37,7 +37,7 @@ func TestTailGoesOnAfterABreak(t *testing.T) {
 	after := stream(f, event(1)+event(2), "event: new-kind\ndata: x\n\n", "event: missed\ndata: {\"missed\":12}\n\nevent: missed\ndata: {\"missed\":null}\n\n"+event(3))
 	got := f.run("", "tail", "pump-*/flow", "--count", "5")
 	golden(t, "tail.txt", got.stdout)
-	got.want(t, cli.ExitOK, got.stdout, "12 reports of all controllers went by unseen.")
+	got.want(t, shell.ExitOK, got.stdout, "12 reports of all controllers went by unseen.")
 	if !strings.Contains(got.stderr, "connecting again in 250ms") {
 		t.Errorf("standard error is\n%s", got.stderr)
 	}
@@ -53,7 +53,7 @@ func TestTailPrintsReports(t *testing.T) {
 	f := newFake(t)
 	stream(f, event(1)+event(2))
 	got := f.run("", "tail", "-o", "ndjson", "--count", "2")
-	got.want(t, cli.ExitOK, `{"controller":"pump-17","epoch":1,"seq":1,"samples":[`, "")
+	got.want(t, shell.ExitOK, `{"controller":"pump-17","epoch":1,"seq":1,"samples":[`, "")
 	if strings.Count(got.stdout, "\n") != 2 {
 		t.Errorf("got\n%s", got.stdout)
 	}
@@ -68,7 +68,7 @@ func TestTailEndsWhenItIsAskedTo(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	}
-	if got := (command{}).runIn(ctx, "tail", "--data", f.data); got.code != cli.ExitOK || got.stderr != "" {
+	if got := (command{}).runIn(ctx, "tail", "--data", f.data); got.code != shell.ExitOK || got.stderr != "" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -76,12 +76,12 @@ func TestTailEndsWhenItIsAskedTo(t *testing.T) {
 func TestTailEndsWhereItMakesNoSense(t *testing.T) {
 	f := newFake(t)
 	f.refuse = []func(http.ResponseWriter){problem(403, "forbidden", "The scope does not cover it.", "")}
-	f.run("", "tail").want(t, cli.ExitRefused, "", "The scope does not cover it")
-	command{}.run("tail", "--url", "https://127.0.0.1:1").want(t, cli.ExitUnreachable, "", "connection refused")
-	command{}.run("tail", "-o", "csv").want(t, cli.ExitUsage, "", "is no format")
+	f.run("", "tail").want(t, shell.ExitRefused, "", "The scope does not cover it")
+	command{}.run("tail", "--url", "https://127.0.0.1:1").want(t, shell.ExitUnreachable, "", "connection refused")
+	command{}.run("tail", "-o", "csv").want(t, shell.ExitUsage, "", "is no format")
 	f.refuse = []func(http.ResponseWriter){problem(503, "unavailable", "The gateway is starting.", "9")}
 	stream(f, event(1))
-	if got := f.run("", "tail", "--count", "1"); got.code != cli.ExitOK || got.slept[0] != 9*time.Second {
+	if got := f.run("", "tail", "--count", "1"); got.code != shell.ExitOK || got.slept[0] != 9*time.Second {
 		t.Errorf("a busy gateway is not tried again: %+v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/cli/output"
+	"github.com/penstock/penstock/internal/cli/shell"
 )
 
 // build is what the program knows about how it was built.
@@ -68,7 +69,7 @@ func (b build) String() string {
 	return text + " " + b.Go + " " + b.Platform
 }
 
-func newVersion(env Env) *cobra.Command {
+func newVersion(env shell.Env) *cobra.Command {
 	var deps, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
@@ -76,7 +77,7 @@ func newVersion(env Env) *cobra.Command {
 		Long: `Print the version, and what the program was built from. All of it is read from
 the binary itself.`,
 		Example: "  penstock version\n  penstock version --deps",
-		Args:    noArgs,
+		Args:    shell.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			info, ok := debug.ReadBuildInfo()
 			if !ok {

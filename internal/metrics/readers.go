@@ -16,6 +16,10 @@ func readAtScrape(n Name) bool {
 	return true
 }
 
+// maxReadSeries caps the series of one metric that is read at a scrape: those of
+// the links are a few for each of thousands of ports.
+const maxReadSeries = 32 << 10
+
 // readers is a collector of values that are read when somebody scrapes.
 type readers struct {
 	families map[Name]readFamily // fixed after New
@@ -70,7 +74,7 @@ func (r *readers) Collect(out chan<- prometheus.Metric) {
 		read(func(v float64, labels ...string) {
 			var key [2]string
 			copy(key[:], labels)
-			if len(labels) != f.labels || seen[key] || len(seen) >= maxSeries {
+			if len(labels) != f.labels || seen[key] || len(seen) >= maxReadSeries {
 				return
 			}
 			seen[key] = true

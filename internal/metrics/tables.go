@@ -27,6 +27,7 @@ const (
 	RecordBytes     Name = "penstock_record_bytes"
 	RecordConflicts Name = "penstock_record_conflicts_total"
 	Quarantined     Name = "penstock_quarantined_reports"
+	LinkEvents      Name = "penstock_link_events_total"
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	BuildInfo       Name = "penstock_build_info"
@@ -68,6 +69,11 @@ var recordDefinitions = []Definition{
 	{Name: RecordBytes, Kind: Gauge, Unit: "bytes", Help: "Bytes of the historian on disk."},
 	{Name: RecordConflicts, Kind: Counter, Unit: "samples", Help: "Samples without a sequence or key that were not stored, because another value stood at their time."},
 	{Name: Quarantined, Kind: Gauge, Unit: "reports", Help: "Reports in quarantine, waiting for a person."},
+}
+
+var linkDefinitions = []Definition{
+	{Name: LinkEvents, Kind: Counter, Unit: "events", Help: "What happened on the ports of the sources: frames that were whole, errors by kind, sessions made and lost.",
+		Labels: []Label{{"port", "the source, and where it has several ports the port behind a slash"}, {"event", "received, checksum, framing, parity, timeout …"}}},
 }
 
 var gatewayDefinitions = []Definition{

@@ -98,6 +98,15 @@ func (c *Config) limits() fanout.Limits {
 	}
 }
 
+// Mappings returns the names of the mappings that the topics use.
+func (c *Config) Mappings() []string {
+	r, err := c.router()
+	if err != nil {
+		return nil // Validate says what is wrong
+	}
+	return r.Mappings()
+}
+
 // router returns what finds out what a topic carries.
 func (c *Config) router() (*topic.Router, error) {
 	routes := c.Topics

@@ -47,6 +47,9 @@ type Subject struct {
 	// Mute says that the protocol has no word of refusal: what is not
 	// acknowledged is silence.
 	Mute bool
+	// Unacknowledged says that the protocol has no acknowledgement at all: Send
+	// returns when the report was written.
+	Unacknowledged bool
 	// Auth is what the source asks; nil accepts everybody.
 	Auth source.Authenticator
 }
@@ -57,16 +60,25 @@ func Run(t *testing.T, subject func(t *testing.T) Subject) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *stand)
+		acks bool // needs a protocol that acknowledges
 	}{
-		{"acknowledges what is durable, and only then", durableFirst},
-		{"acknowledges a duplicate", duplicate},
-		{"asks again for what an outage kept out", outage},
-		{"refuses in the protocol's words and goes on", refusal},
-		{"redelivers what a restart left undecided", restart},
-		{"names malformed input and goes on", garbage},
-		{"ends while reports are undecided", stop},
+		{"acknowledges what is durable, and only then", durableFirst, true},
+		{"acknowledges a duplicate", duplicate, true},
+		{"asks again for what an outage kept out", outage, true},
+		{"refuses in the protocol's words and goes on", refusal, true},
+		{"redelivers what a restart left undecided", restart, true},
+		{"keeps what it has read through an outage", hold, false},
+		{"names malformed input and goes on", garbage, false},
+		{"ends while reports are undecided", stop, false},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, newStand(t, subject(t))) })
+		t.Run(c.name, func(t *testing.T) {
+			s := subject(t)
+			if c.acks && s.Unacknowledged {
+				t.Log("the protocol has no acknowledgement")
+				return
+			}
+			c.run(t, newStand(t, s))
+		})
 	}
 }
 
@@ -100,7 +112,7 @@ func Env(book *evidence.Book, status source.Status, auth source.Authenticator) s
 		auth = everybody{}
 	}
 	return source.Env{
-		Name: "test", Evidence: book, Auth: auth, Status: status, Listen: listen,
+		Name: "test", Evidence: book, Auth: auth, Status: status, Listen: listen, Bound: func(string, string) {},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Reader,
 	}
 }
@@ -231,6 +243,23 @@ func outage(t *testing.T, st *stand) {
 	if got := len(st.desk.Accepted()); got != 1 {
 		t.Fatalf("%d reports were accepted, not 1", got)
 	}
+}
+
+// hold holds for every protocol: a source that has read a report offers it again,
+// or has its sender do so.
+func hold(t *testing.T, st *stand) {
+	p := st.Peer(t)
+	defer p.Close()
+	st.desk.Fail(penstock.RetryLater(penstock.Full, 50*time.Millisecond, "no room"))
+	if !st.Unacknowledged {
+		st.desk.Fail(nil)
+	}
+	if err := p.Send(limited(t), report(1)); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return st.desk.Envelopes() > 0 }, "the report at the desk")
+	st.desk.Fail(nil)
+	testkit.Eventually(t, func() bool { return len(st.desk.Accepted()) == 1 }, "the report after the outage")
 }
 
 func refusal(t *testing.T, st *stand) {

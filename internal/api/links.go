@@ -1,0 +1,127 @@
+package api
+
+import (
+	"encoding/hex"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/web"
+	"github.com/penstock/penstock/internal/evidence"
+)
+
+// links answers for what happened on the way of the reports.
+type links struct{ book *evidence.Book }
+
+func (l *links) routes() []web.Route {
+	return []web.Route{{
+		Method: http.MethodGet, Path: "/v1/links", Access: web.Viewer, Serve: l.list,
+		Summary: "What happened on the links of controllers and on the ports of the gateway",
+		Details: "Counts since the gateway started. A checksum error stands on the port always, and on a controller only when something else than the damaged bytes names it. Ports are shown to a scope of *.",
+		Params: []web.Param{
+			{In: "query", Name: "controller", Doc: "Name of the controller; * stands for any run of characters; all, and the ports, when absent.", Example: "pump-17"},
+			{In: "query", Name: "port", Doc: "Name of the port, likewise; all when absent.", Example: "line-3"},
+			{In: "query", Name: "detail", Doc: "1: with the last bad frames and the history of each signal.", Example: "1"},
+		},
+		Answer: []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[Links]()}},
+	}}
+}
+
+// Links is what a caller may see of the links.
+type Links struct {
+	Ports       []LinkInfo `json:"ports,omitempty"`
+	Controllers []LinkInfo `json:"controllers,omitempty"`
+}
+
+// LinkInfo is one port, or the link of one controller.
+type LinkInfo struct {
+	Name      string                  `json:"name"`
+	Peer      string                  `json:"peer,omitempty" doc:"Where it speaks from, as last seen."`
+	Heard     string                  `json:"heard,omitempty" doc:"When the last whole frame came."`
+	Counts    map[string]uint64       `json:"counts" doc:"By event, those that are not zero."`
+	Signals   map[string]SignalInfo   `json:"signals,omitempty" doc:"The newest reading of each quantity."`
+	BadFrames []BadFrameInfo          `json:"bad_frames,omitempty" doc:"The last ones, the oldest first."`
+	History   map[string][]SignalInfo `json:"history,omitempty" doc:"The last readings of each quantity, the oldest first."`
+}
+
+// SignalInfo is one reading of a signal.
+type SignalInfo struct {
+	Time  string  `json:"time"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// BadFrameInfo is a frame that could not be used.
+type BadFrameInfo struct {
+	Time  string `json:"time"`
+	Event string `json:"event"`
+	Why   string `json:"why"`
+	Bytes string `json:"bytes" doc:"The first of it, in hexadecimal."`
+	Size  int    `json:"size" doc:"Bytes of all of it."`
+}
+
+// list answers GET /v1/links.
+func (l *links) list(c *web.Call) error {
+	controller, port, detail := c.Value("controller"), c.Value("port"), c.Value("detail") == "1"
+	var answer Links
+	if controller == "" && c.Who.Scope.Covers("*") {
+		for _, s := range l.book.Ports() {
+			if port == "" || (penstock.Scope{port}).Covers(s.Name) {
+				page, _ := l.book.FindPort(s.Name)
+				answer.Ports = append(answer.Ports, linkInfo(page, s, detail))
+			}
+		}
+	}
+	if port == "" {
+		for _, s := range l.book.Controllers() {
+			if c.Sees(controller, s.Name) {
+				page, _ := l.book.FindController(s.Name)
+				answer.Controllers = append(answer.Controllers, linkInfo(page, s, detail))
+			}
+		}
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+func linkInfo(page *evidence.Page, s evidence.Summary, detail bool) LinkInfo {
+	info := LinkInfo{Name: s.Name, Peer: s.Peer, Heard: momentText(s.Heard), Counts: make(map[string]uint64, len(s.Counts))}
+	for e, n := range s.Counts {
+		info.Counts[e.String()] = n
+	}
+	for q, r := range s.Signals {
+		if info.Signals == nil {
+			info.Signals = map[string]SignalInfo{}
+		}
+		info.Signals[string(q)] = signalInfo(q, r)
+		if !detail {
+			continue
+		}
+		if info.History == nil {
+			info.History = map[string][]SignalInfo{}
+		}
+		for _, r := range page.Readings(q) {
+			info.History[string(q)] = append(info.History[string(q)], signalInfo(q, r))
+		}
+	}
+	if detail {
+		for _, f := range page.BadFrames() {
+			info.BadFrames = append(info.BadFrames, BadFrameInfo{
+				Time: momentText(f.Time), Event: f.Event.String(), Why: strings.ToValidUTF8(f.Why, "\ufffd"), Bytes: hex.EncodeToString(f.Bytes), Size: f.Size,
+			})
+		}
+	}
+	return info
+}
+
+func signalInfo(q evidence.Quantity, r evidence.Reading) SignalInfo {
+	return SignalInfo{Time: momentText(r.Time), Value: r.Value, Unit: q.Unit()}
+}
+
+func momentText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return timeText(t.UnixNano())
+}

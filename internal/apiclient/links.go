@@ -1,0 +1,65 @@
+package apiclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Links is what happened on the ports of the gateway and on the links of its
+// controllers, since it started.
+type Links struct {
+	Ports       []Link `json:"ports,omitempty"` // shown to a scope of *
+	Controllers []Link `json:"controllers,omitempty"`
+}
+
+// Link is one port, or the link of one controller. Times are RFC 3339.
+type Link struct {
+	Name      string              `json:"name"`
+	Peer      string              `json:"peer,omitempty"`
+	Heard     string              `json:"heard,omitempty"` // the last whole frame
+	Counts    map[string]uint64   `json:"counts"`          // by event, those that are not zero
+	Signals   map[string]Signal   `json:"signals,omitempty"`
+	BadFrames []BadFrame          `json:"bad_frames,omitempty"` // the oldest first
+	History   map[string][]Signal `json:"history,omitempty"`    // the oldest first
+}
+
+// Signal is one reading of a quantity.
+type Signal struct {
+	Time  string  `json:"time"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// BadFrame is a frame that could not be used.
+type BadFrame struct {
+	Time  string `json:"time"`
+	Event string `json:"event"`
+	Why   string `json:"why"`
+	Bytes string `json:"bytes"` // the first of it, in hexadecimal
+	Size  int    `json:"size"`  // bytes of all of it
+}
+
+// LinkFilter says which links are wanted. Names are patterns, empty for all.
+type LinkFilter struct {
+	Controller string
+	Port       string
+	Detail     bool // with the bad frames and the history of signals
+}
+
+// Links returns the links that the filter asks for.
+func (c *Client) Links(ctx context.Context, f LinkFilter) (Links, error) {
+	query := url.Values{}
+	if f.Controller != "" {
+		query.Set("controller", f.Controller)
+	}
+	if f.Port != "" {
+		query.Set("port", f.Port)
+	}
+	if f.Detail {
+		query.Set("detail", "1")
+	}
+	var l Links
+	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/links", query: query}, nil, &l)
+	return l, err
+}

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
+)
+
+// reload takes over each new configuration: what can change in a gateway that
+// runs does, and of the rest the log says that it needs a restart.
+func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
+	current := g.Config
+	for {
+		next, err := g.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			g.Log.Error("the new configuration does not hold; the gateway goes on with the one before", "error", err)
+			continue
+		}
+		if g.Level != nil {
+			if level, err := logging.ParseLevel(next.Log.Level); err == nil { // it was validated
+				g.Level.Set(level)
+			}
+		}
+		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
+		sources.Apply(next.specs())
+		g.Log.Info("the configuration was read again")
+		if keys := needRestart(current, *next); len(keys) > 0 {
+			g.Log.Warn("changes that take hold at the next start only", "keys", keys)
+		}
+		current = *next
+	}
+}
+
+// needRestart returns the keys that differ and that a running gateway keeps as
+// they were.
+func needRestart(before, after Config) (keys []string) {
+	before.Log.Level, after.Log.Level = "", ""
+	before.Sources, after.Sources = nil, nil
+	before.Mappings, after.Mappings = nil, nil
+	before.Listen.MQTT, after.Listen.MQTT = "", ""
+	before.MQTT, after.MQTT = mqttbroker.Config{}, mqttbroker.Config{}
+	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
+	for i := range a.NumField() {
+		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("yaml"), ",")
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
