@@ -208,6 +208,26 @@ func TestFlapping(t *testing.T) {
 	testkit.Eventually(t, func() bool { return st.port.Counted(evidence.Lost) == 99 }, "the ends of the others")
 }
 
+// In version 5 a client knows how much it may leave open.
+func TestReceiveMaximumPassed(t *testing.T) {
+	c := plain()
+	c.ReceiveMaximum = 10
+	st := newStand(t, options{config: c, next: &recorder{}})
+	p := connect(t, st.address, wire.Connect{CleanStart: true})
+	for range 10 {
+		p.publish("reports/a", 2, "{}")
+		p.ack(wire.PUBREC)
+	}
+	p.send(wire.AppendAck(nil, wire.V5, wire.Ack{Type: wire.PUBREL, ID: 1}))
+	p.ack(wire.PUBCOMP)
+	p.publish("reports/a", 2, "{}")
+	p.ack(wire.PUBREC)
+	p.publish("reports/a", 2, "{}")
+	if code := p.closed(); code != wire.ReceiveMaximumPassed {
+		t.Errorf("ended with %#02x", byte(code))
+	}
+}
+
 // QoS 2 without an end: identifiers that are never released cost their bits.
 func TestFloodOfUnreleasedIdentifiers(t *testing.T) {
 	st := newStand(t, options{next: &recorder{}})

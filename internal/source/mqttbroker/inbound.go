@@ -99,6 +99,9 @@ func (in *inbound) publish(ctx context.Context, f *wire.Frame) error {
 	}
 	b := in.batch
 	it.again = p.QoS == 2 && in.known(p.ID)
+	if p.QoS == 2 && !it.again && c.version == wire.V5 && c.session.unreleased() >= c.config.ReceiveMaximum {
+		return &wire.Error{Code: wire.ReceiveMaximumPassed, Text: "the client left more publishes of QoS 2 unreleased than the receive maximum"}
+	}
 	if !it.again {
 		in.prepare(b, &it, &p)
 	}

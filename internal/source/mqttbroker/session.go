@@ -22,6 +22,7 @@ type session struct {
 
 	mu       sync.Mutex       // guards everything below
 	received *[1 << 10]uint64 // QoS 2: identifiers that were taken and not released; nil for none
+	held     int              // how many these are
 	expiry   time.Duration
 	will     *wire.Message // nil for none
 	willAt   time.Time     // when it is to be published; zero while connected
@@ -45,6 +46,13 @@ func (s *session) has(id uint16) bool {
 	return s.received != nil && s.received[id>>6]&(1<<(id&63)) != 0
 }
 
+// unreleased returns how many publishes of QoS 2 were taken and not yet released.
+func (s *session) unreleased() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
 // receive notes that a publish of QoS 2 was taken.
 func (s *session) receive(id uint16) {
 	s.mu.Lock()
@@ -52,7 +60,10 @@ func (s *session) receive(id uint16) {
 	if s.received == nil {
 		s.received = new([1 << 10]uint64)
 	}
-	s.received[id>>6] |= 1 << (id & 63)
+	if bit := uint64(1) << (id & 63); s.received[id>>6]&bit == 0 {
+		s.received[id>>6] |= bit
+		s.held++
+	}
 }
 
 // release forgets a publish of QoS 2, and tells whether it was known.
@@ -63,6 +74,7 @@ func (s *session) release(id uint16) bool {
 		return false
 	}
 	s.received[id>>6] &^= 1 << (id & 63)
+	s.held--
 	return true
 }
 
