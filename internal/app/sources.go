@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/source/framed"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/modbus"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 	"github.com/penstock/penstock/internal/source/mqttclient"
 	"github.com/penstock/penstock/internal/source/syslog"
 )
@@ -77,7 +78,7 @@ func checkSources(list []Source) []error {
 	refuse := func(format string, args ...any) {
 		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
 	}
-	seen := map[string]bool{"https": true, "link": true, "link_udp": true}
+	seen := map[string]bool{"https": true, "link": true, "link_udp": true, "mqtt": true} // the listeners' own
 	for i := range list {
 		s := &list[i]
 		if err := penstock.CheckControllerName(s.Name); err != nil {
@@ -98,7 +99,7 @@ func checkSources(list []Source) []error {
 // specs returns what the configuration asks to run. The configuration was
 // validated.
 func (c *Config) specs() []source.Spec {
-	specs := c.linkListeners()
+	specs := c.listening()
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
@@ -108,19 +109,20 @@ func (c *Config) specs() []source.Spec {
 	return specs
 }
 
-// linkListeners returns the sources that the node offers at listen.link and
-// listen.link_udp.
-func (c *Config) linkListeners() []source.Spec {
+// listening returns the sources that the node offers once, at addresses of its
+// own.
+func (c *Config) listening() []source.Spec {
 	var specs []source.Spec
-	settings := c.Link
-	listen := func(name string, address config.Address, make func(source.Env) (penstock.Source, error)) {
+	listen := func(name string, address config.Address, settings any, make func(source.Env) (penstock.Source, error)) {
 		if !address.Off() {
 			specs = append(specs, source.Spec{Name: name, Config: []any{address, settings}, New: make})
 		}
 	}
-	tcp, udp := c.Listen.Link, c.Listen.LinkUDP
-	listen("link", tcp, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, settings, env) })
-	listen("link_udp", udp, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, settings, env) })
+	tcp, udp, linked := c.Listen.Link, c.Listen.LinkUDP, c.Link
+	listen("link", tcp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, linked, env) })
+	listen("link_udp", udp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, linked, env) })
+	broker, settings := c.Listen.MQTT, c.MQTT
+	listen("mqtt", broker, settings, func(env source.Env) (penstock.Source, error) { return mqttbroker.New(broker, settings, env) })
 	return specs
 }
 

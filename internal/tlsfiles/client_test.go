@@ -2,7 +2,6 @@ package tlsfiles_test
 
 import (
 	"crypto/tls"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,7 @@ func TestClientReadsItsFiles(t *testing.T) {
 	ca := testkit.NewAuthority(t)
 	cert, key := testkit.WriteFiles(t, ca.Client(t, "gateway"))
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate()}), 0o600); err != nil {
+	if err := os.WriteFile(file, ca.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := tlsfiles.Client{CA: file, Cert: cert, Key: key, ServerName: "broker"}

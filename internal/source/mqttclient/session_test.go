@@ -1,7 +1,6 @@
 package mqttclient_test
 
 import (
-	"encoding/pem"
 	"net"
 	"os"
 	"os/exec"
@@ -46,7 +45,7 @@ func secureBroker(t *testing.T, extra string) (b *broker, ca *testkit.Authority,
 	ca = testkit.NewAuthority(t)
 	cert, key := testkit.WriteFiles(t, ca.Server(t))
 	caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate()}), 0o600); err != nil {
+	if err := os.WriteFile(caFile, ca.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	users := filepath.Join(t.TempDir(), "users")
