@@ -3,8 +3,6 @@ package modbus_test
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -76,43 +74,6 @@ func libmodbus(t *testing.T) string {
 	return binary
 }
 
-// npm returns the folder of the packages that the lock file of a peer names. They
-// are kept outside of the tree.
-func npm(t *testing.T, peer string) string {
-	t.Helper()
-	lock, err := os.ReadFile(filepath.Join(peer, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "penstock-peers", fmt.Sprintf("%.8x", sha256.Sum256(lock)))
-	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(modules); err == nil {
-		return modules
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	making, err := os.MkdirTemp(filepath.Dir(dir), "making-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(making)
-	if err := os.CopyFS(making, os.DirFS(peer)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error")
-	cmd.Dir = making
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci in %s: %v\n%s", peer, err, out)
-	}
-	os.Rename(making, dir) // another test may have been first
-	return modules
-}
-
 // reads polls unit 7 on a line and wants its first report to hold the values.
 func reads(t *testing.T, l modbus.Line, points []modbus.Point, want string) {
 	t.Helper()
@@ -167,7 +128,7 @@ func TestLibmodbusOnASerialLine(t *testing.T) {
 func TestModbusSerialOfNPM(t *testing.T) {
 	const peer = "testdata/peers/modbus-serial"
 	port := freePort(t)
-	start(t, []string{"NODE_PATH=" + npm(t, peer)}, "node", filepath.Join(peer, "server.js"), port)
+	start(t, []string{"NODE_PATH=" + testkit.NPM(t, peer)}, "node", filepath.Join(peer, "server.js"), port)
 	points := []modbus.Point{
 		point("h", "holding 17", ""), point("illegal", "holding 500", ""), point("i", "input 5", ""),
 		point("c", "coil 9", ""), point("d", "discrete 10", ""), point("n", "coil 10", ""),
