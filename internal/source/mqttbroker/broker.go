@@ -120,7 +120,7 @@ func (b *broker) accept(ctx context.Context, l net.Listener) error {
 		case err != nil: // too many open files, say
 			b.env.Status.Failing(err.Error())
 			b.log.Warn("a connection could not be accepted", "error", err)
-			if pause(ctx, acceptPause) != nil {
+			if source.Pause(ctx, acceptPause) != nil {
 				return nil
 			}
 			continue
@@ -139,16 +139,5 @@ func (b *broker) lost(c *fanout.Client, first bool) {
 	if first {
 		b.log.Warn("a subscriber takes its messages slower than they come, or takes only short ones: the oldest are dropped",
 			"client", c.ID, "peer", c.Peer, "queue", b.config.Queue)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

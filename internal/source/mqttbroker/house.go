@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
 	"github.com/penstock/penstock/internal/source/mqttbroker/reason"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
@@ -173,7 +174,7 @@ func (b *broker) submitWill(ctx context.Context, e penstock.Envelope) bool {
 		if v.Code == wire.Success {
 			return true
 		}
-		if v.Final || v.Revoked || pause(ctx, max(penstock.RetryAfterOf(outcomes[0].Err), shortestPause)) != nil {
+		if v.Final || v.Revoked || source.Pause(ctx, max(penstock.RetryAfterOf(outcomes[0].Err), shortestPause)) != nil {
 			b.port.Bad(evidence.Refused, e.Body, "a will: "+v.Text)
 			return false
 		}
