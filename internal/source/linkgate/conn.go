@@ -144,7 +144,9 @@ func (c *conn) take(f link.Frame, es *[]penstock.Envelope, parts *[]part) (*memb
 	c.desk.note(m, f, &e)
 	switch e.Do {
 	case session.Authenticate:
-		c.desk.judge(m, &e.Hello)
+		if !c.desk.judge(m, &e.Hello) {
+			return m, false
+		}
 	case session.Submit:
 		*es = append(*es, c.desk.envelope(m, &e.Batch))
 		*parts = append(*parts, part{m, e.Batch})

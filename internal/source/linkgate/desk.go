@@ -34,8 +34,9 @@ type member struct {
 	behind bool           // the record may not have all that was accepted
 }
 
-// judge answers a hello.
-func (d *desk) judge(m *member, h *link.Hello) {
+// judge answers a hello, and tells whether it was a good one. After another the
+// session is over.
+func (d *desk) judge(m *member, h *link.Hello) bool {
 	from := m.from
 	if h.Token != "" {
 		from.credential.Token, from.principal = h.Token, nil
@@ -50,7 +51,7 @@ func (d *desk) judge(m *member, h *link.Hello) {
 	if err != nil {
 		d.port.Count(evidence.Refused)
 		m.Deny(err)
-		return
+		return false
 	}
 	m.from, m.newest = from, 0
 	d.meet(m, h.Controller)
@@ -59,6 +60,7 @@ func (d *desk) judge(m *member, h *link.Hello) {
 	m.Admit(d.env.Now(), h, session.Standing{
 		LastEpoch: marks.LastEpoch, LastBoot: from.lastBoot, Accepted: marks.Accepted, Committed: marks.Committed,
 	})
+	return true
 }
 
 // meet notes that a session with the controller began.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/penstock/penstock"
@@ -111,8 +112,10 @@ func TestTCP(t *testing.T) {
 // keyring holds one key.
 type keyring struct {
 	key     carrier.Key
-	revoked bool
+	revoked atomic.Bool
 }
+
+func (k *keyring) revoke() { k.revoked.Store(true) }
 
 func newKeyring(t *testing.T) *keyring {
 	key, err := carrier.ParseKey("0123456789abcdef:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
@@ -123,7 +126,7 @@ func newKeyring(t *testing.T) *keyring {
 }
 
 func (k *keyring) Key(id uint64) ([]byte, *penstock.Principal, error) {
-	if id != 0x0123456789abcdef || k.revoked {
+	if id != 0x0123456789abcdef || k.revoked.Load() {
 		return nil, nil, penstock.Errorf(penstock.Unauthenticated, "no such key")
 	}
 	return k.key.Secret, &penstock.Principal{Credential: "key", Role: penstock.RoleController, Scope: penstock.Scope{"pump-*"}}, nil

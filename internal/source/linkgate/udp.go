@@ -242,7 +242,11 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 		u.note(m, f, &e)
 		switch e.Do {
 		case session.Authenticate:
-			u.judge(m, &e.Hello)
+			if !u.judge(m, &e.Hello) {
+				u.send(p)
+				u.renew(p)
+				return es, parts
+			}
 		case session.Submit:
 			if !m.from.principal.Scope.Covers(m.Controller()) { // a session that began without a hello
 				u.port.Count(evidence.Refused)
