@@ -15,6 +15,8 @@ type Envelope struct {
 	Key          string     // idempotency key that came beside the body, empty for none
 	Checksum     uint32     // CRC-32/ISO-HDLC of Body as the sender declared it
 	HasChecksum  bool       // Checksum was declared
+	Topic        string     // topic or routing key that the body came under, empty for none
+	Properties   Properties // what else came beside the body; nil for none
 	Body         []byte     // as received; owned by the pipeline until its ticket resolves
 	ReceivedTime int64      // nanoseconds since 1970 UTC, at the last byte
 
@@ -23,6 +25,10 @@ type Envelope struct {
 	// credential.
 	Principal *Principal
 }
+
+// Properties are what a protocol carries beside a body, by name: user properties
+// of MQTT, headers of AMQP. Declared mappings read them; nothing else does.
+type Properties map[string]string
 
 // Credential is what a sender shows of itself.
 type Credential struct {

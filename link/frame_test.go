@@ -206,7 +206,7 @@ func anyStream(t *rapid.T) (frames []link.Frame, stream []byte) {
 		f := link.Frame{
 			Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Features: rapid.SampledFrom([]byte{0, 1}).Draw(t, "features"),
 			Address: rapid.Uint16().Draw(t, "address"),
-			Payload: bytes.Repeat([]byte{rapid.Byte().Draw(t, "fill")}, rapid.SampledFrom([]int{0, 1, 100, 2000, 5000, 20_000}).Draw(t, "size")),
+			Payload: bytes.Repeat([]byte{rapid.Byte().Draw(t, "fill")}, rapid.SampledFrom([]int{0, 1, 100, 2000, 9000}).Draw(t, "size")),
 		}
 		frames = append(frames, f)
 		stream = link.AppendFrame(stream, f)

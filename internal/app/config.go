@@ -9,33 +9,37 @@ import (
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/mapping"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/source/linkgate"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
 // Config is the configuration of a node. Each part belongs to the package that
 // uses it.
 type Config struct {
-	Data       string              `yaml:"data" jsonschema_description:"directory that holds everything the node keeps, made with mode 0750"`
-	Listen     Listen              `yaml:"listen" jsonschema_description:"where the node listens"`
-	TLS        TLS                 `yaml:"tls" jsonschema_description:"certificates of the HTTPS listener; without any the node makes its own in DATA/tls"`
-	Log        logging.Config      `yaml:"log" jsonschema_description:"what the node logs, and how"`
-	Unknown    string              `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
-	Points     []fleet.Declaration `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
-	Middleware pipeline.Config     `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
-	Link       linkgate.Config     `yaml:"link" jsonschema_description:"the link protocol at listen.link and listen.link_udp"`
-	Sources    []Source            `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
-	Lines      lineprotocol.Config `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
-	Spool      Spool               `yaml:"spool" jsonschema_description:"the durable log"`
-	Keys       string              `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
-	Historian  Historian           `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
+	Data       string                    `yaml:"data" jsonschema_description:"directory that holds everything the node keeps, made with mode 0750"`
+	Listen     Listen                    `yaml:"listen" jsonschema_description:"where the node listens"`
+	TLS        TLS                       `yaml:"tls" jsonschema_description:"certificates of the HTTPS listener; without any the node makes its own in DATA/tls"`
+	Log        logging.Config            `yaml:"log" jsonschema_description:"what the node logs, and how"`
+	Unknown    string                    `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
+	Points     []fleet.Declaration       `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
+	Middleware pipeline.Config           `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
+	Link       linkgate.Config           `yaml:"link" jsonschema_description:"the link protocol at listen.link and listen.link_udp"`
+	Mappings   map[string]mapping.Config `yaml:"mappings,omitempty" jsonschema_description:"how payloads that are not ours become reports, by name; see mapping.md"`
+	MQTT       mqttbroker.Config         `yaml:"mqtt" jsonschema_description:"the MQTT broker at listen.mqtt"`
+	Sources    []Source                  `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
+	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
+	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
+	Keys       string                    `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
+	Historian  Historian                 `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
 }
 
 // Listen says where the node listens.
 type Listen struct {
 	HTTPS   config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
 	Health  config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
-	MQTT    config.Address `yaml:"mqtt" jsonschema_description:"reserved for the embedded MQTT broker; only off is possible in this version"`
+	MQTT    config.Address `yaml:"mqtt" jsonschema_description:"MQTT broker for controllers that speak MQTT 3.1.1 or 5; 8883 is the usual port, 1883 without TLS"`
 	Link    config.Address `yaml:"link" jsonschema_description:"link protocol over TLS, for controllers that keep a connection; 5427 is a fair choice"`
 	LinkUDP config.Address `yaml:"link_udp" jsonschema_description:"link protocol in sealed datagrams, for loggers on cellular networks; 5427 is a fair choice"`
 }
@@ -67,6 +71,7 @@ func DefaultConfig() Config {
 		Log:     logging.Default(),
 		Unknown: string(fleet.RegisterUnknown),
 		Link:    linkgate.Default(),
+		MQTT:    mqttbroker.Default(),
 		Lines:   lineprotocol.DefaultConfig(),
 		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
@@ -89,8 +94,8 @@ func (c *Config) Validate() error {
 	if c.Listen.HTTPS == config.AddressOff {
 		refuse("listen.https: a node without its API could not be reached; it cannot be off")
 	}
-	if c.Listen.MQTT != config.AddressOff {
-		refuse("listen.mqtt: this version has no MQTT broker; write off")
+	if err := c.MQTT.CheckAddress(c.Listen.MQTT); err != nil {
+		refuse("mqtt.%w", err)
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		refuse("tls: cert and key go together; only one of them is set")
@@ -105,6 +110,7 @@ func (c *Config) Validate() error {
 		refuse("line_protocol: %w", err)
 	}
 	problems = append(problems, checkSources(c.Sources)...)
+	problems = append(problems, c.checkMappings()...)
 	if c.Spool.Quota < 3*c.Spool.Segment {
 		refuse("spool.quota: %s holds less than three segments of %s", c.Spool.Quota, c.Spool.Segment)
 	}

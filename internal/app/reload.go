@@ -8,6 +8,8 @@ import (
 
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/linkgate"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
 // reload takes over each new configuration: what can change in a gateway that
@@ -28,6 +30,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 				g.Level.Set(level)
 			}
 		}
+		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
 		sources.Apply(next.specs())
 		g.Log.Info("the configuration was read again")
 		if keys := needRestart(current, *next); len(keys) > 0 {
@@ -42,6 +45,11 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 func needRestart(before, after Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
 	before.Sources, after.Sources = nil, nil
+	before.Mappings, after.Mappings = nil, nil
+	for _, c := range []*Config{&before, &after} { // what sources are made from
+		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
+		c.MQTT, c.Link = mqttbroker.Config{}, linkgate.Config{}
+	}
 	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
 	for i := range a.NumField() {
 		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {

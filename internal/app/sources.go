@@ -7,7 +7,12 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/amqp"
+	"github.com/penstock/penstock/internal/source/framed"
 	"github.com/penstock/penstock/internal/source/linkgate"
+	"github.com/penstock/penstock/internal/source/modbus"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
+	"github.com/penstock/penstock/internal/source/mqttclient"
 	"github.com/penstock/penstock/internal/source/syslog"
 )
 
@@ -16,12 +21,20 @@ import (
 type Source struct {
 	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 
-	Syslog *syslog.Config `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
+	Syslog *syslog.Config     `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
+	Framed *framed.Config     `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
+	Modbus *modbus.Config     `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
+	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
 	return []kind{
+		kindOf("amqp", s.AMQP, amqp.New),
+		kindOf("framed", s.Framed, framed.New),
+		kindOf("modbus", s.Modbus, modbus.New),
+		kindOf("mqtt", s.MQTT, mqttclient.New),
 		kindOf("syslog", s.Syslog, syslog.New),
 	}
 }
@@ -58,13 +71,14 @@ func (s *Source) chosen() []kind {
 	return set
 }
 
-// checkSources returns all that is wrong with the list.
+// checkSources returns all that is wrong with the list. What is wrong with the
+// settings of a kind they say themselves.
 func checkSources(list []Source) []error {
 	var problems []error
 	refuse := func(format string, args ...any) {
 		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
 	}
-	seen := map[string]bool{"https": true, "link": true, "link_udp": true}
+	seen := map[string]bool{"https": true, "link": true, "link_udp": true, "mqtt": true} // the listeners' own
 	for i := range list {
 		s := &list[i]
 		if err := penstock.CheckControllerName(s.Name); err != nil {
@@ -75,13 +89,8 @@ func checkSources(list []Source) []error {
 			refuse("sources: the name %q is taken: each source has its own", s.Name)
 		}
 		seen[s.Name] = true
-		set := s.chosen()
-		if len(set) != 1 {
+		if set := s.chosen(); len(set) != 1 {
 			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
-			continue
-		}
-		if err := set[0].config.Validate(); err != nil {
-			refuse("sources: %s: %s: %w", s.Name, set[0].name, err)
 		}
 	}
 	return problems
@@ -90,7 +99,7 @@ func checkSources(list []Source) []error {
 // specs returns what the configuration asks to run. The configuration was
 // validated.
 func (c *Config) specs() []source.Spec {
-	specs := c.linkListeners()
+	specs := c.listening()
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
@@ -100,19 +109,20 @@ func (c *Config) specs() []source.Spec {
 	return specs
 }
 
-// linkListeners returns the sources that the node offers at listen.link and
-// listen.link_udp.
-func (c *Config) linkListeners() []source.Spec {
+// listening returns the sources that the node offers once, at addresses of its
+// own.
+func (c *Config) listening() []source.Spec {
 	var specs []source.Spec
-	settings := c.Link
-	listen := func(name string, address config.Address, make func(source.Env) (penstock.Source, error)) {
+	listen := func(name string, address config.Address, settings any, make func(source.Env) (penstock.Source, error)) {
 		if !address.Off() {
 			specs = append(specs, source.Spec{Name: name, Config: []any{address, settings}, New: make})
 		}
 	}
-	tcp, udp := c.Listen.Link, c.Listen.LinkUDP
-	listen("link", tcp, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, settings, env) })
-	listen("link_udp", udp, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, settings, env) })
+	tcp, udp, linked := c.Listen.Link, c.Listen.LinkUDP, c.Link
+	listen("link", tcp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, linked, env) })
+	listen("link_udp", udp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, linked, env) })
+	broker, settings := c.Listen.MQTT, c.MQTT
+	listen("mqtt", broker, settings, func(env source.Env) (penstock.Source, error) { return mqttbroker.New(broker, settings, env) })
 	return specs
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/intake"
 )
 
@@ -15,10 +16,21 @@ type Batch struct {
 	items     []intake.Item
 	encodings [][]byte // of the items, nil where there is none
 	samples   int
+	envelope  *penstock.Envelope
+	readings  []reading // what the reports tell of their links
 
 	given  []*penstock.Report // by Report, the first used of them for this body
 	used   int
 	parsed []penstock.Report // of a decoder that fills a slice
+}
+
+// Envelope returns what the body came in, to be read only.
+func (b *Batch) Envelope() *penstock.Envelope { return b.envelope }
+
+// Signal takes what the last report that was added told of its link. It is noted
+// as evidence once the report is accepted and durable.
+func (b *Batch) Signal(q evidence.Quantity, value float64) {
+	b.readings = append(b.readings, reading{report: len(b.items) - 1, quantity: q, value: value})
 }
 
 // Report returns an empty report to fill and to [Batch.Add]. It may have room for
@@ -88,13 +100,13 @@ func (b *Batch) reset() {
 	}
 	clear(b.items)
 	clear(b.encodings)
-	*b = Batch{items: b.items[:0], encodings: b.encodings[:0], given: b.given, parsed: b.parsed[:0]}
+	*b = Batch{items: b.items[:0], encodings: b.encodings[:0], readings: b.readings[:0], given: b.given, parsed: b.parsed[:0]}
 }
 
 // keepable tells whether the batch is small enough to be kept.
 func (b *Batch) keepable() bool {
 	all := b.parsed[:cap(b.parsed)]
-	if max(cap(b.items), len(b.given)+len(all)) > keptReports {
+	if max(cap(b.items), cap(b.readings), len(b.given)+len(all)) > keptReports {
 		return false
 	}
 	samples := 0

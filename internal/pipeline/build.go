@@ -27,7 +27,7 @@ func build(cfg Config, deps Deps) []stage {
 		case checksumName:
 			add(name, newChecksum(*c.Checksum))
 		case decodeName:
-			add(name, newDecode(*c.Decode, deps.Formats))
+			add(name, newDecode(*c.Decode, deps))
 			add(scopeName, scope{})
 			add(registerName, register{deps.Fleet})
 		case validateName:
@@ -38,7 +38,7 @@ func build(cfg Config, deps Deps) []stage {
 	}
 	add(learnName, learn{deps.Fleet})
 	if deps.Evidence != nil {
-		add(signalName, signal{deps.Fleet})
+		add(signalsName, signals{deps.Fleet})
 	}
 	return stages
 }

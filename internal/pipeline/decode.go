@@ -48,23 +48,23 @@ type Format struct {
 type decode struct {
 	config  DecodeConfig
 	formats map[string]Format
+	mapping func(name string) (Format, bool)
 	buffers sync.Pool // of *[]byte
 }
 
-func newDecode(c DecodeConfig, formats map[string]Format) *decode {
-	return &decode{config: c, formats: formats, buffers: sync.Pool{New: func() any { return new([]byte) }}}
+func newDecode(c DecodeConfig, deps Deps) *decode {
+	return &decode{config: c, formats: deps.Formats, mapping: deps.Mapping, buffers: sync.Pool{New: func() any { return new([]byte) }}}
 }
 
 func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	e := w.envelope
-	format, ok := s.formats[mediaType(e.ContentType)]
-	if !ok {
-		return &refused{penstock.ReasonMalformed, penstock.Errorf(penstock.Unsupported,
-			"decode: media type %.80q is not known here: send one of %s", e.ContentType, strings.Join(slices.Sorted(maps.Keys(s.formats)), ", "))}
+	format, err := s.format(e.ContentType)
+	if err != nil {
+		return refusedBody(err)
 	}
 	b := &w.batch
-	b.limits = s.config
-	err := format.Decode(e.Body, b)
+	b.limits, b.envelope = s.config, e
+	err = format.Decode(e.Body, b)
 	if err == nil && len(b.items) == 0 {
 		err = penstock.Errorf(penstock.Invalid, "the body holds no report")
 	}
@@ -74,6 +74,22 @@ func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	s.complete(e, b)
 	w.items, w.literal = b.items, format.Literal
 	return nil
+}
+
+// format returns the format of a media type, or of a declared mapping, whose
+// name has no slash.
+func (s *decode) format(contentType string) (Format, error) {
+	if format, ok := s.formats[mediaType(contentType)]; ok {
+		return format, nil
+	}
+	if strings.Contains(contentType, "/") || s.mapping == nil {
+		return Format{}, penstock.Errorf(penstock.Unsupported, "media type %.80q is not known here: send one of %s",
+			contentType, strings.Join(slices.Sorted(maps.Keys(s.formats)), ", "))
+	}
+	if format, ok := s.mapping(contentType); ok {
+		return format, nil
+	}
+	return Format{}, penstock.Errorf(penstock.Unsupported, "there is no mapping %.80q: it is declared under mappings in the configuration", contentType)
 }
 
 func refusedBody(err error) *refused {

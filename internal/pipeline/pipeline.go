@@ -30,12 +30,16 @@ type Observer interface {
 
 // Deps are what the pipeline works with.
 type Deps struct {
-	Fleet    *fleet.Fleet
-	Intake   Intake
-	Formats  map[string]Format // by media type in lower case, or by the name of a declared mapping
-	Evidence *evidence.Book    // where points note what they tell of links; nil for nowhere
-	Observer Observer          // nil for none
-	Log      *slog.Logger      // nil for none
+	Fleet   *fleet.Fleet
+	Intake  Intake
+	Formats map[string]Format // by media type in lower case
+	// Mapping returns the format of a declared mapping by its name, which is none
+	// of a media type; nil where there are none. It is asked for every envelope, so
+	// that a mapping can be changed.
+	Mapping  func(name string) (Format, bool)
+	Evidence *evidence.Book // where signals are noted; nil for none
+	Observer Observer       // nil for none
+	Log      *slog.Logger   // nil for none
 	Now      func() time.Time
 }
 

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
@@ -37,9 +38,9 @@ func (noTable) Delete([]byte) error                      { return nil }
 func (noTable) Scan(func(key, value []byte) error) error { return nil }
 
 // ticket is resolved already.
-type ticket struct{}
+type ticket struct{ outcomes []penstock.Outcome }
 
-func (ticket) Wait(context.Context) ([]penstock.Outcome, error) { return nil, nil }
+func (t ticket) Wait(context.Context) ([]penstock.Outcome, error) { return t.outcomes, nil }
 
 // recorder stands for the intake and the observer.
 type recorder struct {
@@ -54,10 +55,20 @@ func (r *recorder) Admit(js []intake.Judged) penstock.Ticket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
+	var t ticket
 	for _, j := range js {
 		r.judged = append(r.judged, copied(j))
+		o := penstock.Outcome{Err: j.Err}
+		for _, item := range j.Reports {
+			v := penstock.Verdict{Controller: item.Report.Controller, Result: penstock.Accepted}
+			if item.Reason != "" {
+				v.Result = penstock.Rejected
+			}
+			o.Verdicts = append(o.Verdicts, v)
+		}
+		t.outcomes = append(t.outcomes, o)
 	}
-	return ticket{}
+	return t
 }
 
 // copied returns what is judged with memory of its own: the pipeline's is used
@@ -90,6 +101,8 @@ type bench struct {
 	now      time.Time
 	log      bytes.Buffer
 	fleet    *fleet.Fleet
+	book     *evidence.Book
+	mappings map[string]pipeline.Format
 	pipeline *pipeline.Pipeline
 	token    string // scope pump-* and tank-1
 }
@@ -97,6 +110,7 @@ type bench struct {
 func newBench(t testing.TB, cfg pipeline.Config, o fleet.Options) *bench {
 	t.Helper()
 	b := &bench{recorder: recorder{counts: map[string]int{}}, now: time.Unix(0, noon)}
+	b.book = evidence.NewBook(func() time.Time { return b.now })
 	o.Now, o.Rand = func() time.Time { return b.now }, rand.Reader
 	var err error
 	if b.fleet, err = fleet.Open(noTable{}, o); err != nil {
@@ -105,12 +119,23 @@ func newBench(t testing.TB, cfg pipeline.Config, o fleet.Options) *bench {
 	b.token = b.grant(t, "pump-*", "tank-1")
 	b.pipeline, err = pipeline.New(cfg, pipeline.Deps{
 		Fleet: b.fleet, Intake: b, Observer: b, Formats: formats(), Now: o.Now,
-		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
+		Log: slog.New(slog.NewJSONHandler(&b.log, nil)), Evidence: b.book, Mapping: b.find,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// declare makes a mapping known.
+func (b *bench) declare(t testing.TB, name string, decode func([]byte, *pipeline.Batch) error) {
+	t.Helper()
+	b.mappings = map[string]pipeline.Format{name: {Decode: decode}}
+}
+
+func (b *bench) find(name string) (pipeline.Format, bool) {
+	f, ok := b.mappings[name]
+	return f, ok
 }
 
 func (b *bench) grant(t testing.TB, scope ...string) string {
@@ -149,7 +174,7 @@ func (b *bench) envelope(reports ...*penstock.Report) penstock.Envelope {
 func (b *bench) submit(t testing.TB, e penstock.Envelope) intake.Judged {
 	t.Helper()
 	b.judged = nil
-	if b.pipeline.Submit(t.Context(), []penstock.Envelope{e}) == nil || len(b.judged) != 1 {
+	if _, err := b.pipeline.Submit(t.Context(), []penstock.Envelope{e}).Wait(t.Context()); err != nil || len(b.judged) != 1 {
 		t.Fatalf("the intake got %d envelopes", len(b.judged))
 	}
 	return b.judged[0]

@@ -9,20 +9,29 @@ import (
 	"github.com/penstock/penstock/internal/fleet"
 )
 
-// signal collects what the reports of an envelope tell of their controllers' links,
+// signals collects what the reports of an envelope tell of their controllers'
+// links, as their decoder found it or by the points that are declared to do so,
 // once it is certain which of them go to the intake. Envelopes in which nothing is
-// new and no point is declared to tell such a thing cost it nothing.
-type signal struct{ fleet *fleet.Fleet }
+// new and nothing tells of a link cost it nothing.
+type signals struct{ fleet *fleet.Fleet }
 
-// reading is one such value, on its way to the controller's page.
+// reading is a value that tells of a link, on its way to the controller's page.
 type reading struct {
 	envelope, report int // where it came: indices
 	quantity         evidence.Quantity
 	value            float64
 }
 
-func (s signal) atEnd(_ context.Context, w *passage) {
-	if w.refused != nil || !w.signals && !w.fresh {
+func (s signals) atEnd(_ context.Context, w *passage) {
+	if w.refused != nil {
+		return
+	}
+	for _, r := range w.batch.readings {
+		if w.items[r.report].Reason == "" {
+			w.readings = append(w.readings, r)
+		}
+	}
+	if !w.signals && !w.fresh {
 		return
 	}
 	for i := range w.items {

@@ -32,6 +32,25 @@ type Env struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Rand     io.Reader
+	// Memory outlives a failure of the source: what one puts there, the next one
+	// made from the same configuration finds. See [Remembered].
+	Memory *any
+}
+
+// Remembered returns what the source before this one left, or else what make
+// gives, and leaves it for the next one.
+func Remembered[T any](env Env, make func() (T, error)) (T, error) {
+	if env.Memory == nil {
+		return make()
+	}
+	if kept, ok := (*env.Memory).(T); ok {
+		return kept, nil
+	}
+	made, err := make()
+	if err == nil {
+		*env.Memory = made
+	}
+	return made, err
 }
 
 // Authenticator tells who shows a credential. A source with sessions asks when

@@ -21,7 +21,7 @@ type Spec struct {
 
 // Options are what a Set works with; all are required.
 type Options struct {
-	Env     Env              // what every source gets, its Name, Status and Log filled in by the Set
+	Env     Env              // what every source gets, its Name, Status, Log and Memory filled in by the Set
 	Handler penstock.Handler // where the envelopes go
 	// Status returns what is told of a source of that name; gone is called when
 	// the source was taken out of the configuration.
@@ -109,7 +109,7 @@ func (s *Set) start(ctx context.Context, w Spec) *running {
 	ctx, stop := context.WithCancel(ctx)
 	r := &running{spec: w, stop: stop}
 	env := s.Env
-	env.Name, env.Log = w.Name, named(s.Env.Log, w.Name)
+	env.Name, env.Log, env.Memory = w.Name, named(s.Env.Log, w.Name), new(any)
 	env.Status, r.gone = s.Status(w.Name)
 	r.work.Go(func() {
 		defer stop()

@@ -3,7 +3,9 @@ package source_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -149,4 +151,43 @@ func want(t *testing.T, got []string, want ...string) {
 			t.Fatalf("%q happened, not %q", got, want)
 		}
 	}
+}
+
+// A source remembers over its failures, but not over a panic or another
+// configuration.
+func TestMemoryOutlivesAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		s, stop := run(t, j)
+		defer stop()
+		runs, memories := 0, 0
+		spec := func(speed int) source.Spec {
+			return source.Spec{Name: "a", Config: &config{speed}, New: func(env source.Env) (penstock.Source, error) {
+				number, err := source.Remembered(env, func() (int, error) { memories++; return memories, nil })
+				j.note(fmt.Sprint("made with ", number))
+				return tube{&journal{}, "a", func(ctx context.Context) error {
+					switch runs++; runs {
+					case 1:
+						return errors.New("the line is dead")
+					case 2:
+						panic("it lost its way")
+					}
+					return untilStopped(ctx)
+				}}, err
+			}}
+		}
+		s.Apply([]source.Spec{spec(1)})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.Apply([]source.Spec{spec(2)})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		var made []string
+		for _, line := range j.take() {
+			if strings.HasPrefix(line, "made") {
+				made = append(made, line)
+			}
+		}
+		want(t, made, "made with 1", "made with 1", "made with 2", "made with 3")
+	})
 }

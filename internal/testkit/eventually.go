@@ -31,3 +31,6 @@ func waitFor(cond func() bool, limit time.Duration) bool {
 	}
 	return true
 }
+
+// Within waits as [Eventually] does, and tells whether it came.
+func Within(cond func() bool) bool { return waitFor(cond, patience) }

@@ -41,6 +41,11 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
+// PEM returns the authority's certificate, for programs that read it from a file.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
+
 // Server returns a certificate for the names and addresses; localhost,
 // 127.0.0.1 and ::1 when there are none.
 func (a *Authority) Server(t testing.TB, hosts ...string) tls.Certificate {

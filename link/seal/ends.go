@@ -14,6 +14,7 @@ type Controller struct {
 	// A gateway, and each node that shares the key, has a boot of its own.
 	gateways [4]guard
 	evict    int
+	data     associatedData
 }
 
 // NewController returns a seal for a start of the controller. Boot must be
@@ -42,7 +43,7 @@ func (c *Controller) Seal(dst, frames []byte) []byte {
 		c.next = 0
 		c.boot++
 	}
-	return c.key.seal(dst, s, 0, frames)
+	return c.key.seal(dst, s, 0, frames, &c.data)
 }
 
 // Open appends the frames of a datagram from the gateway to dst. The error has
@@ -59,7 +60,7 @@ func (c *Controller) Open(dst, datagram []byte) ([]byte, error) {
 	if g != nil && g.seen(s.Counter) {
 		return dst, replayed(s)
 	}
-	frames, err := c.key.open(dst, datagram, true, c.boot)
+	frames, err := c.key.open(dst, datagram, true, c.boot, &c.data)
 	if err != nil {
 		return dst, err
 	}
@@ -89,6 +90,7 @@ type Gateway struct {
 	boot  uint64
 	next  uint32
 	guard guard // of the controller's boot
+	data  associatedData
 }
 
 // NewGateway returns a seal for a start of the gateway: boot has 64 random bits.
@@ -122,7 +124,7 @@ func (g *Gateway) Open(dst, datagram []byte) ([]byte, Arrival, error) {
 	if err != nil {
 		return dst, Arrival{}, err
 	}
-	frames, err := g.key.open(dst, datagram, false, 0)
+	frames, err := g.key.open(dst, datagram, false, 0, &g.data)
 	if err != nil {
 		return dst, Arrival{}, err
 	}
@@ -141,12 +143,12 @@ func (g *Gateway) Open(dst, datagram []byte) ([]byte, Arrival, error) {
 // Seal appends a datagram with the frames for the controller to dst and returns the
 // longer slice. It opens only for the boot of the newest datagram from there.
 func (g *Gateway) Seal(dst, frames []byte) []byte {
-	return g.key.seal(dst, g.header(), g.guard.boot, frames)
+	return g.key.seal(dst, g.header(), g.guard.boot, frames, &g.data)
 }
 
 // SealAnswer is [Gateway.Seal] for the answer to a question.
 func (g *Gateway) SealAnswer(dst []byte, question Arrival, frames []byte) []byte {
-	return g.key.seal(dst, g.header(), question.Boot|questionBit, frames)
+	return g.key.seal(dst, g.header(), question.Boot|questionBit, frames, &g.data)
 }
 
 // header returns the next header. When the counter is used up the boot goes on

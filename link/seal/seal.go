@@ -104,28 +104,29 @@ func NewKey(id KeyID, secret []byte) (*Key, error) {
 
 // seal appends a datagram with the frames. AskerBoot is the boot field of the
 // controller that a gateway's datagram answers.
-func (k *Key) seal(dst []byte, s Header, askerBoot uint64, frames []byte) []byte {
+func (k *Key) seal(dst []byte, s Header, askerBoot uint64, frames []byte, data *associatedData) []byte {
 	start := len(dst)
 	dst = s.append(dst)
 	header := dst[start:]
-	var room [headerSize + 8]byte
-	return k.aead.Seal(dst, header[headerSize-nonceSize:], frames, associated(&room, header, s.FromGateway, askerBoot))
+	return k.aead.Seal(dst, header[headerSize-nonceSize:], frames, data.of(header, s.FromGateway, askerBoot))
 }
 
 // open appends the frames of a datagram to dst.
-func (k *Key) open(dst, datagram []byte, fromGateway bool, askerBoot uint64) ([]byte, error) {
+func (k *Key) open(dst, datagram []byte, fromGateway bool, askerBoot uint64, data *associatedData) ([]byte, error) {
 	header := datagram[:headerSize]
-	var room [headerSize + 8]byte
-	frames, err := k.aead.Open(dst, header[headerSize-nonceSize:], datagram[headerSize:], associated(&room, header, fromGateway, askerBoot))
+	frames, err := k.aead.Open(dst, header[headerSize-nonceSize:], datagram[headerSize:], data.of(header, fromGateway, askerBoot))
 	if err != nil {
 		return dst, link.FaultSeal.Errorf("the datagram does not open: the key is another one, or it was changed on its way")
 	}
 	return frames, nil
 }
 
-// associated returns what is authenticated beside the frames.
-func associated(room *[headerSize + 8]byte, header []byte, fromGateway bool, askerBoot uint64) []byte {
-	data := append(room[:0], header...)
+// associatedData is room for what is authenticated beside the frames.
+type associatedData [headerSize + 8]byte
+
+// of returns what is authenticated beside the frames of a datagram.
+func (d *associatedData) of(header []byte, fromGateway bool, askerBoot uint64) []byte {
+	data := append(d[:0], header...)
 	if fromGateway {
 		data = binary.LittleEndian.AppendUint64(data, askerBoot)
 	}

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -21,6 +22,19 @@ type weather struct {
 	delay, jitter                     time.Duration
 	restarts                          time.Duration // mean time between restarts of either end, 0 for none
 	stream                            bool          // the way is a TLS connection: it loses nothing, but may break
+}
+
+// end is the controller's end of a session, in Go or in C.
+type end interface {
+	Offer(newest uint64)
+	Connected(now time.Time)
+	Disconnected()
+	Backoff() time.Duration
+	Receive(now time.Time, f link.Frame) (session.Event, error)
+	Output(now time.Time, load session.Load) (frames []byte, lost bool)
+	Next() time.Time
+	Committed() uint64
+	Waiting() uint64
 }
 
 // event is something that happens at a time.
@@ -56,7 +70,8 @@ type world struct {
 	breaks  int          // counts breaks of the stream: what was under way is lost
 
 	// The controller.
-	sender    *session.Sender
+	sender    end
+	begin     func() end        // starts the controller, with what its outbox holds
 	outbox    map[uint64][]byte // what is held: survives restarts
 	newest    uint64
 	forgotten uint64
@@ -69,15 +84,22 @@ type world struct {
 	node      map[uint64]bool // what this node accepted: survives its restarts
 	record    map[uint64]int  // what the record stored, and how often
 	committed uint64
+	lag       time.Duration // of the record, behind what is accepted
 	refuse    func(seq uint64) penstock.Reason
 	busy      func() error
 }
 
 func newWorld(t testing.TB, w weather, seed uint64) *world {
-	return &world{
+	made := &world{
 		t: t, weather: w, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_800_000_000, 0),
-		outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
+		lag: 100 * time.Millisecond, outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
 	}
+	made.begin = func() end {
+		return session.NewSender(session.SenderConfig{
+			Controller: controller, Epoch: 7, Largest: 600, Stream: w.stream, Rand: made.rand.Uint64,
+		}, made.newest, made.forgotten)
+	}
+	return made
 }
 
 func (w *world) after(d time.Duration, do func()) {
@@ -117,9 +139,7 @@ func (w *world) offer() {
 
 // start starts the controller, with what its outbox held.
 func (w *world) start() {
-	w.sender = session.NewSender(session.SenderConfig{
-		Controller: controller, Epoch: 7, Largest: 600, Stream: w.weather.stream, Rand: w.rand.Uint64,
-	}, w.newest, w.forgotten)
+	w.sender = w.begin()
 	w.sender.Connected(w.now)
 	w.speak()
 }
@@ -130,7 +150,6 @@ func (w *world) load(seq uint64, hollow bool) []byte {
 	if !ok {
 		w.t.Fatalf("the controller needs report %d, which it was told to forget: the watermark was %d", seq, w.forgotten)
 	}
-	w.sent++
 	if hollow {
 		return encode(seq, -1)
 	}
@@ -164,6 +183,7 @@ func (w *world) carry(frames []byte, to func(frame []byte)) {
 			w.t.Fatalf("an output of %d bytes is no row of frames: size %d, error %v", len(frames), size, err)
 		}
 		frame := slices.Clone(frames[:size])
+		w.sent += countReports(w.t, frame)
 		frames = frames[size:]
 		if w.weather.stream {
 			breaks := w.breaks
@@ -182,6 +202,25 @@ func (w *world) carry(frames []byte, to func(frame []byte)) {
 			w.drop(slices.Clone(frame), to)
 		}
 	}
+}
+
+// countReports returns how many reports a frame has.
+func countReports(t testing.TB, frame []byte) (n int) {
+	f, err := link.WholeFrame(frame, link.MaxPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Kind != link.KindData {
+		return 0
+	}
+	for rest := f.Payload; len(rest) > 0; n++ {
+		h, err := link.ReadHead(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[h.Size:]
+	}
+	return n
 }
 
 // drop carries one copy of a frame, or does not.
@@ -303,7 +342,7 @@ func (w *world) acceptedMark() uint64 {
 
 // commit is the record, which comes behind. It tells the session.
 func (w *world) commit() {
-	for range 50 {
+	for range 500 {
 		if !w.node[w.committed+1] {
 			break
 		}
@@ -314,7 +353,7 @@ func (w *world) commit() {
 		w.receiver.Committed(penstock.Mark{Epoch: 7, Seq: w.committed})
 		w.carry(w.receiver.Output(), w.toController)
 	}
-	w.after(100*time.Millisecond, w.commit)
+	w.after(w.lag, w.commit)
 }
 
 // toController is a frame that arrives at the controller.
@@ -450,7 +489,11 @@ func TestEverythingArrivesOnce(t *testing.T) {
 }
 
 func TestEverythingArrivesOnceThroughRestarts(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		seeds = 2000
+	}
+	for seed := range seeds {
 		for _, stream := range []bool{false, true} {
 			w := newWorld(t, weather{
 				loss: 0.1, duplicate: 0.1, reorder: 0.1, corrupt: 0.01, delay: 50 * time.Millisecond, jitter: 50 * time.Millisecond,

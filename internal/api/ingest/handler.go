@@ -66,6 +66,7 @@ func (h *Handler) Routes() []web.Route {
 			"NDJSON may be of any length; an answer too long to be held back is streamed with status 207, whatever the results. " +
 			"A member problem after the results says why the reports behind them were not judged: send those again.",
 		Params: []web.Param{
+			{In: "query", Name: "mapping", Doc: "Name of a mapping that is declared in the configuration. It decodes the body, which is taken whole, whatever its Content-Type.", Example: "chirpstack"},
 			{In: "header", Name: "Penstock-Crc32", Doc: "CRC-32/ISO-HDLC of the body as sent, 8 hexadecimal digits. Nothing is judged before it holds.", Example: "cbf43926"},
 			{In: "header", Name: "Idempotency-Key", Doc: "Names the request, for reports that have no identity of their own: a resend with the same key and body is a duplicate. At most 230 printable characters, plain or as a quoted string."},
 			{In: "header", Name: "Content-Encoding", Doc: "gzip or identity.", Example: "gzip"},
@@ -82,7 +83,7 @@ func (h *Handler) reports(c *web.Call) error {
 	if c.Denied != nil {
 		return h.refuse(c)
 	}
-	head, err := parseHeader(c.R)
+	head, err := parseHeader(c.R, c.Value("mapping"))
 	if err != nil {
 		return err
 	}
@@ -107,17 +108,7 @@ func (h *Handler) refuse(c *web.Call) error {
 
 // document handles a body that is submitted whole.
 func (h *Handler) document(c *web.Call, head header) error {
-	b := c.NewBody()
-	var err error
-	defer func() { release(b, err) }()
-	if err = h.readDocument(c, &head, b); err != nil {
-		return err
-	}
-	t, err := h.submit(c, head, b.Bytes)
-	if err != nil {
-		return err
-	}
-	verdicts, err := h.outcome(c, t)
+	verdicts, err := h.whole(c, head)
 	if err != nil {
 		return err
 	}
@@ -127,6 +118,20 @@ func (h *Handler) document(c *web.Call, head header) error {
 		return err
 	}
 	return a.finish(nil)
+}
+
+// whole reads a body, submits it and waits for what becomes of it.
+func (h *Handler) whole(c *web.Call, head header) (_ []penstock.Verdict, err error) {
+	b := c.NewBody()
+	defer func() { release(b, err) }()
+	if err := h.readDocument(c, &head, b); err != nil {
+		return nil, err
+	}
+	t, err := h.submit(c, head, b.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	return h.outcome(c, t)
 }
 
 // readDocument reads the whole body into b as the pipeline takes it. A checksum

@@ -310,6 +310,17 @@ func garbage(t *testing.T, st *stand) {
 		return
 	}
 	st.Garble(t)
+	st.namesBadBytes(t)
+	p := st.Peer(t)
+	defer p.Close()
+	if err := p.Send(limited(t), report(1)); err != nil {
+		t.Fatalf("after malformed input a report was not acknowledged: %v", err)
+	}
+}
+
+// namesBadBytes waits until a port's page holds bytes that were bad, and why.
+func (st *stand) namesBadBytes(t *testing.T) {
+	t.Helper()
 	testkit.Eventually(t, func() bool {
 		for _, s := range st.book.Ports() {
 			page, _ := st.book.FindPort(s.Name)
@@ -319,11 +330,6 @@ func garbage(t *testing.T, st *stand) {
 		}
 		return false
 	}, "the bad bytes on the port's page")
-	p := st.Peer(t)
-	defer p.Close()
-	if err := p.Send(limited(t), report(1)); err != nil {
-		t.Fatalf("after malformed input a report was not acknowledged: %v", err)
-	}
 }
 
 func stop(t *testing.T, st *stand) {
