@@ -173,6 +173,30 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// A whole number without a type may still become a number with a fraction: an
+// export that goes round must not settle that.
+func TestRoundTripSettlesNothing(t *testing.T) {
+	f := open(t, table{})
+	of := func(v penstock.Value) *penstock.Report {
+		return &penstock.Report{Controller: "c", Samples: []penstock.Sample{{Point: "p", Value: v}}}
+	}
+	f.Register(of(penstock.IntValue(1)))
+	if refusal := f.Learn(of(penstock.IntValue(1)), true); refusal != nil {
+		t.Fatalf("%+v", refusal)
+	}
+	text := export(f)
+	if !strings.HasSuffix(text, "\nc,registered,p,,,,,\n") {
+		t.Errorf("%s", text)
+	}
+	mustLoad(t, f, text)
+	if refusal := f.Learn(of(penstock.FloatValue(0.5)), true); refusal != nil {
+		t.Errorf("%+v", refusal)
+	}
+	if text = export(f); !strings.HasSuffix(text, "\nc,registered,p,float64,,,,\n") {
+		t.Errorf("%s", text)
+	}
+}
+
 func TestSheetIsHarmlessToSpreadsheets(t *testing.T) {
 	f := open(t, table{})
 	names := []string{"=cmd", "+1", "-1", "@SUM", "＝x", "a;=b", "a;;-b", "'=x", "''+", "'plain", "plain", "a=b", "'"}
