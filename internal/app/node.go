@@ -146,6 +146,13 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 			return penstock.Errorf(penstock.CodeOf(err), "points: %w", err)
 		}
 	}
+	notes, more := n.fleet.Notes()
+	for _, note := range notes {
+		o.log.Warn("what was imported of a point does not hold", "why", note)
+	}
+	if more > 0 {
+		o.log.Warn("what was imported of more points does not hold", "points", more)
+	}
 	return nil
 }
 
