@@ -65,7 +65,11 @@ func openNode(o nodeOptions) (_ *node, err error) {
 		}
 	}()
 	n.health = health.New(health.Options{Now: o.now, Changed: func(component string, s health.State, why string) {
-		o.log.Info("health", "component", component, "state", string(s), "why", why)
+		level := slog.LevelInfo
+		if s != health.OK {
+			level = slog.LevelWarn
+		}
+		o.log.Log(context.Background(), level, "health", "component", component, "state", string(s), "why", why)
 	}})
 	n.spoolHealth, n.recordHealth, n.storeHealth = n.health.Needed("spool"), n.health.Watched("record"), n.health.Watched("store")
 	keys := o.config.Keys

@@ -117,13 +117,13 @@ func openListeners(c Listen) (_ listeners, err error) {
 			inherited.closeRest()
 		}
 	}()
-	if l.https, err = inherited.listen("https", c.HTTPS); err != nil {
+	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
-	if l.health, err = inherited.listen("health", c.Health); err != nil {
+	if l.health, err = inherited.listen("health", "listen.health", c.Health); err != nil {
 		l.https.Close()
 	}
 	return l, err

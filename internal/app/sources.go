@@ -126,6 +126,14 @@ func (c *Config) listening() []source.Spec {
 	return specs
 }
 
+// listenKey returns the key under which the address of a source is known.
+func listenKey(name string) string {
+	if name == "mqtt" || name == "link" {
+		return "listen." + name
+	}
+	return "sources." + name
+}
+
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
@@ -133,7 +141,7 @@ func (g *gateway) newSources() *source.Set {
 		Env: source.Env{
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Listen: func(name, address string) (net.Listener, error) {
-				return g.listeners.rest.listen(name, config.Address(address))
+				return g.listeners.rest.listen(name, listenKey(name), config.Address(address))
 			},
 		},
 		Handler: g.pipeline,
