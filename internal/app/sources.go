@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/amqp"
 	"github.com/penstock/penstock/internal/source/mqttclient"
+	"github.com/penstock/penstock/internal/source/opcua"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
@@ -17,6 +18,8 @@ type Source struct {
 	Name string             `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 	MQTT *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
 	AMQP *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+
+	OPCUA *opcua.Config `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
@@ -24,6 +27,7 @@ func (s *Source) kinds() []kind {
 	return []kind{
 		kindOf("mqtt", s.MQTT, mqttclient.New),
 		kindOf("amqp", s.AMQP, amqp.New),
+		kindOf("opcua", s.OPCUA, opcua.New),
 	}
 }
 
@@ -107,6 +111,7 @@ func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
 			Evidence: g.evidence, Auth: g.fleet, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))
 			},
