@@ -144,14 +144,26 @@ func (f *feed) failed(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		f.note(evidence.Timeout)
-		return penstock.Errorf(penstock.Unavailable, "a subscription is silent: not even a keepalive came for longer than %v", f.patience(f.keepalive))
+		if silent := f.silent(); silent != nil {
+			return silent
+		}
 	case errors.As(err, &status) && status == ua.StatusBadNoSubscription:
 		for _, sub := range f.byID {
 			f.gone(sub)
 		}
 	}
 	return failure("the server publishes no more", err)
+}
+
+// silent returns an error when a subscription is dead, though the session may live.
+func (f *feed) silent() error {
+	for _, sub := range f.byID {
+		if span := f.patience(sub.standing.keepalive); sub.silence >= span {
+			f.note(evidence.Timeout)
+			return penstock.Errorf(penstock.Unavailable, "the subscription %q is silent: not even a keepalive came for %v", sub.name, span)
+		}
+	}
+	return nil
 }
 
 // take handles an answer.
@@ -163,11 +175,8 @@ func (f *feed) take(ctx context.Context, res *ua.PublishResponse) error {
 	}
 	sub.silence = 0
 	f.port.Count(evidence.Received)
-	for _, other := range f.byID {
-		if other.silence > f.patience(other.standing.keepalive) {
-			f.note(evidence.Timeout)
-			return penstock.Errorf(penstock.Unavailable, "the subscription of the group %q is silent while others are not", other.name)
-		}
+	if err := f.silent(); err != nil {
+		return err
 	}
 	if ahead(msg.SequenceNumber, sub.next) {
 		if err := f.recover(ctx, sub, msg.SequenceNumber); err != nil {
