@@ -43,9 +43,9 @@ check: tools
 	@badly=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [[ -n $$badly ]]; then echo "These files need gofmt -w:"; echo "$$badly"; exit 1; fi
 
-## tools: bring what the tests need beside Go: a C compiler for the race detector, curl
+## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
-	@scripts/tools gcc curl mosquitto mosquitto_pub:mosquitto-clients node:nodejs npm rabbitmq-server
+	@scripts/tools gcc curl mosquitto mosquitto_pub:mosquitto-clients node:nodejs npm rabbitmq-server socat mbpoll /usr/include/modbus/modbus.h:libmodbus-dev
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build
@@ -63,7 +63,7 @@ fuzz: tools
 torture:
 	PENSTOCK_TORTURE=1 $(GO) test -timeout=12h -p=$(P) ./...
 
-## torture-spool: every crash of the spool, and every second crash inside recovery
+## torture-spool: every crash of the spool, and every second crash inside recovery; 20 to 40 minutes
 torture-spool:
 	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
 

@@ -15,8 +15,9 @@ type Source interface {
 type Handler interface {
 	// Submit judges the envelopes in order and returns at once; what is accepted
 	// becomes durable while the ticket is waited for. It keeps the envelopes'
-	// bytes until the ticket resolves. It is safe for concurrent use; envelopes
-	// of one caller are admitted in the order of its calls.
+	// bytes until the ticket resolves, and es itself until it returns. It is safe
+	// for concurrent use; envelopes of one caller are admitted in the order of its
+	// calls.
 	Submit(ctx context.Context, es []Envelope) Ticket
 }
 

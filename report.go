@@ -146,7 +146,7 @@ func CheckUnit(unit string) error {
 	if len(unit) > MaxUnit {
 		return Errorf(Invalid, "a unit has at most %d bytes, %s… has %d", MaxUnit, quotedPrefix(unit), len(unit))
 	}
-	return checkLine("unit", unit)
+	return checkLine("", "unit", unit)
 }
 
 func checkName(what, name string, slash bool) error {
@@ -159,17 +159,18 @@ func checkName(what, name string, slash bool) error {
 	if !slash && strings.Contains(name, "/") {
 		return Errorf(Invalid, "the name of %s %s has a '/', which only points may have", what, quotedPrefix(name))
 	}
-	return checkLine("name of "+what, name)
+	return checkLine("name of ", what, name)
 }
 
-// checkLine returns an error when s is not valid UTF-8 on one line.
-func checkLine(what, s string) error {
+// checkLine returns an error when s is not valid UTF-8 on one line. It joins what
+// s is only for an error: it runs for every report.
+func checkLine(part, what, s string) error {
 	if !utf8.ValidString(s) {
-		return Errorf(Invalid, "the %s %s is not valid UTF-8", what, quotedPrefix(s))
+		return Errorf(Invalid, "the %s%s %s is not valid UTF-8", part, what, quotedPrefix(s))
 	}
 	for _, r := range s {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return Errorf(Invalid, "the %s %s has a control character", what, quotedPrefix(s))
+			return Errorf(Invalid, "the %s%s %s has a control character", part, what, quotedPrefix(s))
 		}
 	}
 	return nil

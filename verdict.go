@@ -76,6 +76,7 @@ type Ticket interface {
 	// Wait blocks until what was accepted is durable and what was refused is
 	// booked, or until ctx ends; then the outcome is not known and the sender
 	// must be told nothing but to try again. It may be called more than once and
-	// by more than one goroutine.
+	// by more than one goroutine; all get the same outcomes, which nobody changes
+	// any more.
 	Wait(ctx context.Context) ([]Outcome, error)
 }

@@ -81,7 +81,18 @@ func (s settings) run(ctx context.Context) error {
 	if err := s.throughput(ctx, flushed); err != nil {
 		return err
 	}
-	if s.headline > 0 && s.only == "" {
+	if s.only != "" {
+		return nil
+	}
+	return s.long(ctx)
+}
+
+// long measures what a gateway does for a day, or for a whole fleet.
+func (s settings) long(ctx context.Context) error {
+	if err := s.history(ctx); err != nil {
+		return err
+	}
+	if s.headline > 0 {
 		return s.fleet(ctx)
 	}
 	return nil

@@ -108,6 +108,11 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 	if err := s.details(ctx, gateway, median(figures[1]), flushed); err != nil {
 		return err
 	}
+	if s.idle > 0 {
+		if err := s.idleConnections(ctx); err != nil {
+			return fmt.Errorf("idle connections: %w", err)
+		}
+	}
 	gateway.kill()
 	killed := time.Now()
 	if gateway, err = startGateway(ctx, s.gateway, data); err != nil {
@@ -163,8 +168,7 @@ func printThroughput(works []work, figures [][]figure, connections int) {
 	t.print()
 }
 
-// details measures latency at half of the load that the gateway can take, and
-// what an idle connection weighs.
+// details measures latency at half of the load that the gateway can take.
 func (s settings) details(ctx context.Context, gateway *process, full figure, flushed []flushes) error {
 	half, err := s.load(works[1], gateway, full.perSecond()/2).run(ctx, gateway)
 	if err != nil {
@@ -174,44 +178,6 @@ func (s settings) details(ctx context.Context, gateway *process, full figure, fl
 	disk := flushed[1].p99
 	t.row("p99 of an acknowledgement at half load, JSON x1", duration(half.p99), "5 ms", ratio(5*float64(time.Millisecond), float64(half.p99)),
 		fmt.Sprintf("%.1f × the p99 of a 4 KiB flush in this run; %s requests/s", float64(half.p99)/float64(disk), number(half.perSecond())))
-	if s.idle > 0 {
-		each, err := s.weighIdle(gateway)
-		if err != nil {
-			return err
-		}
-		const floor = 40 << 10
-		t.row("memory of an idle TLS connection", size(each), size(floor), ratio(floor, float64(each)), fmt.Sprintf("%d connections, after one request each", s.idle))
-	}
 	t.print()
 	return nil
-}
-
-// weighIdle returns by how much the gateway's memory grows for each connection
-// that has asked once and stays open.
-func (s settings) weighIdle(gateway *process) (int64, error) {
-	before, _, err := gateway.memory()
-	if err != nil {
-		return 0, err
-	}
-	body := jsonBodies(999, 1, uint64(time.Now().UnixMicro()))
-	head := load{endpoint: gateway.endpoint, media: mediaJSON}.head()
-	open := make([]*connection, 0, s.idle)
-	defer func() {
-		for _, c := range open {
-			c.close()
-		}
-	}()
-	for range s.idle {
-		c, err := dial(gateway.endpoint)
-		if err != nil {
-			return 0, err
-		}
-		open = append(open, c)
-		c.content = body(c.content[:0])
-		if err := c.post(head); err != nil {
-			return 0, err
-		}
-	}
-	after, _, err := gateway.memory()
-	return max(after-before, 0) / int64(s.idle), err
 }

@@ -15,9 +15,11 @@ import (
 // program returns the parts that the commands start.
 func program() cli.Program {
 	return cli.Program{
-		Gateway: cli.NewGateway(defaults, serve),
-		Spool:   shelf{},
-		Demo:    runDemo,
+		Gateway:    cli.NewGateway(defaults, serve),
+		Spool:      shelf{},
+		Demo:       runDemo,
+		ScanModbus: scanModbus,
+		Decode:     decode,
 	}
 }
 
@@ -60,3 +62,6 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 	}
 	return summary.Err()
 }
+
+// scanModbus looks for Modbus devices.
+func scanModbus(ctx context.Context, o cli.ModbusScan) error { return app.ModbusScan(o).Run(ctx) }

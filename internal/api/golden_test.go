@@ -97,6 +97,8 @@ var table = []struct {
 	{"a new credential", ask{"POST", "/v1/controllers", "admin", `{"name":"n","scope":["a*"],"role":"viewer"}`, asJSON}},
 	{"revoked", ask{"DELETE", "/v1/controllers/new5", "admin", "", nil}},
 	{"admitted", ask{"POST", "/v1/controllers/tank-1/admit", "operator", "", nil}},
+	{"a write with an unknown precision", ask{"POST", "/write?precision=h", "controller", "m v=1", nil}},
+	{"an agent that looks for a database", ask{"GET", "/ping", "", "", nil}},
 	{"only the head", ask{"HEAD", "/v1/latest", "viewer", "", nil}},
 	{"a path that is not there", ask{"GET", "/v2/query", "", "", nil}},
 	{"the root", ask{"GET", "/", "", "", nil}},
@@ -185,7 +187,7 @@ func TestRoleMatrix(t *testing.T) {
 		method, path string
 		least        int
 	}{
-		{"POST", "/v1/reports", 1}, {"GET", "/v1/query", 2}, {"GET", "/v1/latest", 2}, {"GET", "/v1/ledger", 2}, {"GET", "/v1/links", 2},
+		{"POST", "/v1/reports", 1}, {"POST", "/write", 1}, {"POST", "/api/v2/write", 1}, {"GET", "/ping", 0}, {"GET", "/v1/query", 2}, {"GET", "/v1/latest", 2}, {"GET", "/v1/ledger", 2}, {"GET", "/v1/links", 2},
 		{"GET", "/v1/controllers", 2}, {"POST", "/v1/controllers", 4}, {"DELETE", "/v1/controllers/nobody", 4},
 		{"POST", "/v1/controllers/nobody/admit", 3}, {"GET", "/openapi.json", 0}, {"GET", "/problems/full", 0},
 	} {

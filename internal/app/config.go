@@ -7,24 +7,28 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/mapping"
 	"github.com/penstock/penstock/internal/pipeline"
 )
 
 // Config is the configuration of a node. Each part belongs to the package that
 // uses it.
 type Config struct {
-	Data       string              `yaml:"data" jsonschema_description:"directory that holds everything the node keeps, made with mode 0750"`
-	Listen     Listen              `yaml:"listen" jsonschema_description:"where the node listens"`
-	TLS        TLS                 `yaml:"tls" jsonschema_description:"certificates of the HTTPS listener; without any the node makes its own in DATA/tls"`
-	Log        logging.Config      `yaml:"log" jsonschema_description:"what the node logs, and how"`
-	Unknown    string              `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
-	Points     []fleet.Declaration `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
-	Middleware pipeline.Config     `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
-	Sources    []Source            `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
-	Spool      Spool               `yaml:"spool" jsonschema_description:"the durable log"`
-	Keys       string              `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
-	Historian  Historian           `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
+	Data       string                    `yaml:"data" jsonschema_description:"directory that holds everything the node keeps, made with mode 0750"`
+	Listen     Listen                    `yaml:"listen" jsonschema_description:"where the node listens"`
+	TLS        TLS                       `yaml:"tls" jsonschema_description:"certificates of the HTTPS listener; without any the node makes its own in DATA/tls"`
+	Log        logging.Config            `yaml:"log" jsonschema_description:"what the node logs, and how"`
+	Unknown    string                    `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
+	Points     []fleet.Declaration       `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
+	Middleware pipeline.Config           `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
+	Mappings   map[string]mapping.Config `yaml:"mappings,omitempty" jsonschema_description:"how payloads that are not ours become reports, by name; see mapping.md"`
+	Sources    []Source                  `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
+	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
+	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
+	Keys       string                    `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
+	Historian  Historian                 `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
 }
 
 // Listen says where the node listens.
@@ -60,6 +64,7 @@ func DefaultConfig() Config {
 		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff},
 		Log:     logging.Default(),
 		Unknown: string(fleet.RegisterUnknown),
+		Lines:   lineprotocol.DefaultConfig(),
 		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
 }
@@ -90,7 +95,11 @@ func (c *Config) Validate() error {
 	if c.TLS.Require && c.TLS.ClientCA == "" {
 		refuse("tls.require_client: needs tls.client_ca, which says whose certificates count")
 	}
+	if err := c.Lines.Validate(); err != nil {
+		refuse("line_protocol: %w", err)
+	}
 	problems = append(problems, checkSources(c.Sources)...)
+	problems = append(problems, c.checkMappings()...)
 	if c.Spool.Quota < 3*c.Spool.Segment {
 		refuse("spool.quota: %s holds less than three segments of %s", c.Spool.Quota, c.Spool.Segment)
 	}

@@ -40,6 +40,7 @@ type node struct {
 	evidence  *evidence.Book
 	health    *health.Health
 	metrics   *metrics.Set
+	mappings  mappings
 
 	spoolHealth, recordHealth, storeHealth *health.Component
 
@@ -157,8 +158,16 @@ func (n *node) connect(o nodeOptions) (err error) {
 	n.runner = sink.NewRunner(sink.Options{
 		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
 	})
+	formats, err := formats(o.config)
+	if err != nil {
+		return err
+	}
+	if err := n.mappings.replace(o.config.Mappings); err != nil {
+		return err
+	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: pipeline.StandardFormats(), Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
+		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format,
+		Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
 	})
 	return err
 }

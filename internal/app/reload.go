@@ -28,6 +28,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 				g.Level.Set(level)
 			}
 		}
+		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
 		sources.Apply(next.specs())
 		g.Log.Info("the configuration was read again")
 		if keys := needRestart(current, *next); len(keys) > 0 {
@@ -42,6 +43,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 func needRestart(before, after Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
 	before.Sources, after.Sources = nil, nil
+	before.Mappings, after.Mappings = nil, nil
 	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
 	for i := range a.NumField() {
 		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {

@@ -3,11 +3,14 @@ package app
 import (
 	"slices"
 	"testing"
+
+	"github.com/penstock/penstock/internal/mapping"
 )
 
 func TestWhatNeedsARestart(t *testing.T) {
 	before, after := DefaultConfig(), DefaultConfig()
 	after.Log.Level, after.Sources = "debug", []Source{{Name: "line-3"}}
+	after.Mappings = map[string]mapping.Config{"logger": {}}
 	if keys := needRestart(before, after); len(keys) > 0 {
 		t.Errorf("%q: these change while the gateway runs", keys)
 	}

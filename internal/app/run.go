@@ -177,6 +177,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}
 	part("upkeep", g.upkeep)
+	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)
 	defer stopAPI()

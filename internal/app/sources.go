@@ -8,18 +8,24 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/amqp"
+	"github.com/penstock/penstock/internal/source/framed"
+	"github.com/penstock/penstock/internal/source/modbus"
 	"github.com/penstock/penstock/internal/source/mqttclient"
 	"github.com/penstock/penstock/internal/source/opcua"
+	"github.com/penstock/penstock/internal/source/syslog"
 )
 
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name string             `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
-	MQTT *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
-	AMQP *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 
-	OPCUA *opcua.Config `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
+	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
+	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	OPCUA  *opcua.Config      `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
+	Syslog *syslog.Config     `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
+	Framed *framed.Config     `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
+	Modbus *modbus.Config     `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
@@ -28,6 +34,9 @@ func (s *Source) kinds() []kind {
 		kindOf("mqtt", s.MQTT, mqttclient.New),
 		kindOf("amqp", s.AMQP, amqp.New),
 		kindOf("opcua", s.OPCUA, opcua.New),
+		kindOf("syslog", s.Syslog, syslog.New),
+		kindOf("framed", s.Framed, framed.New),
+		kindOf("modbus", s.Modbus, modbus.New),
 	}
 }
 
@@ -63,7 +72,8 @@ func (s *Source) chosen() []kind {
 	return set
 }
 
-// checkSources returns all that is wrong with the list.
+// checkSources returns all that is wrong with the list. What is wrong with the
+// settings of a kind they say themselves.
 func checkSources(list []Source) []error {
 	var problems []error
 	refuse := func(format string, args ...any) {
@@ -80,13 +90,8 @@ func checkSources(list []Source) []error {
 			refuse("sources: the name %q is taken: each source has its own", s.Name)
 		}
 		seen[s.Name] = true
-		set := s.chosen()
-		if len(set) != 1 {
+		if set := s.chosen(); len(set) != 1 {
 			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
-			continue
-		}
-		if err := set[0].config.Validate(); err != nil {
-			refuse("sources: %s: %s: %w", s.Name, set[0].name, err)
 		}
 	}
 	return problems

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ func program(run cli.RunGateway[settings]) cli.Program {
 		Gateway: cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run),
 		Spool:   shelf{},
 		Demo:    func(context.Context, cli.DemoOptions) error { return nil },
+		Decode:  func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },
+
+		ScanModbus: func(context.Context, cli.ModbusScan) error { return nil },
 	}
 }
 
@@ -176,6 +180,27 @@ func TestSpool(t *testing.T) {
 	command{program: p}.run("spool", "verify", "none").want(t, shell.ExitFailed, "", "there is no spool below none")
 }
 
+func TestScanModbusOptions(t *testing.T) {
+	var got cli.ModbusScan
+	p := cli.Program{ScanModbus: func(_ context.Context, o cli.ModbusScan) error {
+		o.Tell("%d found", 2)
+		got = o
+		return nil
+	}}
+	command{program: p}.run("scan", "modbus", "--device", "/dev/ttyUSB7", "--baud", "9600,1200", "--parity", "odd", "--stop-bits", "2",
+		"--units", "1-3,9", "--registers", "100-149", "--timeout", "1s").want(t, shell.ExitOK, "", "2 found\n")
+	got.Tell, got.Out = nil, nil
+	want := cli.ModbusScan{Device: "/dev/ttyUSB7", Bauds: []int{9600, 1200}, Parities: []string{"odd"}, StopBits: 2,
+		Units: []uint8{1, 2, 3, 9}, First: 100, Count: 50, Timeout: time.Second}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, args := range [][]string{{}, {"--tcp", "a:1", "--device", "b"}, {"--tcp", "a:1", "--units", "3-1"}, {"--tcp", "a:1", "--units", "256"},
+		{"--tcp", "a:1", "--units", ""}, {"--tcp", "a:1", "--registers", "0-65536"}, {"--tcp", "a:1", "--registers", "x"}} {
+		command{program: p}.run(append([]string{"scan", "modbus"}, args...)...).want(t, shell.ExitUsage, "", "penstock: ")
+	}
+}
+
 func TestDemoOptions(t *testing.T) {
 	var got cli.DemoOptions
 	p := cli.Program{Demo: func(_ context.Context, o cli.DemoOptions) error {
@@ -210,7 +235,7 @@ func TestManual(t *testing.T) {
 	dir := t.TempDir()
 	command{program: program(nil)}.run("man", dir).want(t, shell.ExitOK, "", "")
 	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
-	if err != nil || len(pages) != 19 {
+	if err != nil || len(pages) != 22 {
 		t.Errorf("wrote %d pages (%v): %q", len(pages), err, pages)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "penstock-controllers-add.1"))

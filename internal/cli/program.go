@@ -9,9 +9,11 @@ import (
 
 // Program is what the commands start. A part that is nil has no command.
 type Program struct {
-	Gateway Gateway
-	Spool   SpoolReader
-	Demo    Demo
+	Gateway    Gateway
+	Spool      SpoolReader
+	Demo       Demo
+	Decode     Decode
+	ScanModbus ScanModbus
 }
 
 // Gateway is what serve runs and check checks.

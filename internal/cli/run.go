@@ -89,7 +89,13 @@ networks, makes them durable and delivers each exactly once.`,
 	if program.Gateway != nil {
 		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
 	}
+	if program.ScanModbus != nil {
+		add(groupGateway, newScan(env, program.ScanModbus))
+	}
 	add(groupData, data.Commands(env)...)
+	if program.Decode != nil {
+		add(groupData, newDecode(env, program.Decode))
+	}
 	add(groupAdmin, admin.Commands(env)...)
 	if program.Spool != nil {
 		add(groupAdmin, newSpool(env, program.Spool))

@@ -56,9 +56,15 @@ const (
 	SNR          Quantity = "snr"           // dB
 	Attenuation  Quantity = "attenuation"   // dB
 	OpticalPower Quantity = "optical_power" // dBm
+
+	// What a controller counts by itself, as 16 bits that wrap. Held against what
+	// the port counts they tell in which direction a line is bad.
+	PeerMessages Quantity = "peer_messages" // frames that the controller saw on the line
+	PeerChecksum Quantity = "peer_checksum" // those whose checksum did not hold there
 )
 
-// Unit returns the unit of the quantity, empty for one that is not known.
+// Unit returns the unit of the quantity, empty for counts and for one that is
+// not known.
 func (q Quantity) Unit() string {
 	switch q {
 	case RSSI, OpticalPower:

@@ -3,12 +3,12 @@ package historian
 import (
 	"cmp"
 	"encoding/binary"
-	"math"
 	"slices"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
 	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/points"
 	"github.com/penstock/penstock/internal/store"
 )
 
@@ -36,71 +36,45 @@ type Selector struct {
 type controller struct {
 	number   uint32
 	name     string
-	points   map[string]uint32
-	series   []series
+	points   points.Set
 	log      head.Log
 	counters Counters
 
 	// What follows belongs to Settle alone.
 	coder   head.Coder
-	newest  []int64 // by point: no sample is later
+	newest  []int64 // by point: no sample is later; nil until a natural report comes
 	touched bool    // since the last flush began
 	pending int     // bytes of rows in the block under way
-}
-
-// series is one point of a controller.
-type series struct {
-	point  string
-	unit   string
-	kind   penstock.Kind
-	latest penstock.Sample // without point and unit
-	has    bool            // there is a latest
-}
-
-// observe keeps the later of s and the latest; of two at one time the one that
-// was settled later.
-func (s *series) observe(n *penstock.Sample) {
-	if s.has && n.SourceTime < s.latest.SourceTime {
-		return
-	}
-	s.has = true
-	s.latest = *n
-	s.latest.Point, s.latest.Unit = "", ""
 }
 
 // catalogue is all controllers and their series.
 type catalogue struct {
 	byName   map[string]*controller
 	byNumber []*controller
+	shared   *points.Shared
 	series   int
 }
 
 func (c *catalogue) add(name string) *controller {
-	n := &controller{number: uint32(len(c.byNumber)), name: name, points: map[string]uint32{}}
+	n := &controller{number: uint32(len(c.byNumber)), name: name, points: c.shared.NewSet()}
 	c.byName[name] = n
 	c.byNumber = append(c.byNumber, n)
 	return n
 }
 
 func (c *catalogue) addPoint(n *controller, point string) uint32 {
-	index := uint32(len(n.series))
-	n.points[point] = index
-	n.series = append(n.series, series{point: point})
-	n.newest = append(n.newest, math.MinInt64)
-	n.coder.Grow(len(n.series))
 	c.series++
-	return index
+	return n.points.Add(point)
 }
 
-func (c *catalogue) find(id SeriesID) (*controller, *series, error) {
+func (c *catalogue) find(id SeriesID) (*controller, uint32, error) {
 	number, point := id.Split()
 	if int64(number) < int64(len(c.byNumber)) {
-		n := c.byNumber[number]
-		if int64(point) < int64(len(n.series)) {
-			return n, &n.series[point], nil
+		if n := c.byNumber[number]; int64(point) < int64(n.points.Len()) {
+			return n, point, nil
 		}
 	}
-	return nil, nil, penstock.Errorf(penstock.NotFound, "there is no series %d", id)
+	return nil, 0, penstock.Errorf(penstock.NotFound, "there is no series %d", id)
 }
 
 // Series returns the series that the selector means, by controller and point.
@@ -108,31 +82,35 @@ func (h *Historian) Series(sel Selector) []Series {
 	matches := func(pattern, name string) bool {
 		return pattern == "" || penstock.Scope{pattern}.Covers(name)
 	}
-	var found []Series
+	var controllers []*controller
 	h.mu.RLock()
 	for _, c := range h.catalogue.byNumber {
-		if !matches(sel.Controller, c.name) || !sel.Scope.Covers(c.name) {
-			continue
-		}
-		for i := range c.series {
-			s := &c.series[i]
-			if matches(sel.Point, s.point) {
-				found = append(found, Series{ID: layout.NewSeriesID(c.number, uint32(i)), Controller: c.name, Point: s.point, Unit: s.unit, Kind: s.kind})
-			}
+		if matches(sel.Controller, c.name) && sel.Scope.Covers(c.name) {
+			controllers = append(controllers, c)
 		}
 	}
 	h.mu.RUnlock()
-	slices.SortFunc(found, func(a, b Series) int {
-		return cmp.Or(cmp.Compare(a.Controller, b.Controller), cmp.Compare(a.Point, b.Point))
-	})
+	slices.SortFunc(controllers, func(a, b *controller) int { return cmp.Compare(a.name, b.name) })
+	var found []Series
+	for _, c := range controllers {
+		start := len(found)
+		h.mu.RLock()
+		for i := range uint32(c.points.Len()) {
+			if name := c.points.Name(i); matches(sel.Point, name) {
+				found = append(found, Series{ID: layout.NewSeriesID(c.number, i), Controller: c.name, Point: name, Unit: c.points.Unit(i), Kind: c.points.Kind(i)})
+			}
+		}
+		h.mu.RUnlock()
+		slices.SortFunc(found[start:], func(a, b Series) int { return cmp.Compare(a.Point, b.Point) })
+	}
 	return found
 }
 
 // appendSeries writes the row of a series: kind (1 byte), length of the unit,
 // unit, point.
-func appendSeries(dst []byte, s *series) []byte {
-	dst = append(dst, byte(s.kind))
-	return append(layout.AppendText(dst, s.unit), s.point...)
+func appendSeries(dst []byte, s *points.Set, point uint32) []byte {
+	dst = append(dst, byte(s.Kind(point)))
+	return append(layout.AppendText(dst, s.Unit(point)), s.Name(point)...)
 }
 
 func readSeries(b []byte) (kind penstock.Kind, unit, point string, ok bool) {
@@ -144,7 +122,7 @@ func readSeries(b []byte) (kind penstock.Kind, unit, point string, ok bool) {
 
 // load reads the catalogue from the store.
 func (c *catalogue) load(s *store.Store) error {
-	c.byName = map[string]*controller{}
+	c.byName, c.shared = map[string]*controller{}, points.NewShared()
 	err := s.Scan(layout.Controller.First(), layout.Controller.End(), func(key, value []byte) error {
 		if len(key) != 6 || binary.BigEndian.Uint32(key[2:]) != uint32(len(c.byNumber)) {
 			return damaged("controllers")
@@ -168,7 +146,8 @@ func (c *catalogue) load(s *store.Store) error {
 		if c.addPoint(n, point) != index {
 			return damaged("series")
 		}
-		n.series[index].kind, n.series[index].unit = kind, unit
+		n.points.SetKind(index, kind)
+		n.points.SetUnit(index, unit)
 		return nil
 	})
 }

@@ -141,7 +141,7 @@ func (h *Historian) freeze() (*flush, error) {
 		f.batch.Set(layout.Counters.Of4(c.number), c.counters.append(nil))
 		if c.log.Samples > 0 {
 			f.batch.Set(layout.Latest.Of4(c.number), c.appendLatest(nil))
-			f.logs[c.number], f.points[c.number] = c.log, len(c.series)
+			f.logs[c.number], f.points[c.number] = c.log, c.points.Len()
 			c.log, c.pending = head.Log{}, 0
 		}
 	}
@@ -192,6 +192,17 @@ func (f *flush) put(id SeriesID, c *chunk.Columns, ordinal uint32) {
 	f.batch.Set(key.Bytes(), f.buffer)
 }
 
+// Compact joins the chunks of days that are over or have many of them. It is done
+// from time to time without being asked for.
+func (h *Historian) Compact(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if more, err := h.compact(); err != nil || !more {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
 // compact does a step of compaction, and tells whether there is more.
 func (h *Historian) compact() (more bool, err error) {
 	h.maintenance.Lock()
@@ -213,7 +224,7 @@ func (h *Historian) DropBefore(ctx context.Context, day Day) error {
 	if err := h.o.Store.Commit(b); err != nil {
 		return err
 	}
-	return h.dropKeys(ctx, m.horizon)
+	return dropKeys(ctx, h.o.Store, m.horizon)
 }
 
 // advance moves the horizon, and returns the state to be written with it.
@@ -227,9 +238,9 @@ func (h *Historian) advance(day Day) meta {
 }
 
 // dropKeys deletes the keys whose day is before the horizon, some at a time.
-func (h *Historian) dropKeys(ctx context.Context, horizon layout.Day) (err error) {
+func dropKeys(ctx context.Context, st *store.Store, horizon layout.Day) (err error) {
 	const atOnce = 10_000
-	c, err := h.o.Store.NewCursor()
+	c, err := st.NewCursor()
 	if err != nil {
 		return err
 	}
@@ -242,12 +253,12 @@ func (h *Historian) dropKeys(ctx context.Context, horizon layout.Day) (err error
 		if err != nil {
 			return err
 		}
-		b := h.o.Store.NewBatch()
+		b := st.NewBatch()
 		for _, key := range keys {
 			b.Delete(key)
 			b.Delete(layout.Key.OfDigest(layout.DigestOf(key)))
 		}
-		if err := h.o.Store.Commit(b); err != nil {
+		if err := st.Commit(b); err != nil {
 			return err
 		}
 		from = next

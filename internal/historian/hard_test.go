@@ -82,7 +82,7 @@ func TestManyFlushesOfADayBecomeFewChunks(t *testing.T) {
 	if len(want) != flushes*samples {
 		t.Fatalf("%d samples", len(want))
 	}
-	if err := b.CompactAll(); err != nil {
+	if err := b.Compact(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := b.chunks(t); n != 2 { // 6,000 samples, 4,096 a chunk

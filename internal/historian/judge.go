@@ -105,31 +105,30 @@ func (s *settler) resolve(r *penstock.Report, v *verdict) string {
 			unknown++
 			continue
 		}
-		known := &c.series[point]
-		if sample.Unit != "" && sample.Unit != known.unit {
-			if known.unit != "" {
-				return "the unit of point " + sample.Point + " is " + known.unit + ", not " + sample.Unit
+		if sample.Unit != "" && sample.Unit != c.points.Unit(point) {
+			if known := c.points.Unit(point); known != "" {
+				return "the unit of point " + sample.Point + " is " + known + ", not " + sample.Unit
 			}
 			changed = true
 		}
 		kind := sample.Value.Kind()
-		changed = changed || kind != known.kind && kind != penstock.None
+		changed = changed || kind != c.points.Kind(point) && kind != penstock.None
 	}
 	if s.h.catalogue.series+unknown > s.h.o.MaxSeries {
 		return "the historian has its limit of series"
 	}
 	if unknown > 0 || changed {
-		return s.describe(r, v)
+		return s.describe(r, v, unknown)
 	}
 	return ""
 }
 
 // lookup guesses the series from its place in the row before.
 func (c *controller) lookup(point string, i int) uint32 {
-	if guess, ok := c.coder.Guess(i); ok && c.series[guess].point == point {
+	if guess, ok := c.coder.Guess(i); ok && c.points.Name(guess) == point {
 		return guess
 	}
-	if known, ok := c.points[point]; ok {
+	if known, ok := c.points.Find(point); ok {
 		return known
 	}
 	return head.UnknownSeries
@@ -150,9 +149,9 @@ func wrong(s *penstock.Sample) string {
 	return ""
 }
 
-// describe makes the series that are new, and notes units and kinds. A report
-// that gives one point two units is refused.
-func (s *settler) describe(r *penstock.Report, v *verdict) string {
+// describe makes the series that are new, at most so many, and notes units and
+// kinds. A report that gives one point two units is refused.
+func (s *settler) describe(r *penstock.Report, v *verdict, unknown int) string {
 	c := v.controller
 	units := map[string]string{}
 	for i := range r.Samples {
@@ -166,21 +165,23 @@ func (s *settler) describe(r *penstock.Report, v *verdict) string {
 	}
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
+	c.points.Grow(unknown)
 	for i := range r.Samples {
 		sample := &r.Samples[i]
-		point, known := c.points[sample.Point]
+		point, known := c.points.Find(sample.Point)
 		if !known {
 			point = s.h.catalogue.addPoint(c, sample.Point)
 		}
 		s.t.series[v.series[0]+i] = point
-		series := &c.series[point]
 		kind := sample.Value.Kind()
 		changed := !known
-		if kind != penstock.None && kind != series.kind {
-			series.kind, changed = kind, true
+		if kind != penstock.None && kind != c.points.Kind(point) {
+			c.points.SetKind(point, kind)
+			changed = true
 		}
-		if sample.Unit != "" && series.unit == "" {
-			series.unit, changed = sample.Unit, true
+		if sample.Unit != "" && c.points.Unit(point) == "" {
+			c.points.SetUnit(point, sample.Unit)
+			changed = true
 		}
 		if changed {
 			s.unsavedSeries = append(s.unsavedSeries, layout.NewSeriesID(c.number, point))

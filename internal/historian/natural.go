@@ -59,6 +59,7 @@ func (s *settler) sift(r *penstock.Report, v *verdict) error {
 	c, n := v.controller, &s.t.natural
 	points := s.t.series[v.series[0]:v.series[1]]
 	fresh, noted := 0, 0
+	s.keepNewest(c)
 	for i, point := range points {
 		sample := &r.Samples[i]
 		if sample.SourceTime > c.newest[point] {
@@ -94,6 +95,30 @@ func (s *settler) sift(r *penstock.Report, v *verdict) error {
 		v.settlement = penstock.StoredTwice
 	}
 	return nil
+}
+
+// keepNewest makes the newest times of the controller's points as long as its
+// points: from the latest samples and from what this transaction has stored.
+func (s *settler) keepNewest(c *controller) {
+	if len(c.newest) == c.points.Len() {
+		return // it was kept up since
+	}
+	for point := len(c.newest); point < c.points.Len(); point++ {
+		latest, has := c.points.LatestTime(uint32(point))
+		if !has {
+			latest = math.MinInt64
+		}
+		c.newest = append(c.newest, latest)
+	}
+	for i := range s.t.marks {
+		if m := &s.t.marks[i]; m.controller == c {
+			for k, point := range s.t.series[m.series[0]:m.series[1]] {
+				if point != head.UnknownSeries {
+					c.newest[point] = max(c.newest[point], m.report.Samples[k].SourceTime)
+				}
+			}
+		}
+	}
 }
 
 // catchUp notes what the reports before this one have stored.

@@ -2,27 +2,19 @@ package historian
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/quarantine"
 )
 
-// quarantineVersion is the first byte of a quarantined report.
-const quarantineVersion = 1
-
 // QuarantinedReport is a report that could not be stored.
-type QuarantinedReport struct {
-	Number uint64 // of the quarantine, never used twice
-	Reason string // a sentence
-	Time   int64  // nanoseconds since 1970 UTC, when it was refused
-	Report *penstock.Report
-}
+type QuarantinedReport = quarantine.Report
 
 // quarantine keeps the report with the reason.
 func (s *settler) quarantine(r *penstock.Report, reason string) {
 	q := QuarantinedReport{Reason: reason, Time: s.h.o.Now().UnixNano(), Report: r}
-	s.t.batch.Set(layout.Quarantine.Of8(s.nextQuarantine), appendQuarantined(q))
+	s.t.batch.Set(layout.Quarantine.Of8(s.nextQuarantine), quarantine.Append(nil, q))
 	s.nextQuarantine++
 }
 
@@ -33,7 +25,7 @@ func (h *Historian) Quarantine(yield func(QuarantinedReport) bool) error {
 		if stopped {
 			return nil
 		}
-		q, ok := readQuarantined(value)
+		q, ok := quarantine.Read(value)
 		if !ok || len(key) != 10 {
 			return damaged("quarantined reports")
 		}
@@ -41,76 +33,4 @@ func (h *Historian) Quarantine(yield func(QuarantinedReport) bool) error {
 		stopped = !yield(q)
 		return nil
 	})
-}
-
-func appendQuarantined(q QuarantinedReport) []byte {
-	b := binary.AppendVarint([]byte{quarantineVersion}, q.Time)
-	return appendReport(layout.AppendText(b, q.Reason), q.Report)
-}
-
-func readQuarantined(b []byte) (q QuarantinedReport, ok bool) {
-	r := layout.Reader{B: b}
-	if r.Byte() != quarantineVersion {
-		return q, false
-	}
-	q.Time = r.Varint()
-	q.Reason = r.Text()
-	q.Report = readReport(&r)
-	return q, !r.Bad && len(r.B) == 0
-}
-
-// appendReport writes every field of the report, whatever is wrong with it.
-func appendReport(dst []byte, r *penstock.Report) []byte {
-	dst = layout.AppendText(dst, r.Controller)
-	dst = append(dst, byte(r.Identity.Form))
-	dst = binary.AppendUvarint(dst, r.Identity.Epoch)
-	dst = binary.AppendUvarint(dst, r.Identity.Seq)
-	dst = layout.AppendText(dst, r.Identity.Key)
-	dst = binary.AppendUvarint(dst, uint64(r.Fingerprint))
-	dst = layout.AppendText(dst, r.Source)
-	dst = binary.AppendVarint(dst, r.ReceivedTime)
-	dst = binary.AppendVarint(dst, r.AcceptedTime)
-	dst = binary.AppendUvarint(dst, uint64(len(r.Samples)))
-	for i := range r.Samples {
-		s := &r.Samples[i]
-		dst = layout.AppendText(dst, s.Point)
-		dst = binary.AppendVarint(dst, s.SourceTime)
-		dst = append(dst, byte(s.Value.Kind()))
-		dst = binary.AppendUvarint(dst, s.Value.Bits())
-		dst = layout.AppendText(dst, s.Value.Text())
-		dst = binary.AppendUvarint(dst, uint64(s.Status))
-		dst = binary.AppendUvarint(dst, uint64(s.Native))
-		dst = append(dst, byte(s.Flags))
-		dst = layout.AppendText(dst, s.Unit)
-	}
-	return dst
-}
-
-func readReport(r *layout.Reader) *penstock.Report {
-	p := &penstock.Report{Controller: r.Text()}
-	p.Identity = penstock.Identity{Form: penstock.IdentityForm(r.Byte()), Epoch: r.Uvarint(), Seq: r.Uvarint(), Key: r.Text()}
-	p.Fingerprint = penstock.Fingerprint(r.Uvarint())
-	p.Source = r.Text()
-	p.ReceivedTime, p.AcceptedTime = r.Varint(), r.Varint()
-	count := r.Uvarint()
-	if count > uint64(len(r.B)) {
-		r.Bad = true
-	}
-	for range count {
-		if r.Bad {
-			break
-		}
-		s := penstock.Sample{Point: r.Text(), SourceTime: r.Varint()}
-		kind, bits, text := penstock.Kind(r.Byte()), r.Uvarint(), r.Text()
-		s.Value = penstock.BitsValue(kind, bits)
-		if kind == penstock.Text {
-			s.Value = penstock.TextValue(text)
-		}
-		status, native := r.Uvarint(), r.Uvarint()
-		r.Bad = r.Bad || status|native > math.MaxUint32
-		s.Status, s.Native, s.Flags = penstock.Status(status), uint32(native), penstock.SampleFlags(r.Byte())
-		s.Unit = r.Text()
-		p.Samples = append(p.Samples, s)
-	}
-	return p
 }

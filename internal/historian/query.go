@@ -22,13 +22,12 @@ func (h *Historian) Latest(ctx context.Context, id SeriesID) (penstock.Sample, b
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	_, s, err := h.catalogue.find(id)
+	c, point, err := h.catalogue.find(id)
 	if err != nil {
 		return penstock.Sample{}, false, err
 	}
-	latest := s.latest
-	latest.Point, latest.Unit = s.point, s.unit
-	return latest, s.has, nil
+	s, has := c.points.Latest(point)
+	return s, has, nil
 }
 
 // Samples yields the samples of the series with from ≤ source time < to (in
@@ -51,11 +50,11 @@ func (h *Historian) Samples(ctx context.Context, id SeriesID, from, to int64) it
 func (h *Historian) describeSample(id SeriesID) (penstock.Sample, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	_, s, err := h.catalogue.find(id)
+	c, point, err := h.catalogue.find(id)
 	if err != nil {
 		return penstock.Sample{}, err
 	}
-	return penstock.Sample{Point: s.point, Unit: s.unit}, nil
+	return penstock.Sample{Point: c.points.Name(point), Unit: c.points.Unit(point)}, nil
 }
 
 func eachSample(r merge.Run, s *penstock.Sample, yield func(penstock.Sample, error) bool) bool {

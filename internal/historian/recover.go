@@ -2,6 +2,8 @@ package historian
 
 import (
 	"encoding/binary"
+	"errors"
+	"sync"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
@@ -113,24 +115,21 @@ func (h recovery) loadCounters() error {
 func (c *controller) appendLatest(dst []byte) []byte {
 	var samples []penstock.Sample
 	var points []uint32
-	for i := range c.series {
-		if c.series[i].has {
-			samples = append(samples, c.series[i].latest)
-			points = append(points, uint32(i))
+	for i := range uint32(c.points.Len()) {
+		if latest, has := c.points.Latest(i); has {
+			samples = append(samples, latest)
+			points = append(points, i)
 		}
 	}
 	var k head.Coder
-	k.Grow(len(c.series))
+	k.Grow(c.points.Len())
 	return k.Append(dst, samples, points, true)
 }
 
 func (h recovery) loadLatest() error {
 	return h.controllerRows(layout.Latest, func(c *controller, value []byte) bool {
 		var k head.Coder
-		_, ok := k.Read(value, len(c.series), func(point uint32, s *penstock.Sample) {
-			c.series[point].observe(s)
-			c.newest[point] = s.SourceTime
-		})
+		_, ok := k.Read(value, c.points.Len(), c.points.Observe)
 		return ok
 	})
 }
@@ -148,60 +147,96 @@ func (h recovery) loadQuarantine() error {
 	})
 }
 
-// loadHead settles the head batches again, in their order.
+// loadHead settles the head batches again, in their order. Reading rows costs
+// most, and those of different controllers have nothing to do with each other.
 func (h recovery) loadHead() error {
 	s := &h.settler
-	now := h.o.Now()
+	workers := [2]replayer{}
+	var running sync.WaitGroup
+	for i := range workers {
+		w := &workers[i]
+		w.head.since = h.o.Now()
+		w.todo = make(chan []replayed, 2)
+		running.Go(w.run)
+	}
 	err := h.o.Store.Scan(layout.Batch.Of8(s.firstBatch), layout.Batch.End(), func(key, value []byte) error {
 		if len(key) != 10 || binary.BigEndian.Uint64(key[2:]) != s.nextBatch {
 			return damaged("head batches")
 		}
 		s.nextBatch++
-		through, err := head.ReadJournal(value, func(e *head.Entry, readRow head.RowReader) error {
+		var parts [len(workers)][]replayed
+		through, err := head.ReadJournal(value, func(e *head.Entry) error {
 			if int64(e.Controller) >= int64(len(h.catalogue.byNumber)) {
 				return damaged("head batches")
 			}
-			c := h.catalogue.byNumber[e.Controller]
-			x := head.Extent{First: lastTime, Last: firstTime}
-			if readRow != nil && !h.replayRow(c, readRow, &x) {
-				return damaged("head batches")
+			if e.Sequence {
+				s.sets.Replay(settled.Key{Controller: e.Controller, Epoch: e.Epoch}, e.Seq)
 			}
-			c.touched = true
-			c.counters.count(e, x.Samples)
-			if x.Samples > 0 {
-				h.head.add(c, e.Row, x, now)
-			}
-			return h.replayIdentity(e)
+			part := &parts[e.Controller%uint32(len(workers))]
+			*part = append(*part, replayed{h.catalogue.byNumber[e.Controller], *e})
+			return nil
 		})
+		for i, part := range parts {
+			workers[i].todo <- part
+		}
 		h.through = max(h.through, through)
 		return err
 	})
+	for i := range workers {
+		close(workers[i].todo)
+	}
+	running.Wait()
+	for i := range workers {
+		h.head.join(&workers[i].head)
+		if workers[i].bad {
+			err = errors.Join(err, damaged("head batches"))
+		}
+	}
 	for _, c := range h.catalogue.byNumber {
 		c.coder.Reset() // the next row starts a block: pending is 0
 	}
-	return err
+	return errors.Join(err, s.sets.Join(h.o.Store))
 }
 
-func (h recovery) replayRow(c *controller, readRow head.RowReader, x *head.Extent) bool {
-	ok := readRow(&c.coder, len(c.series), func(point uint32, s *penstock.Sample) {
-		x.Samples++
-		x.First, x.Last = min(x.First, s.SourceTime), max(x.Last, s.SourceTime)
-		c.series[point].observe(s)
-		c.newest[point] = max(c.newest[point], s.SourceTime)
-	})
-	x.Fresh = c.coder.Fresh()
-	return ok
+// replayed is an entry of a head batch and its controller.
+type replayed struct {
+	controller *controller
+	entry      head.Entry
 }
 
-func (h recovery) replayIdentity(e *head.Entry) error {
-	if !e.Sequence {
-		return nil
+// replayer settles the entries of its controllers again.
+type replayer struct {
+	todo chan []replayed
+	head heads // what its controllers have
+	bad  bool  // a row is malformed
+}
+
+func (w *replayer) run() {
+	for part := range w.todo {
+		for i := range part {
+			w.bad = w.bad || !w.replay(part[i].controller, &part[i].entry)
+		}
 	}
-	set, err := h.settler.sets.Get(h.o.Store, settled.Key{Controller: e.Controller, Epoch: e.Epoch})
-	if err != nil {
-		return err
+}
+
+func (w *replayer) replay(c *controller, e *head.Entry) bool {
+	x := head.Extent{First: lastTime, Last: firstTime}
+	rest, ok := e.Row, true
+	if len(rest) > 0 {
+		rest, ok = c.coder.Read(rest, c.points.Len(), func(point uint32, s *penstock.Sample) {
+			x.Samples++
+			x.First, x.Last = min(x.First, s.SourceTime), max(x.Last, s.SourceTime)
+			c.points.Observe(point, s)
+		})
+		x.Fresh = c.coder.Fresh()
 	}
-	set.Add(e.Seq, e.Seq)
-	set.Dirty = true
-	return nil
+	if !ok || len(rest) > 0 {
+		return false
+	}
+	c.touched = true
+	c.counters.count(e, x.Samples)
+	if x.Samples > 0 {
+		w.head.add(c, e.Row, x, w.head.since)
+	}
+	return true
 }

@@ -91,6 +91,7 @@ func (s *settler) usable() error {
 type transaction struct {
 	batch   *store.Batch
 	journal []byte
+	row     []byte // the one that is written
 	marks   []mark
 	series  []uint32 // of all samples of all marks
 	keys    map[[store.DigestSize]byte]penstock.Fingerprint
@@ -108,8 +109,7 @@ type mark struct {
 }
 
 func (t *transaction) reset(s *store.Store) {
-	clear(t.marks)
-	*t = transaction{batch: s.NewBatch(), journal: t.journal[:0], marks: t.marks[:0], series: t.series[:0]}
+	*t = transaction{batch: s.NewBatch(), journal: t.journal[:0], row: t.row[:0], marks: t.marks[:0], series: t.series[:0]}
 }
 
 // settle judges, writes and publishes. An error leaves memory ahead of the disk.
@@ -134,6 +134,7 @@ func (s *settler) settle(ds []penstock.Delivery, through penstock.Position) ([]p
 		return nil, err
 	}
 	s.publish(through)
+	clear(t.marks) // the reports are their owner's again
 	return out, nil
 }
 
@@ -178,15 +179,17 @@ func (s *settler) record(r *penstock.Report, v *verdict) {
 	c.touched = true
 	m := mark{controller: c, entry: e, report: r}
 	m.extent = s.extent(r.Samples, v)
-	t.journal = head.AppendEntry(t.journal, &e, m.extent.Samples > 0)
 	if m.extent.Samples > 0 {
 		m.extent.Fresh = s.startsBlock(c)
 		m.series = v.series
-		m.row[0] = len(t.journal)
-		t.journal = c.coder.Append(t.journal, r.Samples, t.series[v.series[0]:v.series[1]], m.extent.Fresh)
-		m.row[1] = len(t.journal)
-		c.pending += m.row[1] - m.row[0]
+		c.coder.Grow(c.points.Len())
+		t.row = c.coder.Append(t.row[:0], r.Samples, t.series[v.series[0]:v.series[1]], m.extent.Fresh)
+		m.entry.Row = t.row
+		c.pending += len(t.row)
 	}
+	t.journal = head.AppendEntry(t.journal, &m.entry)
+	m.row = [2]int{len(t.journal) - len(m.entry.Row), len(t.journal)}
+	m.entry.Row = nil // its memory is used again
 	t.marks = append(t.marks, m)
 }
 
@@ -214,7 +217,9 @@ func (s *settler) extent(samples []penstock.Sample, v *verdict) head.Extent {
 		at := samples[i].SourceTime
 		e.Samples++
 		e.First, e.Last = min(e.First, at), max(e.Last, at)
-		v.controller.newest[point] = max(v.controller.newest[point], at)
+		if newest := v.controller.newest; int(point) < len(newest) {
+			newest[point] = max(newest[point], at)
+		}
 	}
 	return e
 }
@@ -234,18 +239,18 @@ func (s *settler) commit(through penstock.Position) error {
 		t.batch.Set(layout.Controller.Of4(c.number), []byte(c.name))
 	}
 	for _, id := range s.unsavedSeries {
-		_, series, err := s.h.catalogue.find(id)
+		c, point, err := s.h.catalogue.find(id)
 		if err != nil {
 			return err
 		}
-		t.batch.Set(layout.Series.Of8(uint64(id)), appendSeries(nil, series))
+		t.batch.Set(layout.Series.Of8(uint64(id)), appendSeries(nil, &c.points, point))
 	}
 	t.batch.Set(layout.Batch.Of8(s.nextBatch), t.journal)
 	if err := st.Commit(t.batch); err != nil {
 		return err
 	}
 	s.nextBatch++
-	s.unsaved, s.unsavedSeries = s.unsaved[:0], s.unsavedSeries[:0]
+	s.unsaved, s.unsavedSeries = nil, nil
 	return nil
 }
 
@@ -264,7 +269,7 @@ func (s *settler) publish(through penstock.Position) {
 		h.head.add(m.controller, s.t.journal[m.row[0]:m.row[1]], m.extent, now)
 		for k, point := range s.t.series[m.series[0]:m.series[1]] {
 			if point != head.UnknownSeries {
-				m.controller.series[point].observe(&m.report.Samples[k])
+				m.controller.points.Observe(point, &m.report.Samples[k])
 			}
 		}
 	}
@@ -298,4 +303,13 @@ func (d *heads) add(c *controller, row []byte, e head.Extent, now time.Time) {
 	d.bytes += len(row)
 	c.log.Append(row, e)
 	d.crowded = d.crowded || c.log.Samples >= maxControllerSamples
+}
+
+// join adds what stands in other controllers.
+func (d *heads) join(o *heads) {
+	d.bytes += o.bytes
+	d.crowded = d.crowded || o.crowded
+	if o.bytes > 0 {
+		d.since = o.since
+	}
 }

@@ -34,7 +34,7 @@ func (h *Historian) view(id SeriesID) (*view, error) {
 		return nil, err
 	}
 	return &view{
-		h: h, id: id, points: len(c.series), flushed: h.head.flushed, horizon: h.horizon.Start(), cursor: cursor,
+		h: h, id: id, points: c.points.Len(), flushed: h.head.flushed, horizon: h.horizon.Start(), cursor: cursor,
 		blocks: [2][]head.Block{h.head.frozen[c.number].Blocks, slices.Clone(c.log.Blocks)},
 	}, nil
 }

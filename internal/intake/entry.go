@@ -18,10 +18,8 @@ const (
 
 const reportHeader = 1 + 3*8 // bytes before the source
 
-// encodeReport returns the entry of an accepted report.
-func encodeReport(r *penstock.Report) []byte {
-	const head, each = 128, 16 // so that most entries are allocated once
-	dst := make([]byte, 0, head+len(r.Source)+each*len(r.Samples))
+// appendReport appends the entry of an accepted report.
+func appendReport(dst []byte, r *penstock.Report) []byte {
 	dst = append(dst, entryReport)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.ReceivedTime))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.AcceptedTime))
@@ -54,7 +52,8 @@ func ledgerIdentity(id penstock.Identity) penstock.Identity {
 // Decoder reads entries of the spool. It interns names, so one serves many
 // entries; it is not safe for concurrent use.
 type Decoder struct {
-	link link.Decoder
+	link   link.Decoder
+	source string // of the last report: most likely it comes again
 }
 
 // Decode reads an entry: what it tells the ledger and, when it is an accepted
@@ -97,7 +96,10 @@ func (d *Decoder) report(data []byte) (*penstock.Report, error) {
 	r.ReceivedTime = int64(binary.LittleEndian.Uint64(data[1:]))
 	r.AcceptedTime = int64(binary.LittleEndian.Uint64(data[9:]))
 	r.Fingerprint = penstock.Fingerprint(binary.LittleEndian.Uint64(data[17:]))
-	r.Source = string(rest[:length])
+	if string(rest[:length]) != d.source {
+		d.source = string(rest[:length])
+	}
+	r.Source = d.source
 	return r, nil
 }
 

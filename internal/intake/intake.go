@@ -32,8 +32,9 @@ type Options struct {
 
 // Intake admits reports. It is safe for concurrent use.
 type Intake struct {
-	log *spool.Spool
-	now func() time.Time
+	log         *spool.Spool
+	now         func() time.Time
+	submissions sync.Pool // of *submission
 
 	// mu guards what follows. Entries are appended to the log under it, so that
 	// the order of the ledger is the order of the log.
@@ -45,29 +46,32 @@ type Intake struct {
 }
 
 // Admit judges the reports by the ledger, appends what is to be kept to the log
-// and returns at once. The ticket resolves when the group is durable.
+// and returns at once. The ticket resolves when the group is durable. The reports
+// belong to the caller again when Admit returns.
 func (n *Intake) Admit(js []Judged) penstock.Ticket {
-	s := newSubmission(js, n.now().UnixNano())
+	s := n.newSubmission(newTicket(js))
+	s.encode(js, n.now().UnixNano())
+	ticket := s.ticket // s may be gone before Append returns
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.judge(s)
+	n.judge(s, js)
 	if len(s.entries) == 0 {
-		s.ticket.resolve()
-		return s.ticket
+		s.close()
+		return ticket
 	}
-	done := func(first penstock.Position, err error) { n.committed(s, first, err) }
-	if err := n.log.Append(s.entries, done); err != nil {
+	if err := n.log.Append(s.entries, s.done); err != nil {
 		n.abort(s, err)
+		s.close()
 	}
-	return s.ticket
+	return ticket
 }
 
 // judge decides every report of the submission and collects the entries. Refusals
 // that anybody can cause without a credential must not buy a commit each: they
 // are booked with the next one that somebody else causes.
-func (n *Intake) judge(s *submission) {
-	for i := range s.judged {
-		j := &s.judged[i]
+func (n *Intake) judge(s *submission, js []Judged) {
+	for i := range js {
+		j := &js[i]
 		outcome := &s.ticket.outcomes[i]
 		if j.Err != nil {
 			outcome.Err = j.Err
@@ -78,9 +82,8 @@ func (n *Intake) judge(s *submission) {
 			}
 			continue
 		}
-		outcome.Verdicts = make([]penstock.Verdict, len(j.Reports))
 		for k := range j.Reports {
-			n.judgeReport(s, i, k)
+			n.judgeReport(s, &outcome.Verdicts[k], i, &j.Reports[k])
 		}
 	}
 	if len(s.entries) > 0 || len(s.tallies) > 0 {
@@ -94,10 +97,8 @@ func (n *Intake) judge(s *submission) {
 	}
 }
 
-func (n *Intake) judgeReport(s *submission, envelope, index int) {
-	item := &s.judged[envelope].Reports[index]
+func (n *Intake) judgeReport(s *submission, v *penstock.Verdict, envelope int, item *Item) {
 	r := item.Report
-	v := &s.ticket.outcomes[envelope].Verdicts[index]
 	v.Controller, v.Identity = r.Controller, r.Identity
 	if item.Reason != "" {
 		n.refuse(s, v, envelope, item)
@@ -155,11 +156,18 @@ func reject(v *penstock.Verdict, reason penstock.Reason, detail string) {
 // submission's entries are durable or never will be.
 func (n *Intake) committed(s *submission, first penstock.Position, err error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if err != nil {
+	if err == nil {
+		n.fold(s, first)
+	} else {
 		n.abort(s, err)
-		return
 	}
+	n.mu.Unlock()
+	s.close()
+}
+
+// fold takes what the submission's entries say into the ledger, and completes the
+// verdicts.
+func (n *Intake) fold(s *submission, first penstock.Position) {
 	for i := range s.facts {
 		n.ledger.Apply(&s.facts[i].entry)
 		n.applied = first + penstock.Position(i)
@@ -173,7 +181,6 @@ func (n *Intake) committed(s *submission, first penstock.Position, err error) {
 			a.verdict.Accepted, a.verdict.Committed = n.ledger.Marks(a.verdict.Controller, id.Epoch)
 		}
 	}
-	s.ticket.resolve()
 }
 
 // abort takes back the submission's claims; its senders must try again.
@@ -191,7 +198,6 @@ func (n *Intake) abort(s *submission, err error) {
 			s.ticket.outcomes[i] = penstock.Outcome{Err: err}
 		}
 	}
-	s.ticket.resolve()
 }
 
 func tryAgain(text string) error {
@@ -213,7 +219,8 @@ func (n *Intake) Settled(ds []penstock.Delivery, what []penstock.Settlement, thr
 // what the spool knew of each, lost stands where it knows nothing, by position
 // from first. It returns when that is durable, so that resends are new.
 func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests [][]byte) error {
-	s := newSubmission(nil, 0)
+	ticket := newTicket(nil)
+	s := n.newSubmission(ticket)
 	n.mu.Lock()
 	for i, digest := range digests {
 		position := first + penstock.Position(i)
@@ -226,20 +233,20 @@ func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests []
 	var err error
 	if len(s.entries) > 0 {
 		err = n.log.Append(s.entries, func(first penstock.Position, err error) {
-			s.ticket.err = err
+			ticket.err = err
 			n.committed(s, first, err)
 		})
 	} else {
-		s.ticket.resolve()
+		s.close()
 	}
 	n.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if _, err := s.ticket.Wait(ctx); err != nil {
+	if _, err := ticket.Wait(ctx); err != nil {
 		return err
 	}
-	return s.ticket.err
+	return ticket.err
 }
 
 // Checkpoint writes a snapshot of the ledger and lets go of the part of the log

@@ -3,7 +3,8 @@ package intake
 import "github.com/penstock/penstock"
 
 // Judged is an envelope after the pipeline: either refused as a whole, or a list
-// of reports, each admitted or refused.
+// of reports, each admitted or refused. It is the caller's, and so are the slices
+// and reports in it: the intake keeps of them nothing but strings.
 type Judged struct {
 	Err     error           // refused as a whole: the answer to the sender; nil otherwise
 	Reason  penstock.Reason // why, when Err is set; booked on the account of input that names no controller
@@ -18,5 +19,5 @@ type Item struct {
 	Trusted bool             // when refused: the sender may speak for the controller, so that the refusal fills the sequence
 	Filter  bool             // to be admitted, but dropped on purpose by a step: settled without reaching the record
 
-	encoded []byte // the report's entry in the spool
+	encoded []byte // the report's entry in the spool, in the submission's memory
 }

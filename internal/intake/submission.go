@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"context"
 	"maps"
 	"slices"
 
@@ -10,14 +9,18 @@ import (
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// submission is one call of Admit on its way through the log.
+// submission is one call of Admit on its way through the log. When its ticket is
+// resolved it serves another call: nobody else may hold it, or anything of it but
+// strings, by then.
 type submission struct {
-	judged  []Judged
+	home    *Intake
+	encoded []byte            // the reports to be admitted, as entries of the log, and the digests behind them
 	entries []spool.Entry     // what goes into the log
 	facts   []fact            // what the entries tell the ledger, one each
 	tallies map[string]*tally // by controller
 	answers []answer
 	ticket  *ticket
+	done    func(penstock.Position, error) // what the log calls
 }
 
 // fact is an entry as the ledger sees it, and the claim that it fulfils.
@@ -33,13 +36,42 @@ type answer struct {
 	original *ledger.Claim // the report under way that this one repeats, or nil
 }
 
-// newSubmission encodes the reports that are to be admitted, which is the costly
-// part and needs no lock.
-func newSubmission(js []Judged, now int64) *submission {
-	s := &submission{
-		judged: js,
-		ticket: &ticket{ready: make(chan struct{}), outcomes: make([]penstock.Outcome, len(js))},
+func (n *Intake) newSubmission(t *ticket) *submission {
+	s, ok := n.submissions.Get().(*submission)
+	if !ok {
+		s = &submission{home: n}
+		s.done = func(first penstock.Position, err error) { n.committed(s, first, err) }
 	}
+	s.ticket = t
+	return s
+}
+
+// What a submission keeps between calls at most; a larger one is not kept.
+const (
+	keptBytes   = 64 << 10
+	keptEntries = 1 << 10
+)
+
+// close resolves the ticket, and gives the submission back.
+func (s *submission) close() {
+	s.ticket.resolve()
+	if cap(s.encoded) > keptBytes || max(cap(s.facts), cap(s.answers)) > keptEntries {
+		return
+	}
+	spoil(s.encoded[:cap(s.encoded)])
+	clear(s.entries)
+	clear(s.facts)
+	clear(s.answers)
+	*s = submission{
+		home: s.home, done: s.done, encoded: s.encoded[:0],
+		entries: s.entries[:0], facts: s.facts[:0], answers: s.answers[:0],
+	}
+	s.home.submissions.Put(s)
+}
+
+// encode encodes the reports that are to be admitted, which is the costly part and
+// needs no lock.
+func (s *submission) encode(js []Judged, now int64) {
 	for i := range js {
 		for k := range js[i].Reports {
 			item := &js[i].Reports[k]
@@ -47,10 +79,17 @@ func newSubmission(js []Judged, now int64) *submission {
 				continue
 			}
 			item.Report.AcceptedTime = now
-			item.encoded = encodeReport(item.Report)
+			item.encoded = s.write(func(b []byte) []byte { return appendReport(b, item.Report) })
 		}
 	}
-	return s
+}
+
+// write returns what a function appends to the encoded bytes. What was returned
+// before stays as it is, also when the bytes have to move.
+func (s *submission) write(by func([]byte) []byte) []byte {
+	start := len(s.encoded)
+	s.encoded = by(s.encoded)
+	return s.encoded[start:len(s.encoded):len(s.encoded)]
 }
 
 // accept adds the entry of a report that is new.
@@ -62,7 +101,8 @@ func (s *submission) accept(claim *ledger.Claim, item *Item) {
 		s.facts[len(s.facts)-1].claim = claim
 		return
 	}
-	s.entries = append(s.entries, spool.Entry{Data: item.encoded, Digest: entry.AppendBinary(nil)})
+	digest := s.write(entry.AppendBinary)
+	s.entries = append(s.entries, spool.Entry{Data: item.encoded, Digest: digest})
 	s.facts = append(s.facts, fact{entry, claim})
 }
 
@@ -75,7 +115,7 @@ func (s *submission) refuse(claim *ledger.Claim, item *Item) {
 
 // decide adds the entry of a decision, whose digest is the whole of it.
 func (s *submission) decide(e ledger.Entry) {
-	data := appendDecision(nil, &e)
+	data := s.write(func(b []byte) []byte { return appendDecision(b, &e) })
 	s.entries = append(s.entries, spool.Entry{Data: data, Digest: data[1:]})
 	s.facts = append(s.facts, fact{entry: e})
 }
@@ -107,6 +147,9 @@ const maxRejections = 4
 
 // appendTallies adds the tallies in the order of the names.
 func (s *submission) appendTallies() {
+	if len(s.tallies) == 0 {
+		return
+	}
 	for _, controller := range slices.Sorted(maps.Keys(s.tallies)) {
 		t := s.tallies[controller]
 		e := ledger.Entry{Kind: ledger.EntryTally, Controller: controller, Duplicates: t.duplicates}
@@ -118,24 +161,5 @@ func (s *submission) appendTallies() {
 			e.Rejections = append(e.Rejections, ledger.Rejection{Reason: reason, Count: t.rejected[reason]})
 		}
 		s.decide(e)
-	}
-}
-
-// ticket resolves when its submission is durable, or cannot be.
-type ticket struct {
-	ready    chan struct{} // closed when the outcomes are final
-	outcomes []penstock.Outcome
-	err      error // of a submission that answers nobody
-}
-
-func (t *ticket) resolve() { close(t.ready) }
-
-// Wait implements [penstock.Ticket].
-func (t *ticket) Wait(ctx context.Context) ([]penstock.Outcome, error) {
-	select {
-	case <-t.ready:
-		return t.outcomes, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }

@@ -107,8 +107,8 @@ func TestEveryDefinitionCanBeUsed(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	s := metrics.New()
-	s.Step("decode", 3*time.Millisecond, 100)
-	s.Step("decode", 30*time.Millisecond, 50)
+	s.Step("decode")(3*time.Millisecond, 100)
+	s.Step("decode")(30*time.Millisecond, 50)
 	s.Request("POST /v1/reports", "200", time.Millisecond, 512)
 	depth := 4.0
 	s.ReadOne(metrics.SpoolBytes, func() float64 { return depth })
@@ -147,7 +147,7 @@ func TestMisuseIsCountedAndHarmless(t *testing.T) {
 func TestCardinalityIsCapped(t *testing.T) {
 	s := metrics.New()
 	for i := range 10_000 {
-		s.Step(fmt.Sprintf("step\n%d", i), time.Millisecond, 1)
+		s.Step(fmt.Sprintf("step\n%d", i))(time.Millisecond, 1)
 	}
 	text := scrape(t, s)
 	if n := strings.Count(text, "\npenstock_step_reports_total{"); n != 257 {
@@ -158,8 +158,9 @@ func TestCardinalityIsCapped(t *testing.T) {
 
 func BenchmarkStep(b *testing.B) {
 	s := metrics.New()
+	took := s.Step("decode")
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Step("decode", 3*time.Microsecond, 100)
+		took(3*time.Microsecond, 100)
 	}
 }

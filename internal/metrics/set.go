@@ -106,10 +106,14 @@ func (s *Set) misused(name Name) {
 	}
 }
 
-// Step books what a step of the pipeline did for n reports.
-func (s *Set) Step(name string, d time.Duration, n int) {
-	s.Observe(StepSeconds, d.Seconds(), name)
-	s.Add(StepReports, float64(n), name)
+// Step returns what books that a step of the pipeline worked for n reports.
+func (s *Set) Step(name string) func(d time.Duration, n int) {
+	seconds, _ := s.histograms[StepSeconds].get([]string{name})
+	reports, _ := s.counters[StepReports].get([]string{name})
+	return func(d time.Duration, n int) {
+		seconds.Observe(d.Seconds())
+		reports.Add(float64(n))
+	}
 }
 
 // Request books a request that the API answered. The route is one of the

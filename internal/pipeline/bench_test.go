@@ -29,13 +29,14 @@ func (s *sink) Admit(js []intake.Judged) penstock.Ticket {
 	return ticket{}
 }
 
-func (s *sink) Step(name string, d time.Duration, _ int) {
+func (s *sink) Step(name string) func(time.Duration, int) {
 	switch name {
 	case "authenticate":
-		s.authenticate += d
+		return func(d time.Duration, _ int) { s.authenticate += d }
 	case "validate":
-		s.validate += d
+		return func(d time.Duration, _ int) { s.validate += d }
 	}
+	return func(time.Duration, int) {}
 }
 
 // readings returns reports of samples of 24 points.

@@ -8,6 +8,9 @@ func build(cfg Config, deps Deps) []stage {
 		s.envelope, _ = step.(envelopeStep)
 		s.report, _ = step.(reportStep)
 		s.closing, _ = step.(closingStep)
+		if deps.Observer != nil {
+			s.took = deps.Observer.Step(name)
+		}
 		stages = append(stages, s)
 	}
 	for i := range cfg {
@@ -24,7 +27,7 @@ func build(cfg Config, deps Deps) []stage {
 		case checksumName:
 			add(name, newChecksum(*c.Checksum))
 		case decodeName:
-			add(name, newDecode(*c.Decode, deps.Formats, deps.Evidence))
+			add(name, newDecode(*c.Decode, deps))
 			add(scopeName, scope{})
 			add(registerName, register{deps.Fleet})
 		case validateName:

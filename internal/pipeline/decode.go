@@ -10,7 +10,6 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
-	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/link"
 )
 
@@ -37,71 +36,12 @@ func (c *DecodeConfig) Validate() error {
 type Format struct {
 	// Decode adds the reports of the body to the batch. An error of it, or of the
 	// batch, refuses the whole body: code [penstock.TooLarge] for a limit, any
-	// other for what cannot be read. The reports keep nothing of the body. It is
-	// called from many goroutines.
+	// other for what cannot be read. The reports keep nothing of the body, and Decode
+	// nothing of the reports: those of [Batch.Report] are used again for another body
+	// once the envelope was admitted. It is called from many goroutines.
 	Decode func(body []byte, b *Batch) error
 	// Literal says that whole numbers come without a type, as in JSON.
 	Literal bool
-}
-
-// Batch collects the reports of one body within the limits.
-type Batch struct {
-	limits    DecodeConfig
-	envelope  *penstock.Envelope
-	items     []intake.Item
-	encodings [][]byte // of the items, nil where there is none
-	samples   int
-	signals   []signal
-}
-
-// signal is a reading of a link that came with a report.
-type signal struct {
-	report   int // its place among the items
-	quantity evidence.Quantity
-	value    float64
-}
-
-// Envelope returns what the body came in, to be read only.
-func (b *Batch) Envelope() *penstock.Envelope { return b.envelope }
-
-// Signal takes what the last report that was added told of its link. It is noted
-// as evidence once the report has passed all steps.
-func (b *Batch) Signal(q evidence.Quantity, value float64) {
-	b.signals = append(b.signals, signal{len(b.items) - 1, q, value})
-}
-
-// Add takes a report. Encoding is its canonical encoding, if that is at hand. An
-// error of code [penstock.TooLarge] says that a limit is reached.
-func (b *Batch) Add(r *penstock.Report, encoding []byte) error {
-	b.samples += len(r.Samples)
-	if b.samples > b.limits.MaxSamples {
-		return penstock.Errorf(penstock.TooLarge, "the body holds more than %d samples: send it in parts", b.limits.MaxSamples)
-	}
-	return b.put(intake.Item{Report: r}, encoding)
-}
-
-// Grow makes room for n more reports, where their number is known before.
-func (b *Batch) Grow(n int) {
-	n = min(n, b.limits.MaxReports)
-	b.items = slices.Grow(b.items, n)
-	b.encodings = slices.Grow(b.encodings, n)
-}
-
-// Refuse takes the place of a report that cannot be read, for the cause given,
-// while those around it can. It returns the errors of [Batch.Add].
-func (b *Batch) Refuse(cause error) error {
-	return b.put(intake.Item{
-		Report: &penstock.Report{}, Reason: reasonOf(cause), Detail: decodeName + ": " + cause.Error(),
-	}, nil)
-}
-
-func (b *Batch) put(item intake.Item, encoding []byte) error {
-	if len(b.items) >= b.limits.MaxReports {
-		return penstock.Errorf(penstock.TooLarge, "the body holds more than %d reports: send it in parts", b.limits.MaxReports)
-	}
-	b.items = append(b.items, item)
-	b.encodings = append(b.encodings, encoding)
-	return nil
 }
 
 // decode turns the body into reports, gives them what the envelope knows of them,
@@ -109,32 +49,49 @@ func (b *Batch) put(item intake.Item, encoding []byte) error {
 type decode struct {
 	config  DecodeConfig
 	formats map[string]Format
+	mapping func(name string) (Format, bool)
 	book    *evidence.Book // nil for none
 	buffers sync.Pool      // of *[]byte
 }
 
-func newDecode(c DecodeConfig, formats map[string]Format, book *evidence.Book) *decode {
-	return &decode{config: c, formats: formats, book: book, buffers: sync.Pool{New: func() any { return new([]byte) }}}
+func newDecode(c DecodeConfig, deps Deps) *decode {
+	return &decode{config: c, formats: deps.Formats, mapping: deps.Mapping, book: deps.Evidence, buffers: sync.Pool{New: func() any { return new([]byte) }}}
 }
 
 func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	e := w.envelope
-	format, ok := s.formats[mediaType(e.ContentType)]
-	if !ok {
-		return &refused{penstock.ReasonMalformed, penstock.Errorf(penstock.Unsupported,
-			"decode: media type %.80q is not known here: send one of %s", e.ContentType, strings.Join(slices.Sorted(maps.Keys(s.formats)), ", "))}
+	format, err := s.format(e.ContentType)
+	if err != nil {
+		return refusedBody(err)
 	}
-	b := Batch{limits: s.config, envelope: e}
-	err := format.Decode(e.Body, &b)
+	b := &w.batch
+	b.limits, b.envelope = s.config, e
+	err = format.Decode(e.Body, b)
 	if err == nil && len(b.items) == 0 {
 		err = penstock.Errorf(penstock.Invalid, "the body holds no report")
 	}
 	if err != nil {
 		return refusedBody(err)
 	}
-	s.complete(e, &b)
-	w.items, w.signals, w.literal = b.items, b.signals, format.Literal
+	s.complete(e, b)
+	w.items, w.literal = b.items, format.Literal
 	return nil
+}
+
+// format returns the format of a media type, or of a declared mapping, whose
+// name has no slash.
+func (s *decode) format(contentType string) (Format, error) {
+	if format, ok := s.formats[mediaType(contentType)]; ok {
+		return format, nil
+	}
+	if strings.Contains(contentType, "/") || s.mapping == nil {
+		return Format{}, penstock.Errorf(penstock.Unsupported, "media type %.80q is not known here: send one of %s",
+			contentType, strings.Join(slices.Sorted(maps.Keys(s.formats)), ", "))
+	}
+	if format, ok := s.mapping(contentType); ok {
+		return format, nil
+	}
+	return Format{}, penstock.Errorf(penstock.Unsupported, "there is no mapping %.80q: it is declared under mappings in the configuration", contentType)
 }
 
 // atEnd notes the signals of the reports that passed.
@@ -142,7 +99,7 @@ func (s *decode) atEnd(_ context.Context, w *passage) {
 	if w.refused != nil || s.book == nil {
 		return
 	}
-	for _, told := range w.signals {
+	for _, told := range w.batch.signals {
 		if item := &w.items[told.report]; item.Reason == "" {
 			s.book.Controller(item.Report.Controller).Signal(told.quantity, told.value)
 		}

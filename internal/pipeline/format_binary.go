@@ -22,7 +22,7 @@ func BinaryFormat() Format {
 // begins.
 func decodeBinary(d *link.Decoder, body []byte, b *Batch) error {
 	for at := 0; at < len(body); {
-		r := new(penstock.Report)
+		r := b.Report()
 		rest, err := d.Decode(body[at:], r)
 		end := len(body) - len(rest)
 		if err == nil {

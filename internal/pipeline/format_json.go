@@ -34,7 +34,8 @@ func jsonFormat(decode func(*reportjson.Decoder, []byte, *Batch) error) Format {
 }
 
 func decodeJSON(d *reportjson.Decoder, body []byte, b *Batch) error {
-	reports, err := d.Decode(body, nil)
+	reports, err := d.Decode(body, b.parsed[:0])
+	b.parsed = reports
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func decodeJSON(d *reportjson.Decoder, body []byte, b *Batch) error {
 
 func decodeLines(d *reportjson.Decoder, body []byte, b *Batch) error {
 	for number, line := range reportjson.Lines(body) {
-		r := new(penstock.Report)
+		r := b.Report()
 		err := d.DecodeLine(line, r)
 		if err == nil {
 			err = b.Add(r, nil)

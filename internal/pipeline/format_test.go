@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
 )
@@ -93,4 +94,40 @@ func TestFingerprintOfEveryFormat(t *testing.T) {
 	if fitted.Samples[0].Value != penstock.FloatValue(2) || fitted.Fingerprint != again.Fingerprint || fitted.Fingerprint == asFloat.Fingerprint {
 		t.Errorf("%+v %x %x %x", fitted.Samples[0], fitted.Fingerprint, again.Fingerprint, asFloat.Fingerprint)
 	}
+}
+
+// A declared mapping sees the envelope, and what it tells of the link is evidence
+// once its report has passed; of a report that is refused nothing is noted.
+func TestMappings(t *testing.T) {
+	b := newBench(t, nil, fleetOptions())
+	b.declare(t, "plain", func(_ []byte, batch *pipeline.Batch) error {
+		for _, controller := range strings.Split(batch.Envelope().Topic, "+") {
+			r := &penstock.Report{Controller: controller, Samples: []penstock.Sample{{Point: "v", SourceTime: noon, Value: penstock.FloatValue(1)}}}
+			if err := batch.Add(r, nil); err != nil {
+				return err
+			}
+			batch.Signal(evidence.RSSI, -71)
+		}
+		return nil
+	})
+	e := b.envelope()
+	e.ContentType, e.Topic = "plain", "pump-1+valve-1+tank-1"
+	j := b.submit(t, e)
+	if j.Err != nil || len(j.Reports) != 3 {
+		t.Fatalf("%+v", j)
+	}
+	wantItem(t, j.Reports[1], penstock.ReasonForbidden, false, "scope")
+	for controller, want := range map[string]int{"pump-1": 1, "valve-1": 0, "tank-1": 1} {
+		got := 0
+		if page, ok := b.book.FindController(controller); ok {
+			got = len(page.Readings(evidence.RSSI))
+		}
+		if got != want {
+			t.Errorf("%s has %d readings, not %d", controller, got, want)
+		}
+	}
+	e.ContentType = "plane"
+	wantRefused(t, b.submit(t, e), penstock.ReasonMalformed, penstock.Unsupported, "decode")
+	e.ContentType = "text/plain"
+	wantRefused(t, b.submit(t, e), penstock.ReasonMalformed, penstock.Unsupported, "decode")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -14,23 +15,31 @@ import (
 
 // Intake admits what the pipeline judged.
 type Intake interface {
+	// Admit keeps neither js nor anything that it leads to but strings: all of it is
+	// used again when Admit has returned.
 	Admit(js []intake.Judged) penstock.Ticket
 }
 
-// Observer is told what each step took: its name, how long, and for how many
-// envelopes or reports. It is called from many goroutines and must not block.
+// Observer is told what the steps take.
 type Observer interface {
-	Step(name string, d time.Duration, n int)
+	// Step returns what is called after each run of the named step: how long it took,
+	// and for how many envelopes or reports. That is called from many goroutines and
+	// must not block.
+	Step(name string) func(d time.Duration, n int)
 }
 
 // Deps are what the pipeline works with.
 type Deps struct {
-	Fleet    *fleet.Fleet
-	Intake   Intake
-	Formats  map[string]Format // by media type in lower case, or by the name of a declared mapping
-	Evidence *evidence.Book    // where signals are noted; nil for none
-	Observer Observer          // nil for none
-	Log      *slog.Logger      // nil for none
+	Fleet   *fleet.Fleet
+	Intake  Intake
+	Formats map[string]Format // by media type in lower case
+	// Mapping returns the format of a declared mapping by its name, which is none
+	// of a media type; nil where there are none. It is asked for every envelope, so
+	// that a mapping can be changed.
+	Mapping  func(name string) (Format, bool)
+	Evidence *evidence.Book // where signals are noted; nil for none
+	Observer Observer       // nil for none
+	Log      *slog.Logger   // nil for none
 	Now      func() time.Time
 }
 
@@ -40,6 +49,7 @@ type Pipeline struct {
 	deps   Deps
 	stages []stage
 	faults *throttle // of the log of panics
+	desks  sync.Pool // of *desk
 }
 
 // faultsLogged is how many panics a second are logged with their stacks.
@@ -47,17 +57,54 @@ const faultsLogged = 5
 
 var _ penstock.Handler = (*Pipeline)(nil)
 
+// desk is what one call of Submit works with. It serves another call when the
+// intake has what it wants of it.
+type desk struct {
+	judged   []intake.Judged
+	passages []*passage
+	broken   bool // a step panicked: who knows what still points here
+}
+
+// keptPassages is how many passages a desk keeps between calls at most.
+const keptPassages = 16
+
+// passage returns the passage for the i-th envelope of the call.
+func (d *desk) passage(i int, e *penstock.Envelope) *passage {
+	if i == len(d.passages) {
+		d.passages = append(d.passages, new(passage))
+	}
+	w := d.passages[i]
+	w.envelope = e
+	return w
+}
+
+// clear empties the desk for another call.
+func (d *desk) clear() {
+	for i := range d.judged {
+		w := d.passages[i]
+		w.batch.reset()
+		*w = passage{batch: w.batch}
+	}
+	clear(d.judged)
+	d.judged = d.judged[:0]
+	if len(d.passages) > keptPassages {
+		clear(d.passages[keptPassages:])
+		d.passages = d.passages[:keptPassages]
+	}
+}
+
 // passage is one envelope on its way through the steps.
 type passage struct {
 	envelope *penstock.Envelope
+	batch    Batch         // what decoding works with; items are in it
 	refused  *refused      // why the envelope goes no further
 	items    []intake.Item // its reports, once decoded
-	signals  []signal      // that its reports told of
 	literal  bool          // whole numbers came without a type
 	fresh    bool          // a report names something that the fleet has to learn
 	budget   *budget       // of the credential, to be charged for the reports
 	step     string        // that is at work
 	now      time.Time     // when it began
+	broken   bool          // a step panicked
 }
 
 // refused says why an envelope is refused as a whole.
@@ -86,6 +133,7 @@ type closingStep interface {
 // stage is a step in its place. One of envelope and report is set.
 type stage struct {
 	name     string
+	took     func(time.Duration, int) // nil when nobody wants to know
 	envelope envelopeStep
 	report   reportStep
 	closing  closingStep
@@ -103,20 +151,28 @@ func New(cfg Config, deps Deps) (*Pipeline, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Pipeline{deps: deps, stages: build(cfg, deps), faults: newThrottle(faultsLogged)}, nil
+	p := &Pipeline{deps: deps, stages: build(cfg, deps), faults: newThrottle(faultsLogged)}
+	p.desks.New = func() any { return new(desk) }
+	return p, nil
 }
 
 // Submit judges the envelopes in their order and gives them to the intake in one
 // call. See [penstock.Handler].
 func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.Ticket {
-	judged := make([]intake.Judged, len(es))
+	d := p.desks.Get().(*desk)
 	for i := range es {
-		w := &passage{envelope: &es[i]}
+		w := d.passage(i, &es[i])
 		p.contain(ctx, w, p.pass)
 		p.contain(ctx, w, p.close)
-		judged[i] = w.judged()
+		d.judged = append(d.judged, w.judged())
+		d.broken = d.broken || w.broken
 	}
-	return p.deps.Intake.Admit(judged)
+	ticket := p.deps.Intake.Admit(d.judged)
+	if !d.broken {
+		d.clear()
+		p.desks.Put(d)
+	}
+	return ticket
 }
 
 // pass takes the passage through the steps. It is the only place that times them.
@@ -127,8 +183,8 @@ func (p *Pipeline) pass(ctx context.Context, w *passage) {
 		w.step = s.name
 		n := s.run(ctx, w)
 		now := p.deps.Now()
-		if p.deps.Observer != nil && n > 0 {
-			p.deps.Observer.Step(s.name, now.Sub(w.now), n)
+		if s.took != nil && n > 0 {
+			s.took(now.Sub(w.now), n)
 		}
 		w.now = now
 		if w.refused != nil {
@@ -182,6 +238,7 @@ func (p *Pipeline) contain(ctx context.Context, w *passage, do func(context.Cont
 				"stage", w.step, "source", w.envelope.Source, "peer", w.envelope.Peer, "bytes", len(w.envelope.Body),
 				"panic", fault, "stack", string(debug.Stack()), "suppressed", suppressed)
 		}
+		w.broken = true
 		w.refused = &refused{penstock.ReasonMalformed,
 			penstock.Errorf(penstock.Internal, "%s: a fault of the gateway; its log says more", w.step)}
 	}()

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
@@ -53,18 +54,34 @@ func (r *recorder) Admit(js []intake.Judged) penstock.Ticket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
-	r.judged = append(r.judged, js...)
+	for _, j := range js {
+		r.judged = append(r.judged, copied(j))
+	}
 	return ticket{}
 }
 
-func (r *recorder) Step(name string, d time.Duration, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if d < 0 {
-		panic("a step took less than no time")
+// copied returns what is judged with memory of its own: the pipeline's is used
+// again.
+func copied(j intake.Judged) intake.Judged {
+	j.Reports = slices.Clone(j.Reports)
+	for i := range j.Reports {
+		r := *j.Reports[i].Report
+		r.Samples = slices.Clone(r.Samples)
+		j.Reports[i].Report = &r
 	}
-	r.steps = append(r.steps, name)
-	r.counts[name] += n
+	return j
+}
+
+func (r *recorder) Step(name string) func(time.Duration, int) {
+	return func(d time.Duration, n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if d < 0 {
+			panic("a step took less than no time")
+		}
+		r.steps = append(r.steps, name)
+		r.counts[name] += n
+	}
 }
 
 // bench is a pipeline with what stands around it.
@@ -73,6 +90,8 @@ type bench struct {
 	now      time.Time
 	log      bytes.Buffer
 	fleet    *fleet.Fleet
+	book     *evidence.Book
+	mappings map[string]pipeline.Format
 	pipeline *pipeline.Pipeline
 	token    string // scope pump-* and tank-1
 }
@@ -80,6 +99,7 @@ type bench struct {
 func newBench(t testing.TB, cfg pipeline.Config, o fleet.Options) *bench {
 	t.Helper()
 	b := &bench{recorder: recorder{counts: map[string]int{}}, now: time.Unix(0, noon)}
+	b.book = evidence.NewBook(func() time.Time { return b.now })
 	o.Now, o.Rand = func() time.Time { return b.now }, rand.Reader
 	var err error
 	if b.fleet, err = fleet.Open(noTable{}, o); err != nil {
@@ -88,12 +108,23 @@ func newBench(t testing.TB, cfg pipeline.Config, o fleet.Options) *bench {
 	b.token = b.grant(t, "pump-*", "tank-1")
 	b.pipeline, err = pipeline.New(cfg, pipeline.Deps{
 		Fleet: b.fleet, Intake: b, Observer: b, Formats: formats(), Now: o.Now,
-		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
+		Log: slog.New(slog.NewJSONHandler(&b.log, nil)), Evidence: b.book, Mapping: b.find,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// declare makes a mapping known.
+func (b *bench) declare(t testing.TB, name string, decode func([]byte, *pipeline.Batch) error) {
+	t.Helper()
+	b.mappings = map[string]pipeline.Format{name: {Decode: decode}}
+}
+
+func (b *bench) find(name string) (pipeline.Format, bool) {
+	f, ok := b.mappings[name]
+	return f, ok
 }
 
 func (b *bench) grant(t testing.TB, scope ...string) string {

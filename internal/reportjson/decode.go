@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/penstock/penstock"
 )
@@ -28,26 +29,26 @@ import (
 // twenty times its length.
 type Decoder struct {
 	scanner scanner
-	slab    slab
 	names   names
 }
 
 // Decode reads a body that is a report or an array of reports, and appends the
 // reports to dst. It takes the whole body or nothing: after an error it returns
-// dst as it was. Nothing of body is kept.
+// dst as it was. Where dst has room, the samples of a report go into the array of
+// the one that stood there before. Nothing of body is kept.
 func (d *Decoder) Decode(body []byte, dst []penstock.Report) ([]penstock.Report, error) {
 	d.begin(body)
 	s := &d.scanner
 	taken := len(dst)
 	switch s.peek() {
 	case '{':
-		dst = append(dst, penstock.Report{})
+		dst = extend(dst)
 		d.report(&dst[taken])
 	case '[':
 		s.at++
 		for n := 0; s.more(']', n); n++ {
 			s.report = n
-			dst = append(dst, penstock.Report{})
+			dst = extend(dst)
 			d.report(&dst[len(dst)-1])
 		}
 		s.report = -1
@@ -62,11 +63,22 @@ func (d *Decoder) Decode(body []byte, dst []penstock.Report) ([]penstock.Report,
 	return dst, nil
 }
 
+// extend appends an empty report that keeps the array of samples that stood there.
+func extend(dst []penstock.Report) []penstock.Report {
+	if len(dst) == cap(dst) {
+		return append(dst, penstock.Report{})
+	}
+	dst = dst[:len(dst)+1]
+	r := &dst[len(dst)-1]
+	*r = penstock.Report{Samples: r.Samples[:0]}
+	return dst
+}
+
 // DecodeLine reads one line of NDJSON, which is one report, into r. It sets
-// every field of r, of which nothing is of use after an error. Nothing of line is
-// kept.
+// every field of r, of which nothing is of use after an error. It uses the array
+// of r.Samples again where it is large enough, and keeps nothing of line.
 func (d *Decoder) DecodeLine(line []byte, r *penstock.Report) error {
-	*r = penstock.Report{}
+	*r = penstock.Report{Samples: r.Samples[:0]}
 	d.begin(line)
 	if d.scanner.peek() == '{' {
 		d.report(r)
@@ -127,7 +139,7 @@ func (d *Decoder) report(r *penstock.Report) {
 		case fieldKey:
 			r.Identity.Key = string(s.text("a key in quotes"))
 		case fieldSamples:
-			r.Samples = d.samples()
+			r.Samples = d.samples(r.Samples)
 		}
 		s.field = 0
 	}
@@ -156,25 +168,30 @@ func (s *scanner) finishReport(r *penstock.Report, seen fields) {
 	s.check(r.Identity.Check())
 }
 
-// samples reads the array of samples.
-func (d *Decoder) samples() []penstock.Sample {
+// shortestSample is of how many bytes a sample has at least.
+const shortestSample = len(`{"point":"","value":0},`)
+
+// samples reads the array of samples into dst, which is empty.
+func (d *Decoder) samples(dst []penstock.Sample) []penstock.Sample {
 	s := &d.scanner
 	if !s.open('[', "an array of samples") {
-		return nil
+		return dst
 	}
-	start := d.slab.begin()
 	for n := 0; s.more(']', n); n++ {
 		if n == penstock.MaxSamples {
 			s.failWith(penstock.TooLarge, "a report has at most 65,535 samples: send more reports")
 		}
 		s.sample = n
-		start = d.slab.grow(start)
-		d.sample(d.slab.next())
+		if n == cap(dst) {
+			dst = slices.Grow(dst, max(1, min(n, (len(s.b)-s.at)/shortestSample)))
+		}
+		dst = append(dst, penstock.Sample{})
+		d.sample(&dst[n])
 		s.field = 0
 	}
 	s.sample = -1
 	s.field = fieldSamples
-	return d.slab.take(start)
+	return dst
 }
 
 // sample reads a sample.

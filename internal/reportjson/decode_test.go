@@ -337,7 +337,7 @@ func TestNamesAreForgotten(t *testing.T) {
 	runtime.KeepAlive(&d)
 }
 
-func TestOneAllocationForManyReadings(t *testing.T) {
+func TestReadingsCostNoAllocation(t *testing.T) {
 	in := body(100)
 	var d reportjson.Decoder
 	var out []penstock.Report
@@ -347,7 +347,7 @@ func TestOneAllocationForManyReadings(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if n > 1 {
+	if n > 0 {
 		t.Errorf("a hundred readings cost %v allocations", n)
 	}
 }

@@ -97,38 +97,3 @@ func (n *names) expect(i int, point string) {
 		n.order = append(n.order, point)
 	}
 }
-
-// slab gives out room for the samples of many reports from few allocations. A
-// chunk is used until it is full and never used again: the reports own it.
-type slab struct {
-	chunk []penstock.Sample
-}
-
-const maxChunk = 256 // samples
-
-// begin returns where the samples of a report begin in the chunk.
-func (b *slab) begin() int { return len(b.chunk) }
-
-// grow makes room for one more sample of the report that begins at start, and
-// returns where it begins then.
-func (b *slab) grow(start int) int {
-	if len(b.chunk) < cap(b.chunk) {
-		return start
-	}
-	held := b.chunk[start:]
-	size := max(8, min(2*cap(b.chunk), maxChunk), 2*len(held))
-	b.chunk = append(make([]penstock.Sample, 0, size), held...)
-	return 0
-}
-
-// next returns the next sample of the chunk, which is zero.
-func (b *slab) next() *penstock.Sample {
-	b.chunk = b.chunk[:len(b.chunk)+1]
-	s := &b.chunk[len(b.chunk)-1]
-	return s
-}
-
-// take returns the samples from start on. They cannot grow into their neighbours.
-func (b *slab) take(start int) []penstock.Sample {
-	return b.chunk[start:len(b.chunk):len(b.chunk)]
-}

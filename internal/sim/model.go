@@ -63,14 +63,14 @@ func NewModel(o ModelOptions) (*Model, error) {
 	if o.Controllers < 1 || o.Controllers > maxControllers {
 		return nil, penstock.Errorf(penstock.Invalid, "a fleet has 1 to %d controllers, not %d", maxControllers, o.Controllers)
 	}
-	if o.Interval < time.Millisecond {
-		return nil, penstock.Errorf(penstock.Invalid, "the interval between two reports is at least 1ms, not %v", o.Interval)
+	if o.Interval < tick || o.Interval%tick != 0 {
+		return nil, penstock.Errorf(penstock.Invalid, "the interval between two reports is a whole number of milliseconds, not %v", o.Interval)
 	}
 	if o.Speed < 0 || o.Speed > 3600 {
 		return nil, penstock.Errorf(penstock.Invalid, "the speed is 1 to 3600, not %d", o.Speed)
 	}
 	m := &Model{
-		seed: o.Seed, epoch: max(o.Epoch, 1), start: o.Start.UnixNano(), every: int64(o.Interval),
+		seed: o.Seed, epoch: max(o.Epoch, 1), start: o.Start.Truncate(tick).UnixNano(), every: int64(o.Interval),
 		speed: int64(max(o.Speed, 1)), step: n.step * int64(time.Second),
 	}
 	m.day = m.step * int64(n.steps)
@@ -93,7 +93,7 @@ func NewModel(o ModelOptions) (*Model, error) {
 // newSite returns the controller with number i, the copy-th of a station.
 func (m *Model) newSite(st *station, i uint64, copy int) site {
 	s := site{station: st, name: st.name, factor: 1000, base: counterBase(mix(m.seed, i, 3, 0))}
-	s.phase = int64(mix(m.seed, i, 1, 0) % uint64(m.every))
+	s.phase = int64(mix(m.seed, i, 1, 0)%uint64(m.every/int64(tick))) * int64(tick)
 	if copy > 0 {
 		s.name = fmt.Sprintf("%s-%04d", st.name, copy+1)
 		s.shift = int64(mix(m.seed, i, 2, 0) % uint64(m.day))
@@ -136,10 +136,14 @@ func (m *Model) PointName(controller, point int) string {
 	return m.sites[controller].points[point].name
 }
 
+// tick is how fine the clocks of the controllers are: most protocols of the field
+// have milliseconds.
+const tick = time.Millisecond
+
 // SourceTime returns the time on the controller's clock at which it reads the
-// points of a report. Times grow with seq and are all different.
+// points of a report, in whole milliseconds. Times grow with seq and are all different.
 func (m *Model) SourceTime(controller int, seq uint64) int64 {
-	jitter := mix(m.seed, uint64(controller), 5, seq) % uint64(m.every/4)
+	jitter := mix(m.seed, uint64(controller), 5, seq) % max(1, uint64(m.every/4/int64(tick))) * uint64(tick)
 	return m.start + m.sites[controller].phase + int64(seq-1)*m.every + int64(jitter)
 }
 

@@ -31,7 +31,7 @@ func TestTimesNameTheirReports(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, sim.ModelOptions{
 			Seed: rapid.Uint64().Draw(rt, "seed"), Controllers: 100,
-			Interval: time.Duration(rapid.Int64Range(int64(time.Millisecond), int64(time.Minute)).Draw(rt, "interval")),
+			Interval: time.Duration(rapid.Int64Range(1, 60_000).Draw(rt, "interval")) * time.Millisecond,
 		})
 		controller := rapid.IntRange(0, 99).Draw(rt, "controller")
 		seq := rapid.Uint64Range(1, 1_000_000).Draw(rt, "seq")

@@ -101,12 +101,24 @@ func (c *core) collect(held []call) []call {
 	return held
 }
 
-// answer tells a caller, once.
-func (c *core) answer(call call, first penstock.Position, err error) {
+// answer tells callers, each once. Their entries have positions from first on,
+// unless err says that none has.
+func (c *core) answer(calls []call, first penstock.Position, err error) {
+	var size int64
+	for i := range calls {
+		size += calls[i].size
+	}
 	c.mu.Lock()
-	c.pending -= call.size
+	c.pending -= size
 	c.mu.Unlock()
-	call.done(first, err)
+	for _, call := range calls {
+		if err != nil {
+			call.done(0, err)
+			continue
+		}
+		call.done(first, nil)
+		first += penstock.Position(len(call.entries))
+	}
 }
 
 // publish shows readers what is durable, in the newest segment up to byte end.

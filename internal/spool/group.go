@@ -5,6 +5,9 @@ import (
 	"github.com/penstock/penstock/internal/spool/segment"
 )
 
+// maxBatch is for how many entries the writer keeps room between groups.
+const maxBatch = 1 << 12
+
 // group is what goes out in one write and one fsync.
 type group struct {
 	buf    []byte
@@ -43,10 +46,11 @@ func (w *writer) pack() group {
 		if len(calls) == 0 {
 			break
 		}
-		var entries []Entry
+		entries := w.batch[:0]
 		for _, c := range calls {
 			entries = append(entries, c.entries...)
 		}
+		w.batch = entries
 		h.Count, h.First = uint32(len(entries)), g.next
 		g.buf = a.Cipher.AppendBatch(g.buf, h, g.before, entries)
 		g.before = segment.EncodeDigests(h.First, entries)
@@ -57,6 +61,9 @@ func (w *writer) pack() group {
 	}
 	if cap(g.buf) <= 2*maxGroup {
 		w.buf = g.buf // a larger one is not kept
+	}
+	if clear(w.batch); cap(w.batch) > maxBatch {
+		w.batch = nil
 	}
 	return g
 }

@@ -34,6 +34,7 @@ func fullSegment(t testing.TB, k *keyring.Keyring) (fs *crashfs.FS, perFrame int
 // found, each costs at most one frame, whose digests are known, and nothing is
 // deleted for it.
 func TestTortureEveryBitFlipped(t *testing.T) {
+	t.Parallel()
 	k := newKeys(t)
 	fs, perFrame := fullSegment(t, k)
 	base := fs.Now()

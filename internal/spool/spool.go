@@ -53,7 +53,8 @@ type State struct {
 // the order of the calls and become durable together: after a crash all of a
 // call are there, or none. done is called exactly once, from one goroutine, in
 // the order of the log, with the first position or with an error; it must
-// neither block nor close the spool. The spool keeps the bytes of the entries until then.
+// neither block nor close the spool. Until then entries and their bytes are the
+// spool's, and from then on the caller's again.
 //
 // An error means that nothing was queued and done will not be called: code
 // [penstock.Full] or [penstock.Unavailable] with a time to wait,

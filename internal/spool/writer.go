@@ -23,6 +23,7 @@ type writer struct {
 	before []byte            // encoded digests of the last durable batch
 	held   []call            // taken from the queue
 	buf    []byte
+	batch  []Entry // of the frame that is built
 }
 
 // active is the segment that is written to.
@@ -87,9 +88,7 @@ func (w *writer) commit(g group) {
 		if plant.RefusedTailReplayed.On() {
 			w.next = g.next
 		}
-		for _, c := range calls {
-			w.answer(c, 0, w.later(err))
-		}
+		w.answer(calls, 0, w.later(err))
 		w.giveUp(err)
 		return
 	}
@@ -98,10 +97,7 @@ func (w *writer) commit(g group) {
 	w.active.frame += g.frames
 	w.active.unmarked = true
 	w.publish(w.active.off, w.next-1)
-	for _, c := range calls {
-		w.answer(c, first, nil)
-		first += penstock.Position(len(c.entries))
-	}
+	w.answer(calls, first, nil)
 }
 
 // flush writes b at the end of the active segment and makes it durable. After
@@ -151,9 +147,7 @@ func (w *writer) giveUp(err error) {
 func (w *writer) answerHeld(err error) {
 	held := w.held
 	w.held = nil
-	for _, c := range held {
-		w.answer(c, 0, err)
-	}
+	w.answer(held, 0, err)
 }
 
 // roll goes on in a new segment.

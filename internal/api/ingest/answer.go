@@ -27,10 +27,13 @@ type answer struct {
 
 const answerHead = `{"results":[`
 
-func (h *Handler) newAnswer(c *web.Call, key string) *answer {
-	a := &answer{c: c, limit: h.limits.HeldAnswer, key: key, buf: c.NewBody()}
-	a.buf.Bytes = append(a.buf.Bytes, answerHead...)
-	return a
+// computedLength is up to which length net/http says itself how long an answer is.
+const computedLength = 1 << 10
+
+func (h *Handler) newAnswer(c *web.Call, key string) answer {
+	buf := c.NewBody()
+	buf.Bytes = append(buf.Bytes, answerHead...)
+	return answer{c: c, limit: h.limits.HeldAnswer, key: key, buf: buf}
 }
 
 func (a *answer) free() { a.buf.Free() }
@@ -93,7 +96,9 @@ func (a *answer) finish(failure error) error {
 		return a.stream()
 	}
 	a.c.SetJSON()
-	a.c.Header().Set("Content-Length", strconv.Itoa(len(a.buf.Bytes)))
+	if len(a.buf.Bytes) > computedLength {
+		a.c.Header().Set("Content-Length", strconv.Itoa(len(a.buf.Bytes)))
+	}
 	status := http.StatusOK
 	if a.bad {
 		status = http.StatusMultiStatus

@@ -59,13 +59,14 @@ func (h *Handler) Connect(next penstock.Handler) { h.next.Store(&next) }
 
 // Routes returns the handler's part of the table of routes.
 func (h *Handler) Routes() []web.Route {
-	return []web.Route{{
+	return append(h.writeRoutes(), web.Route{
 		Method: http.MethodPost, Path: "/v1/reports", Access: web.Controller, Serve: h.reports, Refuses: true,
 		Summary: "Send reports",
 		Details: "Answers when every report is durable or refused, with a result a report, in their order: 200 when all are accepted or duplicate, 207 when any is not. " +
 			"NDJSON may be of any length; an answer too long to be held back is streamed with status 207, whatever the results. " +
 			"A member problem after the results says why the reports behind them were not judged: send those again.",
 		Params: []web.Param{
+			{In: "query", Name: "mapping", Doc: "Name of a mapping that is declared in the configuration. It decodes the body, which is taken whole, whatever its Content-Type.", Example: "chirpstack"},
 			{In: "header", Name: "Penstock-Crc32", Doc: "CRC-32/ISO-HDLC of the body as sent, 8 hexadecimal digits. Nothing is judged before it holds.", Example: "cbf43926"},
 			{In: "header", Name: "Idempotency-Key", Doc: "Names the request, for reports that have no identity of their own: a resend with the same key and body is a duplicate. At most 230 printable characters, plain or as a quoted string."},
 			{In: "header", Name: "Content-Encoding", Doc: "gzip or identity.", Example: "gzip"},
@@ -75,14 +76,14 @@ func (h *Handler) Routes() []web.Route {
 		},
 		Answer: []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[Results]()}},
 		Status: []int{http.StatusOK, http.StatusMultiStatus},
-	}}
+	})
 }
 
 func (h *Handler) reports(c *web.Call) error {
 	if c.Denied != nil {
 		return h.refuse(c)
 	}
-	head, err := parseHeader(c.R)
+	head, err := parseHeader(c.R, c.Value("mapping"))
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,13 @@ type header struct {
 // [Handler.lines].
 const maxHeaderKey = penstock.MaxKey - 25
 
-func parseHeader(r *http.Request) (h header, err error) {
-	if h.media, err = parseMedia(r.Header["Content-Type"]); err != nil {
+// parseHeader reads the header of a request. Mapping is the declared mapping that
+// it asks for, which then says what the body is, whatever its Content-Type.
+func parseHeader(r *http.Request, mapping string) (h header, err error) {
+	if h.media, err = mapping, checkMapping(mapping); mapping == "" {
+		h.media, err = parseMedia(r.Header["Content-Type"])
+	}
+	if err != nil {
 		return h, err
 	}
 	if h.gzip, err = parseEncoding(r.Header["Content-Encoding"]); err != nil {
@@ -42,6 +47,14 @@ func parseHeader(r *http.Request) (h header, err error) {
 		}
 	}
 	return h, nil
+}
+
+// checkMapping refuses what can be no mapping's name, such as a media type.
+func checkMapping(name string) error {
+	if strings.ContainsAny(name, "/; ") {
+		return penstock.Errorf(penstock.Invalid, "mapping=%.80q: a mapping is named as in the configuration.", name)
+	}
+	return nil
 }
 
 func parseMedia(values []string) (string, error) {

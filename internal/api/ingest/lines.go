@@ -54,7 +54,7 @@ type pump struct {
 	h      *Handler
 	c      *web.Call
 	head   header
-	answer *answer
+	answer answer
 	parts  []part // under way, in order
 	failed error  // the first failure, in the order of the body
 }

@@ -23,7 +23,7 @@ func FuzzParseHeader(f *testing.F) {
 		r := &http.Request{Header: http.Header{
 			"Content-Type": {media}, "Content-Encoding": {encoding}, "Penstock-Crc32": {crc}, "Idempotency-Key": {key},
 		}}
-		h, err := parseHeader(r)
+		h, err := parseHeader(r, "")
 		if err != nil {
 			if c := penstock.CodeOf(err); c != penstock.Invalid && c != penstock.Unsupported {
 				t.Fatalf("%v has the code %v", err, c)

@@ -51,14 +51,17 @@ func (c *Call) Sees(pattern, controller string) bool {
 	return c.Who.Scope.Covers(controller) && (pattern == "" || penstock.Scope{pattern}.Covers(controller))
 }
 
-// credential returns what the request shows of its sender. An Authorization of
-// another scheme is as good as none.
+// credential returns what the request shows of its sender. The password
+// of Basic is the token. An Authorization of another scheme is as good as none.
 func credential(r *http.Request) penstock.Credential {
 	var c penstock.Credential
 	if values := r.Header["Authorization"]; len(values) == 1 {
 		scheme, token, _ := strings.Cut(values[0], " ")
-		if strings.EqualFold(scheme, "Bearer") {
+		switch strings.ToLower(scheme) {
+		case "bearer", "token": // the latter is what clients of InfluxDB write
 			c.Token = strings.TrimSpace(token)
+		case "basic":
+			_, c.Token, _ = r.BasicAuth()
 		}
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {

@@ -123,24 +123,20 @@ func ReadError(err error) error {
 
 // RawBody returns the body as it comes, counted, with a deadline for each part
 // of it.
-func (c *Call) RawBody() io.Reader {
-	return &rawReader{c: c, r: c.R.Body, renewAt: progress}
-}
+func (c *Call) RawBody() io.Reader { return (*rawReader)(c) }
 
-type rawReader struct {
-	c       *Call
-	r       io.Reader
-	renewAt int64
-}
+// rawReader is a call as the reader of its body.
+type rawReader Call
 
 func (r *rawReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.c.read += int64(n)
-	if r.c.read >= r.renewAt {
-		r.renewAt = r.c.read + progress
+	n, err := r.R.Body.Read(p)
+	r.read += int64(n)
+	if r.read >= r.renewed+progress {
+		r.renewed = r.read
+		c := (*Call)(r)
 		// A deadline that cannot be set is one of a connection that is gone.
-		_ = r.c.Control().SetReadDeadline(time.Now().Add(r.c.s.limits.Progress))
-		_ = r.c.Control().SetWriteDeadline(time.Now().Add(r.c.s.limits.Answer))
+		_ = c.Control().SetReadDeadline(time.Now().Add(c.s.limits.Progress))
+		_ = c.Control().SetWriteDeadline(time.Now().Add(c.s.limits.Answer))
 	}
 	return n, err
 }

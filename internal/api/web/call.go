@@ -29,6 +29,7 @@ type Call struct {
 	route   *Route
 	query   url.Values
 	read    int64 // bytes of the body as they came
+	renewed int64 // of them, when the deadlines were renewed
 	control *http.ResponseController
 	s       *Server
 }

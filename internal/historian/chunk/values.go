@@ -27,7 +27,7 @@ var powers = [MaxExponent + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8,
 // Decimal returns v × 10^e, for e from 0 to [MaxExponent], and whether dividing
 // it again gives every bit of v.
 func Decimal(v float64, e int) (int64, bool) {
-	scaled := math.Round(v * powers[e])
+	scaled := math.RoundToEven(v * powers[e])
 	if !(math.Abs(scaled) < 1<<53) {
 		return 0, false
 	}

@@ -11,8 +11,9 @@ import (
 // A head batch is the journal of one Settle, in one value, so that it is there
 // whole or not at all: version (1 byte), the position up to which all is settled
 // (uvarint), then the entries. Everything that a flush later spreads over rows of
-// its own (samples, settled sets, counters) can be had back from it.
-const journalVersion = 1
+// its own (samples, settled sets, counters) can be had back from it. Version 1,
+// which no release wrote, had no length of rows.
+const journalVersion = 2
 
 // AppendJournal writes the start of a head batch, to which entries are appended.
 func AppendJournal(dst []byte, through penstock.Position) []byte {
@@ -21,14 +22,15 @@ func AppendJournal(dst []byte, through penstock.Position) []byte {
 
 // Entry is what became of one report: controller (uvarint), a byte with the form
 // of the identity, the settlement (from bit 2) and whether conflicts and a row
-// follow (bits 4, 5); epoch and seq when the form is a sequence; conflicts; row.
+// follow (bits 4, 5); epoch and seq when the form is a sequence; conflicts; length
+// of the row, and the row, so that rows can be read apart from the entries.
 type Entry struct {
 	Controller uint32
 	Settlement penstock.Settlement
 	Sequence   bool // the identity is Epoch, Seq
 	Epoch, Seq uint64
 	Conflicts  uint64
-	Row        []byte // when read: the row, once it was read
+	Row        []byte // nil when no sample was stored
 }
 
 const (
@@ -38,8 +40,8 @@ const (
 	entryRow       = 1 << 5
 )
 
-// AppendEntry writes all of an entry but its row, which follows.
-func AppendEntry(dst []byte, e *Entry, row bool) []byte {
+// AppendEntry writes an entry.
+func AppendEntry(dst []byte, e *Entry) []byte {
 	dst = binary.AppendUvarint(dst, uint64(e.Controller))
 	marks := byte(e.Settlement) << entrySettled
 	if e.Sequence {
@@ -48,7 +50,7 @@ func AppendEntry(dst []byte, e *Entry, row bool) []byte {
 	if e.Conflicts > 0 {
 		marks |= entryConflicts
 	}
-	if row {
+	if len(e.Row) > 0 {
 		marks |= entryRow
 	}
 	dst = append(dst, marks)
@@ -59,11 +61,13 @@ func AppendEntry(dst []byte, e *Entry, row bool) []byte {
 	if e.Conflicts > 0 {
 		dst = binary.AppendUvarint(dst, e.Conflicts)
 	}
+	if len(e.Row) > 0 {
+		dst = append(binary.AppendUvarint(dst, uint64(len(e.Row))), e.Row...)
+	}
 	return dst
 }
 
-// readEntry reads the head of an entry. When it has a row, the row follows.
-func readEntry(r *layout.Reader) (e Entry, row, ok bool) {
+func readEntry(r *layout.Reader) (e Entry, ok bool) {
 	controller := r.Uvarint()
 	marks := r.Byte()
 	e.Controller = uint32(controller)
@@ -75,40 +79,31 @@ func readEntry(r *layout.Reader) (e Entry, row, ok bool) {
 	if marks&entryConflicts != 0 {
 		e.Conflicts = r.Uvarint()
 	}
-	ok = !r.Bad && controller <= math.MaxUint32 && e.Settlement >= penstock.Stored && marks>>6 == 0
-	return e, marks&entryRow != 0, ok
+	if marks&entryRow != 0 {
+		if e.Row = r.Bytes(r.Uvarint()); len(e.Row) == 0 {
+			return e, false
+		}
+	}
+	return e, !r.Bad && controller <= math.MaxUint32 && e.Settlement >= penstock.Stored && marks>>6 == 0
 }
 
-// ReadJournal reads a head batch. each gets every entry, and a function that
-// reads the entry's row, when it has one, with the controller's coder.
-func ReadJournal(b []byte, each func(e *Entry, readRow RowReader) error) (penstock.Position, error) {
+// ReadJournal reads a head batch and gives each entry, whose row is part of b.
+func ReadJournal(b []byte, each func(e *Entry) error) (penstock.Position, error) {
 	if len(b) == 0 {
 		return 0, malformed()
 	}
 	if b[0] != journalVersion {
-		return 0, penstock.Errorf(penstock.Unsupported, "a head batch has version %d, this program reads version %d: run the newer program", b[0], journalVersion)
+		return 0, penstock.Errorf(penstock.Unsupported, "a head batch has version %d, this program reads version %d: run the program that wrote it", b[0], journalVersion)
 	}
 	r := layout.Reader{B: b[1:]}
 	through := penstock.Position(r.Uvarint())
 	for len(r.B) > 0 {
-		e, row, ok := readEntry(&r)
+		e, ok := readEntry(&r)
 		if !ok {
 			return 0, malformed()
 		}
-		readRow := func(c *Coder, limit int, yield func(uint32, *penstock.Sample)) bool {
-			start := r.B
-			r.B, ok = c.Read(r.B, limit, yield)
-			e.Row = start[:len(start)-len(r.B)]
-			return ok
-		}
-		if !row {
-			readRow = nil
-		}
-		if err := each(&e, readRow); err != nil {
+		if err := each(&e); err != nil {
 			return 0, err
-		}
-		if row && !ok {
-			return 0, malformed()
 		}
 	}
 	if r.Bad {
@@ -116,10 +111,6 @@ func ReadJournal(b []byte, each func(e *Entry, readRow RowReader) error) (pensto
 	}
 	return through, nil
 }
-
-// RowReader reads the row of an entry with its controller's coder: see
-// [Coder.Read].
-type RowReader func(c *Coder, limit int, yield func(series uint32, s *penstock.Sample)) bool
 
 func malformed() error {
 	return penstock.Errorf(penstock.Corrupt, "the historian's head batches are damaged: restore the store from a backup")

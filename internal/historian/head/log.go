@@ -1,10 +1,6 @@
 package head
 
-import (
-	"slices"
-
-	"github.com/penstock/penstock"
-)
+import "github.com/penstock/penstock"
 
 // BlockSize is how long a block of rows grows. A row that starts a block needs
 // nothing of the rows before it, so that a query skips blocks by their times.
@@ -34,7 +30,12 @@ type Extent struct {
 func (l *Log) Append(row []byte, e Extent) {
 	l.Samples += e.Samples
 	if e.Fresh || len(l.Blocks) == 0 {
-		l.Blocks = append(l.Blocks, Block{rows: slices.Clone(row), first: e.First, last: e.Last})
+		size := len(row)
+		if len(l.Blocks) > 0 { // the one before is full, so this one will be
+			size += BlockSize
+		}
+		rows := append(make([]byte, 0, size), row...)
+		l.Blocks = append(l.Blocks, Block{rows: rows, first: e.First, last: e.Last})
 		return
 	}
 	b := &l.Blocks[len(l.Blocks)-1]

@@ -8,8 +8,18 @@ type Reader struct {
 	Bad bool   // a field was not there
 }
 
-// Uvarint reads an unsigned varint.
+// Uvarint reads an unsigned varint. Most have one byte or two.
 func (r *Reader) Uvarint() uint64 {
+	if b := r.B; len(b) > 1 {
+		if b[0] < 0x80 {
+			r.B = b[1:]
+			return uint64(b[0])
+		}
+		if b[1] < 0x80 {
+			r.B = b[2:]
+			return uint64(b[0]&0x7f) | uint64(b[1])<<7
+		}
+	}
 	v, n := binary.Uvarint(r.B)
 	if n <= 0 {
 		r.Bad, r.B = true, nil
@@ -38,10 +48,13 @@ func (r *Reader) Bytes(n uint64) []byte {
 
 // Byte reads one byte.
 func (r *Reader) Byte() byte {
-	if b := r.Bytes(1); b != nil {
-		return b[0]
+	if len(r.B) == 0 {
+		r.Bad = true
+		return 0
 	}
-	return 0
+	v := r.B[0]
+	r.B = r.B[1:]
+	return v
 }
 
 // Text reads a length and so many bytes.

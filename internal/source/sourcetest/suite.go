@@ -47,6 +47,9 @@ type Subject struct {
 	// Mute says that the protocol has no word of refusal: what is not
 	// acknowledged is silence.
 	Mute bool
+	// Unacknowledged says that the protocol has no acknowledgement at all: Send
+	// returns when the report was written.
+	Unacknowledged bool
 	// Auth is what the source asks; nil accepts everybody.
 	Auth source.Authenticator
 }
@@ -57,16 +60,25 @@ func Run(t *testing.T, subject func(t *testing.T) Subject) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *stand)
+		acks bool // needs a protocol that acknowledges
 	}{
-		{"acknowledges what is durable, and only then", durableFirst},
-		{"acknowledges a duplicate", duplicate},
-		{"asks again for what an outage kept out", outage},
-		{"refuses in the protocol's words and goes on", refusal},
-		{"redelivers what a restart left undecided", restart},
-		{"names malformed input and goes on", garbage},
-		{"ends while reports are undecided", stop},
+		{"acknowledges what is durable, and only then", durableFirst, true},
+		{"acknowledges a duplicate", duplicate, true},
+		{"asks again for what an outage kept out", outage, true},
+		{"refuses in the protocol's words and goes on", refusal, true},
+		{"redelivers what a restart left undecided", restart, true},
+		{"keeps what it has read through an outage", hold, false},
+		{"names malformed input and goes on", garbage, false},
+		{"ends while reports are undecided", stop, false},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, newStand(t, subject(t))) })
+		t.Run(c.name, func(t *testing.T) {
+			s := subject(t)
+			if c.acks && s.Unacknowledged {
+				t.Log("the protocol has no acknowledgement")
+				return
+			}
+			c.run(t, newStand(t, s))
+		})
 	}
 }
 
@@ -233,6 +245,23 @@ func outage(t *testing.T, st *stand) {
 	}
 }
 
+// hold holds for every protocol: a source that has read a report offers it again,
+// or has its sender do so.
+func hold(t *testing.T, st *stand) {
+	p := st.Peer(t)
+	defer p.Close()
+	st.desk.Fail(penstock.RetryLater(penstock.Full, 50*time.Millisecond, "no room"))
+	if !st.Unacknowledged {
+		st.desk.Fail(nil)
+	}
+	if err := p.Send(limited(t), report(1)); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return st.desk.Envelopes() > 0 }, "the report at the desk")
+	st.desk.Fail(nil)
+	testkit.Eventually(t, func() bool { return len(st.desk.Accepted()) == 1 }, "the report after the outage")
+}
+
 func refusal(t *testing.T, st *stand) {
 	p := st.Peer(t)
 	defer p.Close()
@@ -281,6 +310,17 @@ func garbage(t *testing.T, st *stand) {
 		return
 	}
 	st.Garble(t)
+	st.namesBadBytes(t)
+	p := st.Peer(t)
+	defer p.Close()
+	if err := p.Send(limited(t), report(1)); err != nil {
+		t.Fatalf("after malformed input a report was not acknowledged: %v", err)
+	}
+}
+
+// namesBadBytes waits until a port's page holds bytes that were bad, and why.
+func (st *stand) namesBadBytes(t *testing.T) {
+	t.Helper()
 	testkit.Eventually(t, func() bool {
 		for _, s := range st.book.Ports() {
 			page, _ := st.book.FindPort(s.Name)
@@ -290,11 +330,6 @@ func garbage(t *testing.T, st *stand) {
 		}
 		return false
 	}, "the bad bytes on the port's page")
-	p := st.Peer(t)
-	defer p.Close()
-	if err := p.Send(limited(t), report(1)); err != nil {
-		t.Fatalf("after malformed input a report was not acknowledged: %v", err)
-	}
 }
 
 func stop(t *testing.T, st *stand) {

@@ -1,0 +1,130 @@
+package framed
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// Source takes frames. See the package.
+type Source struct {
+	config    Config
+	env       source.Env
+	port      *evidence.Page
+	principal *penstock.Principal
+}
+
+var _ penstock.Source = (*Source)(nil)
+
+// New returns a source of a configuration that was validated.
+func New(c Config, env source.Env) (*Source, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Source{
+		config: c.withDefaults(), env: env, port: env.Evidence.Port(env.Name), principal: source.Own(env.Name, c.Controllers),
+	}, nil
+}
+
+// dialTimeout is how long a device may take to answer a connection.
+const dialTimeout = 10 * time.Second
+
+// Run implements [penstock.Source].
+func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
+	switch c := &s.config; {
+	case c.Serial != nil:
+		return s.serial(ctx, next)
+	case c.Listen != "":
+		return s.listen(ctx, next)
+	case c.UDP != "":
+		return s.datagrams(ctx, next)
+	}
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", s.config.Connect)
+	if err != nil {
+		return penstock.Errorf(penstock.Unavailable, "connect: %w", err)
+	}
+	s.env.Status.OK()
+	return s.stream(ctx, conn, conn.RemoteAddr().String(), next)
+}
+
+// serial reads a line until it fails.
+func (s *Source) serial(ctx context.Context, next penstock.Handler) error {
+	port, err := serialport.Open(*s.config.Serial)
+	if err != nil {
+		return err
+	}
+	s.env.Status.OK()
+	return s.stream(ctx, &line{port, s.port}, s.env.Name, next)
+}
+
+// line is a serial port that notes the troubles of its line.
+type line struct {
+	*serialport.Port
+	page *evidence.Page
+}
+
+// Read reads from the port.
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Port.Read(b)
+	f := l.Faults()
+	l.page.Add(evidence.Framing, f.Framing)
+	l.page.Add(evidence.Parity, f.Parity)
+	l.page.Add(evidence.Break, f.Breaks)
+	l.page.Add(evidence.Overrun, f.Overrun)
+	return n, err
+}
+
+// listen takes connections until the listener fails.
+func (s *Source) listen(ctx context.Context, next penstock.Handler) error {
+	listener, err := s.env.Listen(s.env.Name, s.config.Listen)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	defer listener.Close()
+	var devices sync.WaitGroup
+	defer devices.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s.env.Bound("sources."+s.env.Name, listener.Addr().String())
+	s.env.Status.OK()
+	free := make(chan struct{}, s.config.Connections)
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return penstock.Errorf(penstock.Unavailable, "listen: %w", err)
+		}
+		select {
+		case free <- struct{}{}:
+		default:
+			s.port.Bad(evidence.Refused, []byte(conn.RemoteAddr().String()), "more connections than the source takes; this is the address of one that was closed")
+			conn.Close()
+			continue
+		}
+		devices.Go(func() {
+			defer func() { <-free }()
+			peer := conn.RemoteAddr().String()
+			s.port.Count(evidence.Connected)
+			err := s.stream(ctx, conn, peer, next)
+			s.port.Count(evidence.Lost)
+			s.env.Log.Debug("a connection has ended", "peer", peer, "error", err)
+		})
+	}
+}
+
+// ended tells whether err is the end of a connection that the source closed
+// itself because ctx ended.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, net.ErrClosed) || penstock.CodeOf(err) == penstock.Closed)
+}

@@ -1,0 +1,2 @@
+// Package modbustest simulates Modbus devices on a connection, for tests.
+package modbustest

@@ -1,0 +1,239 @@
+package modbus_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source/modbus"
+	"github.com/penstock/penstock/internal/source/modbus/modbustest"
+	"github.com/penstock/penstock/internal/source/modbus/wire"
+	"github.com/penstock/penstock/internal/source/sourcetest"
+	"github.com/penstock/penstock/internal/testkit"
+)
+
+// freePort returns the number of a TCP port that nobody uses.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// start runs a program until the test ends; it has said "ready" when start
+// returns.
+func start(t *testing.T, environ []string, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), environ...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close() // which ends it
+		late := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+		defer late.Stop()
+		cmd.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%s said %q: %v", name, line, err)
+	}
+}
+
+// libmodbus returns the server that the C program is compiled to.
+func libmodbus(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "server")
+	out, err := exec.Command("gcc", "-O1", "-I/usr/include/modbus", "-o", binary, "testdata/peers/libmodbus/server.c", "-lmodbus", "-lpthread").CombinedOutput()
+	if err != nil {
+		t.Fatalf("the server of libmodbus cannot be built (make tools brings what it needs): %v\n%s", err, out)
+	}
+	return binary
+}
+
+// npm returns the folder of the packages that the lock file of a peer names. They
+// are kept outside of the tree.
+func npm(t *testing.T, peer string) string {
+	t.Helper()
+	lock, err := os.ReadFile(filepath.Join(peer, "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "penstock-peers", fmt.Sprintf("%.8x", sha256.Sum256(lock)))
+	modules := filepath.Join(dir, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	making, err := os.MkdirTemp(filepath.Dir(dir), "making-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(making)
+	if err := os.CopyFS(making, os.DirFS(peer)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error")
+	cmd.Dir = making
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci in %s: %v\n%s", peer, err, out)
+	}
+	os.Rename(making, dir) // another test may have been first
+	return modules
+}
+
+// pair returns the two ends of a serial line.
+func pair(t *testing.T) (near, far string) {
+	t.Helper()
+	dir := t.TempDir()
+	near, far = filepath.Join(dir, "near"), filepath.Join(dir, "far")
+	cmd := exec.Command("socat", "pty,raw,echo=0,link="+near, "pty,raw,echo=0,link="+far)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("socat makes the pair of serial lines (make tools brings it): %v", err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testkit.Eventually(t, func() bool {
+		_, errNear := os.Stat(near)
+		_, errFar := os.Stat(far)
+		return errNear == nil && errFar == nil
+	}, "the two ends of the line")
+	return near, far
+}
+
+// reads polls unit 7 on a line and wants its first report to hold the values.
+func reads(t *testing.T, l modbus.Line, points []modbus.Point, want string) {
+	t.Helper()
+	l.Devices = []modbus.Device{{Controller: "peer", Unit: 7, Groups: []modbus.Group{{Every: 100 * time.Millisecond, Points: points}}}}
+	book, desk := evidence.NewBook(time.Now), sourcetest.NewDesk(nil)
+	s, err := modbus.New(modbus.Config{Lines: []modbus.Line{l}}, sourcetest.Env(book, &states{}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := s.Run(ctx, desk); err != nil {
+			t.Error(err)
+		}
+	})
+	testkit.Eventually(t, func() bool { return len(desk.Accepted()) >= 3 }, "three reports of the peer")
+	cancel()
+	work.Wait()
+	var got []string
+	for _, s := range desk.Accepted()[1].Samples {
+		got = append(got, s.Point+"="+s.Value.String())
+	}
+	if strings.Join(got, " ") != want {
+		t.Errorf("read %q, want %q; on the port %v", got, want, book.Ports()[0].Counts)
+	}
+}
+
+func peerPoints() []modbus.Point {
+	float := point("f", "holding 100", modbus.F32)
+	float.Order = modbus.CDAB
+	return []modbus.Point{
+		point("h", "holding 17", ""), point("far", "holding 300", ""), float, point("i", "input 5", ""),
+		point("c", "coil 9", ""), point("d", "discrete 10", ""), point("n", "coil 10", ""),
+	}
+}
+
+const peerValues = "h=17 far=300 f=-12.5 i=10005 c=true d=true n=false"
+
+func TestLibmodbusOverTCP(t *testing.T) {
+	port := freePort(t)
+	start(t, nil, libmodbus(t), "tcp", port)
+	reads(t, modbus.Line{TCP: "127.0.0.1:" + port}, peerPoints(), peerValues)
+}
+
+func TestLibmodbusOnASerialLine(t *testing.T) {
+	near, far := pair(t)
+	start(t, nil, libmodbus(t), "rtu", far)
+	reads(t, modbus.Line{Serial: &serialport.Config{Device: near, Baud: 19200}}, peerPoints(), peerValues)
+}
+
+func TestModbusSerialOfNPM(t *testing.T) {
+	const peer = "testdata/peers/modbus-serial"
+	port := freePort(t)
+	start(t, []string{"NODE_PATH=" + npm(t, peer)}, "node", filepath.Join(peer, "server.js"), port)
+	points := []modbus.Point{
+		point("h", "holding 17", ""), point("illegal", "holding 500", ""), point("i", "input 5", ""),
+		point("c", "coil 9", ""), point("d", "discrete 10", ""), point("n", "coil 10", ""),
+	}
+	reads(t, modbus.Line{TCP: "127.0.0.1:" + port}, points, "h=17 i=10005 c=true d=true n=false") // the illegal one was told before
+}
+
+// The simulated device of the tests is held to another's client, so that the
+// other tests mean something.
+func TestMbpollReadsTheSimulatedDevice(t *testing.T) {
+	near, farDevice := pair(t)
+	far, err := serialport.Open(serialport.Config{Device: farDevice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	var devices sync.WaitGroup
+	defer devices.Wait()
+	defer far.Close()
+	defer listener.Close()
+	value := func(f wire.Function, a uint16) uint16 { return uint16(f)*1000 + a }
+	answer := func(q wire.Request) modbustest.Answer { return modbustest.Registers(q, value) }
+	devices.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			modbustest.ServeTCP(conn, answer)
+			conn.Close()
+		}
+	})
+	devices.Go(func() { modbustest.ServeRTU(far, answer) })
+	for _, way := range [][]string{
+		{"-m", "tcp", "-p", port, "127.0.0.1"},
+		{"-m", "rtu", "-b", "9600", "-P", "none", near},
+	} {
+		for kind, want := range map[string]string{"4": "[21]: \t3020", "3": "[21]: \t4020", "1": "[21]: \t0"} {
+			args := append([]string{"-a", "7", "-r", "20", "-c", "3", "-1", "-q", "-t", kind}, way...)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			out, err := exec.CommandContext(ctx, "mbpoll", args...).CombinedOutput()
+			cancel()
+			if err != nil || !strings.Contains(string(out), want) {
+				t.Errorf("mbpoll %v: %v, without %q in\n%s", args, err, want, out)
+			}
+		}
+	}
+}
