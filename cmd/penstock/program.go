@@ -19,6 +19,7 @@ func program() cli.Program {
 		Spool:      shelf{},
 		Demo:       runDemo,
 		ScanModbus: scanModbus,
+		ScanOPCUA:  scanOPCUA,
 		Decode:     decode,
 	}
 }
@@ -65,3 +66,6 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 
 // scanModbus looks for Modbus devices.
 func scanModbus(ctx context.Context, o cli.ModbusScan) error { return app.ModbusScan(o).Run(ctx) }
+
+// scanOPCUA looks at what an OPC UA server has.
+func scanOPCUA(ctx context.Context, o cli.OPCUAScan) error { return app.OPCUAScan(o).Run(ctx) }

@@ -38,6 +38,7 @@ func program(run cli.RunGateway[settings]) cli.Program {
 		Decode:  func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },
 
 		ScanModbus: func(context.Context, cli.ModbusScan) error { return nil },
+		ScanOPCUA:  func(context.Context, cli.OPCUAScan) error { return nil },
 	}
 }
 
@@ -235,7 +236,7 @@ func TestManual(t *testing.T) {
 	dir := t.TempDir()
 	command{program: program(nil)}.run("man", dir).want(t, shell.ExitOK, "", "")
 	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
-	if err != nil || len(pages) != 22 {
+	if err != nil || len(pages) != 23 {
 		t.Errorf("wrote %d pages (%v): %q", len(pages), err, pages)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "penstock-controllers-add.1"))

@@ -51,6 +51,15 @@ func timeOf(v *ua.DataValue, now time.Time) (int64, penstock.SampleFlags) {
 	return now.UnixNano(), penstock.GatewayClock
 }
 
+// Fits returns the name of a value's type, and why no point can hold it, empty
+// when one can. An array is asked of its elements one by one.
+func Fits(v *ua.Variant) (name, why string) {
+	if !v.Has(ua.VariantArrayValues) {
+		_, why = valueOf(v, false)
+	}
+	return typeName(v.Value()), why
+}
+
 // valueOf returns the value in a variant, or why it has none that a point can
 // hold.
 func valueOf(v *ua.Variant, element bool) (penstock.Value, string) {

@@ -4,35 +4,20 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/source/opcua/session"
 )
 
 // Config is one server and what is subscribed there.
 type Config struct {
-	Endpoint     string          `yaml:"endpoint" jsonschema_description:"the server: opc.tcp://host:4840/path"`
-	Security     Security        `yaml:"security,omitempty" jsonschema_description:"how the connection is secured, and whom to believe"`
-	User         string          `yaml:"user,omitempty" jsonschema_description:"user at the server; nobody in particular when left out"`
-	Password     config.Secret   `yaml:"password,omitempty" jsonschema_description:"password of user"`
-	UserIdentity Pair            `yaml:"user_identity,omitempty" jsonschema_description:"certificate and key of a user, in place of user and password"`
-	Keepalive    config.Duration `yaml:"keepalive,omitempty" jsonschema_description:"how often the server says that a subscription without news is alive, 100ms to 1h; 10s when left out"`
-	Timeout      config.Duration `yaml:"timeout,omitempty" jsonschema_description:"how long the server may take to answer, 100ms to 5m; 10s when left out"`
-	Lifetime     config.Duration `yaml:"lifetime,omitempty" jsonschema_description:"how long the server is asked to keep the subscriptions while the connection is lost, 10s to 24h; 10m when left out"`
-	Groups       []Group         `yaml:"groups" jsonschema_description:"what is subscribed; each group is a subscription of its own"`
-}
-
-// Security says how the connection is secured.
-type Security struct {
-	Policy      string `yaml:"policy,omitempty" jsonschema_description:"Basic256Sha256 (when left out), Aes128_Sha256_RsaOaep, Aes256_Sha256_RsaPss or None"`
-	Mode        string `yaml:"mode,omitempty" jsonschema_description:"SignAndEncrypt (when left out), Sign, or None with the policy None"`
-	PlainText   bool   `yaml:"plain_text,omitempty" jsonschema_description:"allow the policy None, and a password that is not encrypted, towards a server that is not on this machine"`
-	Trust       string `yaml:"trust,omitempty" jsonschema_description:"the server's certificate: sha256:HEX for this one alone, or first for the one that is shown first, which is then kept; ca is the other way"`
-	CA          string `yaml:"ca,omitempty" jsonschema_description:"file with the authorities that sign the server's certificate (PEM)"`
-	Application Pair   `yaml:"application,omitempty" jsonschema_description:"certificate and key that Penstock shows as a client; it makes its own when left out"`
-}
-
-// Pair is a certificate and its key.
-type Pair struct {
-	Cert string `yaml:"cert,omitempty" jsonschema_description:"file with the certificate (PEM)"`
-	Key  string `yaml:"key,omitempty" jsonschema_description:"file with its RSA key (PEM)"`
+	Endpoint     string           `yaml:"endpoint" jsonschema_description:"the server: opc.tcp://host:4840/path"`
+	Security     session.Security `yaml:"security,omitempty" jsonschema_description:"how the connection is secured, and whom to believe"`
+	User         string           `yaml:"user,omitempty" jsonschema_description:"user at the server; nobody in particular when left out"`
+	Password     config.Secret    `yaml:"password,omitempty" jsonschema_description:"password of user"`
+	UserIdentity session.Pair     `yaml:"user_identity,omitempty" jsonschema_description:"certificate and key of a user, in place of user and password"`
+	Keepalive    config.Duration  `yaml:"keepalive,omitempty" jsonschema_description:"how often the server says that a subscription without news is alive, 100ms to 1h; 10s when left out"`
+	Timeout      config.Duration  `yaml:"timeout,omitempty" jsonschema_description:"how long the server may take to answer, 100ms to 5m; 10s when left out"`
+	Lifetime     config.Duration  `yaml:"lifetime,omitempty" jsonschema_description:"how long the server is asked to keep the subscriptions while the connection is lost, 10s to 24h; 10m when left out"`
+	Groups       []Group          `yaml:"groups" jsonschema_description:"what is subscribed; each group is a subscription of its own"`
 }
 
 // Group is one subscription.
@@ -68,17 +53,4 @@ const (
 	maxGroups = 100
 	maxNodes  = 100_000 // of a source
 	maxQueue  = 100_000
-)
-
-// The security policies and modes by their names in the standard.
-const (
-	policyNone         = "None"
-	policyBasic256     = "Basic256Sha256"
-	policyAes128       = "Aes128_Sha256_RsaOaep"
-	policyAes256       = "Aes256_Sha256_RsaPss"
-	modeNone           = "None"
-	modeSign           = "Sign"
-	modeSignAndEncrypt = "SignAndEncrypt"
-	trustFirst         = "first"
-	fingerprintPrefix  = "sha256:"
 )

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/opcua"
+	"github.com/penstock/penstock/internal/source/opcua/session"
 	"github.com/penstock/penstock/internal/source/sourcetest"
 )
 
@@ -17,7 +18,7 @@ const flowNode = "ns=1;s=flow"
 // settings subscribe one node, with short times.
 func settings(endpoint string) opcua.Config {
 	return opcua.Config{
-		Endpoint: endpoint, Security: opcua.Security{Policy: "None"},
+		Endpoint: endpoint, Security: session.Security{Policy: "None"},
 		Keepalive: config.Duration(200 * time.Millisecond), Timeout: config.Duration(2 * time.Second),
 		Groups: []opcua.Group{{
 			Publish: config.Duration(50 * time.Millisecond),

@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gopcua/opcua"
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/opcua/session"
 )
 
 // Source subscribes the variables of one server.
@@ -49,7 +49,7 @@ func New(c Config, env source.Env) (*Source, error) {
 // Run subscribes and hands on what the server sends until ctx ends or the
 // connection is lost.
 func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
-	client, err := s.connect(ctx)
+	client, err := session.Connect(ctx, s.session, s.env)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -63,11 +63,11 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 	s.note(evidence.Connected)
 	err = s.feed(ctx, client, next)
 	if ctx.Err() != nil {
-		leave(ctx, client, false)
+		client.Leave(ctx, false)
 		return nil
 	}
 	s.note(evidence.Lost)
-	leave(ctx, client, true)
+	client.Leave(ctx, true)
 	return err
 }
 
@@ -81,7 +81,7 @@ func (s *Source) note(e evidence.Event) {
 }
 
 // feed runs both halves: what comes in, and what is acknowledged.
-func (s *Source) feed(ctx context.Context, client *opcua.Client, next penstock.Handler) error {
+func (s *Source) feed(ctx context.Context, client *session.Client, next penstock.Handler) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	f := &feed{
@@ -102,12 +102,7 @@ func (s *Source) feed(ctx context.Context, client *opcua.Client, next penstock.H
 
 // patience is how long a subscription may be silent: two of its keepalives may be
 // lost on the way.
-func (s *Source) patience(keepalive time.Duration) time.Duration { return 2*keepalive + s.timeout }
-
-// keepaliveOf is how often a group's subscription is to show that it lives.
-func (s *Source) keepaliveOf(g *group) time.Duration {
-	return time.Duration(keepalives(s.keepalive, g.publish)) * g.publish
-}
+func (s *settings) patience(keepalive time.Duration) time.Duration { return 2*keepalive + s.timeout }
 
 // keepalives is the number of silent publishing intervals before a keepalive.
 func keepalives(every, publish time.Duration) uint32 {

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/ua"
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/opcua/session"
 	"github.com/penstock/penstock/link"
 )
 
@@ -28,7 +28,7 @@ const (
 // feed is a source on one connection.
 type feed struct {
 	*Source
-	client *opcua.Client
+	client *session.Client
 	window *source.Window[delivery]
 	owner  *penstock.Principal
 	byID   map[uint32]*subscription
@@ -123,7 +123,7 @@ func (f *feed) publish(ctx context.Context) (*ua.PublishResponse, error) {
 	bounded, cancel := context.WithTimeout(ctx, max(left, time.Millisecond))
 	defer cancel()
 	asked := f.env.Now()
-	res, err := send[*ua.PublishResponse](bounded, f, req)
+	res, err := session.Send[*ua.PublishResponse](bounded, f.client, req)
 	waited := f.env.Now().Sub(asked)
 	for _, sub := range f.byID {
 		sub.silence += waited
@@ -152,7 +152,7 @@ func (f *feed) failed(ctx context.Context, err error) error {
 			f.gone(sub)
 		}
 	}
-	return failure("the server publishes no more", err)
+	return session.Failure("the server publishes no more", err)
 }
 
 // silent returns an error when a subscription is dead, though the session may live.
@@ -278,7 +278,7 @@ func (f *feed) republish(ctx context.Context, sub *subscription, seq uint32) err
 		sub.settled(seq) // so that the server gives it up
 		return errNotKept
 	}
-	return failure("the server does not send a missing message again", err)
+	return session.Failure("the server does not send a missing message again", err)
 }
 
 // unreadableAnswer tells whether the library could not decode an answer; it says

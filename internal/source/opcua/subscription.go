@@ -3,7 +3,6 @@ package opcua
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source/opcua/session"
 )
 
 // The sizes of what is asked for at once.
@@ -179,7 +179,7 @@ func (f *feed) create(ctx context.Context, sub *subscription) error {
 		MaxNotificationsPerPublish: notificationsAtOne, PublishingEnabled: true,
 	})
 	if err != nil {
-		return failure("the server makes no subscription", err)
+		return session.Failure("the server makes no subscription", err)
 	}
 	sub.id, sub.next = res.SubscriptionID, 1
 	sub.standing.keepalive = time.Duration(float64(max(res.RevisedMaxKeepAliveCount, 1)) * res.RevisedPublishingInterval * float64(time.Millisecond))
@@ -208,7 +208,7 @@ func (f *feed) watch(ctx context.Context, sub *subscription, first, last int) er
 	}
 	res, err := ask[*ua.CreateMonitoredItemsResponse](ctx, f, req)
 	if err != nil {
-		return failure("the server watches no nodes", err)
+		return session.Failure("the server watches no nodes", err)
 	}
 	if len(res.Results) != last-first {
 		return penstock.Errorf(penstock.Unavailable, "the server answered for %d of %d nodes", len(res.Results), last-first)
@@ -244,7 +244,7 @@ func (f *feed) reread(ctx context.Context, sub *subscription) error {
 		}
 		res, err := ask[*ua.ReadResponse](ctx, f, req)
 		if err != nil {
-			return failure("the values could not be read anew after a gap", err)
+			return session.Failure("the values could not be read anew after a gap", err)
 		}
 		var readings []reading
 		for i, v := range res.Results {
@@ -274,25 +274,10 @@ func (f *feed) gap(sub *subscription, messages uint64) {
 
 // ask sends a request that is to be answered at once.
 func ask[R ua.Response](ctx context.Context, f *feed, req ua.Request) (R, error) {
-	bounded, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	answer, err := send[R](bounded, f, req)
+	answer, err := session.Ask[R](ctx, f.client, req)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		f.note(evidence.Timeout)
-		err = fmt.Errorf("no answer within %v: %w", f.timeout, err)
 	}
-	return answer, err
-}
-
-func send[R ua.Response](ctx context.Context, f *feed, req ua.Request) (R, error) {
-	var answer R
-	err := f.client.Send(ctx, req, func(res ua.Response) error {
-		var ok bool
-		if answer, ok = res.(R); !ok {
-			return ua.StatusBadUnknownResponse
-		}
-		return nil
-	})
 	return answer, err
 }
 

@@ -2,28 +2,24 @@ package opcua
 
 import (
 	"cmp"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/source/opcua/session"
 )
 
 // settings is a configuration with everything filled in.
 type settings struct {
 	Config
-	host        string
-	fingerprint string // in lower case hexadecimal, empty for none
-	keepalive   time.Duration
-	timeout     time.Duration
-	lifetime    time.Duration
-	groups      []group
+	session   session.Settings
+	keepalive time.Duration
+	timeout   time.Duration
+	lifetime  time.Duration
+	groups    []group
 }
 
 // group is a subscription with everything filled in.
@@ -68,9 +64,12 @@ func (p *checker) within(key string, d config.Duration, otherwise, low, high tim
 func newSettings(c Config) (settings, error) {
 	var p checker
 	s := settings{Config: c}
-	p.endpoint(&s)
-	p.security(&s)
-	p.user(&s)
+	s.session = session.Settings{
+		Endpoint: c.Endpoint, Security: c.Security, User: c.User, Password: c.Password, Identity: c.UserIdentity,
+	}
+	if err := s.session.Fill(); err != nil {
+		p.found = append(p.found, err)
+	}
 	s.keepalive = p.within("keepalive", c.Keepalive, defaultKeepalive, 100*time.Millisecond, time.Hour)
 	s.timeout = p.within("timeout", c.Timeout, defaultTimeout, 100*time.Millisecond, 5*time.Minute)
 	s.lifetime = p.within("lifetime", c.Lifetime, defaultLifetime, 10*time.Second, 24*time.Hour)
@@ -95,91 +94,12 @@ func newSettings(c Config) (settings, error) {
 	if total > maxNodes {
 		p.refuse("groups", "a source has at most %d nodes, this one has %d: make several sources of it", maxNodes, total)
 	}
+	slowest := s.keepalive
+	for i := range s.groups {
+		slowest = max(slowest, s.groups[i].publish)
+	}
+	s.session.Timeout, s.session.Longest = s.timeout, 2*s.patience(2*slowest)
 	return s, errors.Join(p.found...)
-}
-
-func (p *checker) endpoint(s *settings) {
-	u, err := url.Parse(s.Endpoint)
-	switch {
-	case err != nil || u.Scheme != "opc.tcp" || u.Hostname() == "":
-		p.refuse("endpoint", "%q is no address of a server: write opc.tcp://host:4840/path", s.Endpoint)
-	case u.User != nil:
-		p.refuse("endpoint", "it has a user or a password: user and password are keys of their own")
-	default:
-		s.host = u.Hostname()
-	}
-}
-
-func (p *checker) security(s *settings) {
-	c := &s.Security
-	c.Policy = cmp.Or(c.Policy, policyBasic256)
-	switch c.Policy {
-	case policyNone, policyBasic256, policyAes128, policyAes256:
-	default:
-		p.refuse("security.policy", "%q is none of %s, %s, %s and %s", c.Policy, policyBasic256, policyAes128, policyAes256, policyNone)
-	}
-	if c.Mode == "" {
-		c.Mode = modeSignAndEncrypt
-		if c.Policy == policyNone {
-			c.Mode = modeNone
-		}
-	}
-	switch {
-	case c.Mode != modeNone && c.Mode != modeSign && c.Mode != modeSignAndEncrypt:
-		p.refuse("security.mode", "%q is none of %s, %s and %s", c.Mode, modeSignAndEncrypt, modeSign, modeNone)
-	case (c.Mode == modeNone) != (c.Policy == policyNone):
-		p.refuse("security.mode", "%s does not go with the policy %s", c.Mode, c.Policy)
-	}
-	p.pair("security.application", c.Application)
-	if c.Policy == policyNone {
-		if !s.plain() {
-			p.refuse("security.policy", "%s is not on this machine, and without security everybody on the way can read and change values: "+
-				"use %s, or set plain_text: true", s.host, policyBasic256)
-		}
-		return
-	}
-	p.trust(s)
-}
-
-// plain tells whether the way to the server may be without protection.
-func (s *settings) plain() bool {
-	ip := net.ParseIP(s.host)
-	return s.Security.PlainText || s.host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func (p *checker) trust(s *settings) {
-	c := &s.Security
-	hexed, pinned := strings.CutPrefix(c.Trust, fingerprintPrefix)
-	switch {
-	case c.Trust == "" && c.CA == "":
-		p.refuse("security.trust", "nothing says whom to believe: write sha256: and the fingerprint of the server's certificate, "+
-			"a ca file, or %s to keep the first that is shown", trustFirst)
-	case c.Trust != "" && c.CA != "":
-		p.refuse("security.trust", "it is trust or ca, not both")
-	case pinned:
-		s.fingerprint = strings.ToLower(strings.ReplaceAll(hexed, ":", ""))
-		if raw, err := hex.DecodeString(s.fingerprint); err != nil || len(raw) != 32 {
-			p.refuse("security.trust", "a fingerprint is sha256: and 64 hexadecimal digits")
-		}
-	case c.Trust != "" && c.Trust != trustFirst:
-		p.refuse("security.trust", "%q is neither sha256:HEX nor %s", c.Trust, trustFirst)
-	}
-}
-
-func (p *checker) pair(key string, c Pair) {
-	if (c.Cert == "") != (c.Key == "") {
-		p.refuse(key, "cert and key go together; only one of them is set")
-	}
-}
-
-func (p *checker) user(s *settings) {
-	p.pair("user_identity", s.UserIdentity)
-	if s.User == "" && s.Password.Set() {
-		p.refuse("user", "there is a password without a user")
-	}
-	if s.User != "" && s.UserIdentity.Cert != "" {
-		p.refuse("user", "it is user and password or user_identity, not both")
-	}
 }
 
 // group fills in a group. Seen holds where each point of all groups comes from.

@@ -1,4 +1,4 @@
-package opcua
+package session
 
 import (
 	"bytes"
@@ -44,7 +44,7 @@ type identity struct {
 
 // application returns what Penstock shows as a client. One that it made itself is
 // the same for all servers.
-func (s *Source) application() (*identity, error) {
+func (s *dialer) application() (*identity, error) {
 	if pair := s.Security.Application; pair.Cert != "" {
 		return readPair("security.application", pair)
 	}
@@ -61,7 +61,7 @@ func (s *Source) application() (*identity, error) {
 }
 
 // makeApplication makes the file, unless another source makes it first.
-func (s *Source) makeApplication(dir, name string) ([]byte, error) {
+func (s *dialer) makeApplication(dir, name string) ([]byte, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}

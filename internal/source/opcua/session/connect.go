@@ -1,4 +1,4 @@
-package opcua
+package session
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 	"github.com/gopcua/opcua/uasc"
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // What Penstock calls itself towards servers.
@@ -17,16 +18,31 @@ const (
 	productURI   = "urn:penstock"
 	plainAppURI  = "urn:penstock:client" // without a certificate
 	channelHours = 1
-	farewell     = 2 * time.Second // for a clean end
 )
 
-// connect opens a channel and a session. It does so step by step, and not with
-// the library's Connect, which acknowledges and reconnects by itself.
-func (s *Source) connect(ctx context.Context) (*opcua.Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*s.timeout)
+// dialer makes one session.
+type dialer struct {
+	Settings
+	env source.Env
+}
+
+// Connect opens a channel and a session. It does so step by step, and not with
+// the library's Connect, which acknowledges and reconnects by itself. The
+// settings were filled.
+func Connect(ctx context.Context, settings Settings, env source.Env) (*Client, error) {
+	s := &dialer{settings, env}
+	client, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{client, s.Timeout}, nil
+}
+
+func (s *dialer) connect(ctx context.Context) (*opcua.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*s.Timeout)
 	defer cancel()
 	var app *identity
-	if s.Security.Policy != policyNone || s.Security.Application.Cert != "" {
+	if s.Security.Policy != PolicyNone || s.Security.Application.Cert != "" {
 		var err error
 		if app, err = s.application(); err != nil {
 			return nil, err
@@ -41,14 +57,14 @@ func (s *Source) connect(ctx context.Context) (*opcua.Client, error) {
 		return nil, err
 	}
 	options := []opcua.Option{
-		opcua.AutoReconnect(false), opcua.RequestTimeout(s.longest()), opcua.DialTimeout(s.timeout),
+		opcua.AutoReconnect(false), opcua.RequestTimeout(s.Longest), opcua.DialTimeout(s.Timeout),
 		opcua.Lifetime(channelHours * time.Hour), opcua.SecurityFromEndpoint(endpoint, ua.UserTokenTypeAnonymous),
 	}
 	if app != nil {
 		options = append(options, opcua.Certificate(app.der), opcua.PrivateKey(app.key))
 	}
-	if s.UserIdentity.Cert != "" {
-		user, err := readPair("user_identity", s.UserIdentity)
+	if s.Identity.Cert != "" {
+		user, err := readPair("user_identity", s.Identity)
 		if err != nil {
 			return nil, err
 		}
@@ -70,17 +86,17 @@ func (s *Source) connect(ctx context.Context) (*opcua.Client, error) {
 // when a signature is wrong.
 func begin(ctx context.Context, client *opcua.Client, config *uasc.SessionConfig) error {
 	if err := client.Dial(ctx); err != nil {
-		return failure("the server could not be reached", err)
+		return Failure("the server could not be reached", err)
 	}
 	session, err := client.CreateSession(ctx, config)
 	if err != nil {
-		return failure("the server gives no session", err)
+		return Failure("the server gives no session", err)
 	}
 	if session == nil {
 		return penstock.Errorf(penstock.Unauthenticated, "the server could not prove that its certificate is its own")
 	}
 	if err := client.ActivateSession(ctx, session); err != nil {
-		return failure("the server does not let us in", err)
+		return Failure("the server does not let us in", err)
 	}
 	if client.Session() == nil {
 		return penstock.Errorf(penstock.Unauthenticated, "the session could not be signed with our certificate")
@@ -88,21 +104,12 @@ func begin(ctx context.Context, client *opcua.Client, config *uasc.SessionConfig
 	return nil
 }
 
-// longest is more than any request may take; each has its own, shorter time.
-func (s *Source) longest() time.Duration {
-	span := s.timeout
-	for i := range s.groups {
-		span = max(span, s.patience(s.keepaliveOf(&s.groups[i])))
-	}
-	return 2 * span
-}
-
 // choose asks the server for its endpoints and returns the one with the policy
 // and mode of the configuration, its certificate believed.
-func (s *Source) choose(ctx context.Context) (*ua.EndpointDescription, error) {
-	all, err := opcua.GetEndpoints(ctx, s.Endpoint, opcua.DialTimeout(s.timeout), opcua.RequestTimeout(s.timeout))
+func (s *dialer) choose(ctx context.Context) (*ua.EndpointDescription, error) {
+	all, err := opcua.GetEndpoints(ctx, s.Endpoint, opcua.DialTimeout(s.Timeout), opcua.RequestTimeout(s.Timeout))
 	if err != nil {
-		return nil, failure("the server could not be asked how it is to be spoken to", err)
+		return nil, Failure("the server could not be asked how it is to be spoken to", err)
 	}
 	policy, mode := ua.FormatSecurityPolicyURI(s.Security.Policy), ua.MessageSecurityModeFromString(s.Security.Mode)
 	for _, e := range all {
@@ -110,7 +117,7 @@ func (s *Source) choose(ctx context.Context) (*ua.EndpointDescription, error) {
 			continue
 		}
 		chosen := *e
-		if s.Security.Policy != policyNone {
+		if s.Security.Policy != PolicyNone {
 			if chosen.ServerCertificate, err = s.believe(e.ServerCertificate); err != nil {
 				return nil, err
 			}
@@ -126,10 +133,10 @@ func (s *Source) choose(ctx context.Context) (*ua.EndpointDescription, error) {
 }
 
 // session says who we are, to the server's liking.
-func (s *Source) session(e *ua.EndpointDescription, app *identity) (*uasc.SessionConfig, error) {
+func (s *dialer) session(e *ua.EndpointDescription, app *identity) (*uasc.SessionConfig, error) {
 	c := &uasc.SessionConfig{
 		SessionName:    "penstock " + s.env.Name,
-		SessionTimeout: max(4*s.timeout, time.Minute),
+		SessionTimeout: max(4*s.Timeout, time.Minute),
 		ClientDescription: &ua.ApplicationDescription{
 			ApplicationURI: plainAppURI, ProductURI: productURI, ApplicationName: ua.NewLocalizedText("Penstock"), ApplicationType: ua.ApplicationTypeClient,
 		},
@@ -142,7 +149,7 @@ func (s *Source) session(e *ua.EndpointDescription, app *identity) (*uasc.Sessio
 	switch {
 	case s.User != "":
 		kind, what = ua.UserTokenTypeUserName, "users with a password"
-	case s.UserIdentity.Cert != "":
+	case s.Identity.Cert != "":
 		kind, what = ua.UserTokenTypeCertificate, "users with a certificate"
 	}
 	for _, t := range e.UserIdentityTokens {
@@ -159,7 +166,7 @@ func (s *Source) session(e *ua.EndpointDescription, app *identity) (*uasc.Sessio
 }
 
 // token puts the user into a session.
-func (s *Source) token(c *uasc.SessionConfig, t *ua.UserTokenPolicy, e *ua.EndpointDescription) error {
+func (s *dialer) token(c *uasc.SessionConfig, t *ua.UserTokenPolicy, e *ua.EndpointDescription) error {
 	switch t.TokenType {
 	case ua.UserTokenTypeUserName:
 		open := c.AuthPolicyURI == ua.SecurityPolicyURINone && e.SecurityMode != ua.MessageSecurityModeSignAndEncrypt
@@ -176,20 +183,8 @@ func (s *Source) token(c *uasc.SessionConfig, t *ua.UserTokenPolicy, e *ua.Endpo
 	return nil
 }
 
-// leave ends the session. With the subscriptions kept, the server holds them for
-// whoever comes next.
-func leave(ctx context.Context, client *opcua.Client, keep bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
-	if keep {
-		_ = client.Send(ctx, &ua.CloseSessionRequest{DeleteSubscriptions: false}, func(ua.Response) error { return nil })
-		_, _ = client.DetachSession(ctx) // so that Close does not end it in its own way
-	}
-	_ = client.Close(ctx) // nothing depends on how it ends
-}
-
-// failure translates an error of the library.
-func failure(what string, err error) error {
+// Failure translates an error of the library.
+func Failure(what string, err error) error {
 	code := penstock.Unavailable
 	var status ua.StatusCode
 	if errors.As(err, &status) {

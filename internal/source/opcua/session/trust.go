@@ -1,4 +1,4 @@
-package opcua
+package session
 
 import (
 	"crypto/sha256"
@@ -16,7 +16,7 @@ import (
 // believe checks the certificate that a server shows, a chain with its own first,
 // and returns its own alone. Errors of code [penstock.Unauthenticated] say what to
 // do.
-func (s *Source) believe(chain []byte) ([]byte, error) {
+func (s *dialer) believe(chain []byte) ([]byte, error) {
 	certs, err := x509.ParseCertificates(chain)
 	if err != nil || len(certs) == 0 {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the server shows no certificate that can be read")
@@ -43,9 +43,18 @@ func (s *Source) believe(chain []byte) ([]byte, error) {
 	return leaf.Raw, nil
 }
 
+// leafOf returns the first certificate of a chain, nil when there is none.
+func leafOf(chain []byte) []byte {
+	certs, err := x509.ParseCertificates(chain)
+	if err != nil || len(certs) == 0 {
+		return nil
+	}
+	return certs[0].Raw
+}
+
 // signed checks that an authority of the CA file signed the certificate, for the
 // host of the endpoint.
-func (s *Source) signed(certs []*x509.Certificate) error {
+func (s *dialer) signed(certs []*x509.Certificate) error {
 	text, err := os.ReadFile(s.Security.CA)
 	if err != nil {
 		return penstock.Errorf(penstock.Invalid, "security.ca: %w", err)
@@ -68,7 +77,7 @@ func (s *Source) signed(certs []*x509.Certificate) error {
 
 // kept returns the fingerprint that was kept for the endpoint, after keeping this
 // certificate's when there was none.
-func (s *Source) kept(der []byte) (string, error) {
+func (s *dialer) kept(der []byte) (string, error) {
 	name := s.keptFile()
 	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		return "", penstock.Errorf(penstock.Unavailable, "the fingerprint of the server could not be kept: %w", err)
@@ -84,7 +93,7 @@ func (s *Source) kept(der []byte) (string, error) {
 }
 
 // keptFile is where the fingerprint of the endpoint's server is kept.
-func (s *Source) keptFile() string {
+func (s *dialer) keptFile() string {
 	sum := sha256.Sum256([]byte(s.Endpoint))
 	return filepath.Join(s.env.Files, folder, "server-"+hex.EncodeToString(sum[:8])+".txt")
 }
