@@ -22,12 +22,13 @@ type Config struct {
 
 // Group is one subscription.
 type Group struct {
-	Name       string          `yaml:"name,omitempty" jsonschema_description:"name of the group in logs; needed when there is more than one"`
-	Publish    config.Duration `yaml:"publish,omitempty" jsonschema_description:"how often the server sends what has changed, 10ms to 1h; 1s when left out"`
-	Sampling   config.Duration `yaml:"sampling,omitempty" jsonschema_description:"how often the server looks at the values, 1ms to 1h; as publish when left out"`
-	Queue      uint32          `yaml:"queue,omitempty" jsonschema_description:"changes of a node that the server keeps until they are sent, 1 to 100000; 100 when left out"`
-	KeepOldest bool            `yaml:"keep_oldest,omitempty" jsonschema_description:"when the server's queue is full keep the oldest changes and not the newest"`
-	Nodes      []Node          `yaml:"nodes" jsonschema_description:"what is watched"`
+	Name        string          `yaml:"name,omitempty" jsonschema_description:"name of the group in logs; needed when there is more than one"`
+	Publish     config.Duration `yaml:"publish,omitempty" jsonschema_description:"how often the server sends what has changed, 10ms to 1h; 1s when left out"`
+	Sampling    config.Duration `yaml:"sampling,omitempty" jsonschema_description:"how often the server looks at the values, 1ms to 1h; as publish when left out"`
+	EveryChange bool            `yaml:"every_change,omitempty" jsonschema_description:"in place of sampling: the server is to tell of every change as it happens, where it can"`
+	Queue       uint32          `yaml:"queue,omitempty" jsonschema_description:"changes of a node that the server keeps until they are sent, 1 to 100000; 100 when left out"`
+	KeepOldest  bool            `yaml:"keep_oldest,omitempty" jsonschema_description:"when the server's queue is full keep the oldest changes and not the newest"`
+	Nodes       []Node          `yaml:"nodes" jsonschema_description:"what is watched"`
 }
 
 // Node is one variable of the server.

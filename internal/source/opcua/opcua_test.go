@@ -25,7 +25,6 @@ const base = int64(1_700_000_000_000_000_000)
 // runner does.
 type station struct {
 	t    *testing.T
-	f    *fake
 	desk *sourcetest.Desk
 	book *evidence.Book
 
@@ -61,11 +60,11 @@ func (s *station) failures() []error {
 	return slices.Clone(s.errs)
 }
 
-func operate(t *testing.T, f *fake, c opcua.Config) *station {
+func operate(t *testing.T, c opcua.Config) *station {
 	t.Helper()
-	s := &station{t: t, f: f, desk: sourcetest.NewDesk(nil), book: evidence.NewBook(time.Now)}
+	s := &station{t: t, desk: sourcetest.NewDesk(nil), book: evidence.NewBook(time.Now)}
 	env := sourcetest.Env(s.book, s, nil)
-	env.Memory, env.Files, env.Log = new(any), t.TempDir(), slog.New(slog.DiscardHandler)
+	env.Name, env.Memory, env.Files, env.Log = "test", new(any), t.TempDir(), slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -79,10 +78,20 @@ func operate(t *testing.T, f *fake, c opcua.Config) *station {
 				s.mu.Lock()
 				s.errs = append(s.errs, err)
 				s.mu.Unlock()
+				select {
+				case <-ctx.Done():
+				case <-time.After(20 * time.Millisecond):
+				}
 			}
 		}
 	})
-	t.Cleanup(func() { cancel(); work.Wait() })
+	t.Cleanup(func() {
+		cancel()
+		work.Wait()
+		if t.Failed() {
+			t.Logf("the failures: %v, the states: %q, the flow: %v", s.failures(), s.states, s.samples("flow"))
+		}
+	})
 	testkit.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.states) > 0 }, "the source at work")
 	return s
 }
@@ -121,7 +130,7 @@ func (s *station) pump(e evidence.Event) uint64 { return s.book.Controller("pump
 
 func TestAMissingMessageIsAskedForAgain(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	f.change(sent, flowNode, value(1.0, base))
 	late := f.change(delayed, flowNode, value(2.0, base+1))
 	f.change(sent, flowNode, value(3.0, base+2))
@@ -144,7 +153,7 @@ func TestAMissingMessageIsAskedForAgain(t *testing.T) {
 
 func TestAKeepaliveTellsOfAMissingMessage(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	f.change(delayed, flowNode, value(2.0, base+1))
 	f.keepalive()
 	s.floats(2)
@@ -152,7 +161,7 @@ func TestAKeepaliveTellsOfAMissingMessage(t *testing.T) {
 
 func TestALostMessageIsAGapAndAllIsReadAnew(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	f.with(func() { f.values[flowNode] = value(7.0, base+5) })
 	f.change(dropped, flowNode, value(2.0, base))
 	f.change(dropped, flowNode, value(3.0, base+1))
@@ -172,7 +181,7 @@ func TestALostMessageIsAGapAndAllIsReadAnew(t *testing.T) {
 // was not acknowledged comes once.
 func TestALostConnectionLosesNothing(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	f.change(sent, flowNode, value(1.0, base))
 	s.floats(1)
 	s.desk.Close()
@@ -203,7 +212,7 @@ func TestALostConnectionLosesNothing(t *testing.T) {
 // A server that has started anew knows nothing of us.
 func TestAForgottenSubscriptionIsMadeAnewAndCounted(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	f.change(sent, flowNode, value(1.0, base))
 	s.floats(1)
 	f.with(func() { clear(f.subs) })
@@ -221,7 +230,7 @@ func TestASilentSubscriptionIsAFailure(t *testing.T) {
 	f := newFake(t)
 	c := settings(f.endpoint())
 	c.Keepalive, c.Timeout = config.Duration(100*time.Millisecond), config.Duration(300*time.Millisecond)
-	s := operate(t, f, c)
+	s := operate(t, c)
 	testkit.Eventually(t, func() bool { return len(s.failures()) > 0 }, "the failure")
 	if err := s.failures()[0]; penstock.CodeOf(err) != penstock.Unavailable || !strings.Contains(err.Error(), "silent") {
 		t.Errorf("the failure is %v", err)
@@ -240,7 +249,7 @@ func TestOneSilentSubscriptionAmongOthersIsAFailure(t *testing.T) {
 		Name: "dead", Publish: config.Duration(50 * time.Millisecond),
 		Nodes: []opcua.Node{{Node: "ns=1;s=level", Controller: "tank-2", Point: "level"}},
 	})
-	s := operate(t, f, c)
+	s := operate(t, c)
 	at := base
 	testkit.Eventually(t, func() bool {
 		at++
@@ -261,7 +270,7 @@ func TestOneSilentSubscriptionAmongOthersIsAFailure(t *testing.T) {
 
 func TestTheEndOfASubscriptionIsToldAndSurvived(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	f.with(func() {
 		for _, sub := range f.subs {
 			f.tell(sub, sent, &ua.StatusChangeNotification{Status: ua.StatusBadTimeout, DiagnosticInfo: &ua.DiagnosticInfo{}})
@@ -280,7 +289,7 @@ func TestTheEndOfASubscriptionIsToldAndSurvived(t *testing.T) {
 
 func TestStatusAndTimesAreKept(t *testing.T) {
 	f := newFake(t)
-	s := operate(t, f, settings(f.endpoint()))
+	s := operate(t, settings(f.endpoint()))
 	at := time.Unix(0, base)
 	overflowed := value(1.0, base)
 	overflowed.EncodingMask |= ua.DataValueStatusCode
@@ -320,7 +329,7 @@ func TestNodesThatAreNotWatchedAreTold(t *testing.T) {
 	c := settings(f.endpoint())
 	c.Groups[0].Queue = 7
 	c.Groups[0].Nodes = append(c.Groups[0].Nodes, opcua.Node{Node: "ns=1;s=gone", Controller: "pump-17", Point: "gone"})
-	s := operate(t, f, c)
+	s := operate(t, c)
 	testkit.Eventually(t, func() bool { return len(s.samples("gone")) == 1 }, "the sample without a value")
 	if got := s.samples("gone")[0]; got.Status != penstock.Status(ua.StatusBadNodeIDUnknown) || got.Flags != penstock.GatewayClock {
 		t.Errorf("it is %+v", got)
@@ -343,7 +352,7 @@ func TestTheUserIsShown(t *testing.T) {
 	f := newFake(t)
 	c := settings(f.endpoint())
 	c.User, c.Password = "gateway", config.NewSecret("open sesame")
-	operate(t, f, c)
+	operate(t, c)
 	f.with(func() {
 		token, ok := f.token.(*ua.UserNameIdentityToken)
 		if !ok || token.UserName != "gateway" || string(token.Password) != "open sesame" || token.PolicyID != "name" {

@@ -26,7 +26,7 @@ type settings struct {
 type group struct {
 	name       string
 	publish    time.Duration
-	sampling   time.Duration
+	sampling   time.Duration // 0 for every change
 	queue      uint32
 	keepOldest bool
 	nodes      []node
@@ -109,6 +109,12 @@ func (p *checker) group(key string, c *Group, seen map[string]string) group {
 		publish: p.within(key+".publish", c.Publish, defaultPublish, 10*time.Millisecond, time.Hour),
 	}
 	g.sampling = p.within(key+".sampling", c.Sampling, g.publish, time.Millisecond, time.Hour)
+	if c.EveryChange {
+		if c.Sampling != 0 {
+			p.refuse(key+".every_change", "it stands in place of sampling: leave one of them out")
+		}
+		g.sampling = 0
+	}
 	if g.queue > maxQueue {
 		p.refuse(key+".queue", "%d is outside 1 to %d", g.queue, maxQueue)
 	}
