@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -127,10 +128,13 @@ func (p *checker) group(key string, c *Group, seen map[string]string) group {
 	return g
 }
 
+// nodeID is how a node id is written; the library takes any text for one.
+var nodeID = regexp.MustCompile(`^(ns=[0-9]+;)?[isgb]=.+$`)
+
 func (p *checker) node(key string, c Node, seen map[string]string) node {
 	n := node{Node: c}
 	id, err := ua.ParseNodeID(c.Node)
-	if err != nil || c.Node == "" {
+	if err != nil || !nodeID.MatchString(c.Node) {
 		p.refuse(key+".node", "%q is no node id: write it as in ns=2;s=Pump17.Flow or ns=2;i=1004", c.Node)
 	}
 	n.id = id
