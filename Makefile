@@ -45,7 +45,7 @@ check: tools
 
 ## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
-	@scripts/tools gcc curl mosquitto mosquitto_pub:mosquitto-clients node:nodejs npm rabbitmq-server socat mbpoll /usr/include/modbus/modbus.h:libmodbus-dev
+	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build

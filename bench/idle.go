@@ -17,20 +17,20 @@ func (s settings) idleConnections(ctx context.Context) error {
 	}
 	defer gateway.stop()
 	body := jsonBodies(999, 1, uint64(time.Now().UnixMicro()))
-	open := make([]*connection, 0, s.idle+1)
+	l := load{endpoint: gateway.endpoint, media: mediaJSON}
+	open := make([]sender, 0, s.idle+1)
 	defer func() {
 		for _, c := range open {
 			c.close()
 		}
 	}()
 	connect := func() error {
-		c, err := dial(gateway.endpoint)
+		c, err := l.dial()
 		if err != nil {
 			return err
 		}
 		open = append(open, c)
-		c.content = body(c.content[:0])
-		return c.post(load{endpoint: gateway.endpoint, media: mediaJSON}.head())
+		return c.send(body(nil))
 	}
 	if err := connect(); err != nil {
 		return err

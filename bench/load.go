@@ -22,6 +22,7 @@ import (
 // A load is a number of connections, each with one request under way.
 type load struct {
 	endpoint    sim.Endpoint
+	open        func() (sender, error) // nil: HTTPS to the endpoint
 	connections int
 	warm        time.Duration
 	length      time.Duration
@@ -82,7 +83,7 @@ func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) 
 	defer cancel(nil)
 	var latency sim.Latency
 	for i := range l.connections {
-		c, err := dial(l.endpoint)
+		c, err := l.dial()
 		if err != nil {
 			return f, err
 		}
@@ -121,12 +122,12 @@ func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) 
 }
 
 // drive sends one request after the other until ctx ends.
-func (l load) drive(ctx context.Context, c *connection, body bodyMaker, done func(time.Duration)) error {
+func (l load) drive(ctx context.Context, c sender, body bodyMaker, done func(time.Duration)) error {
 	var pause time.Duration
 	if l.rate > 0 {
 		pause = time.Duration(float64(l.connections) / l.rate * float64(time.Second))
 	}
-	head := l.head()
+	var content []byte
 	next := time.Now()
 	for ctx.Err() == nil {
 		if pause > 0 {
@@ -135,14 +136,33 @@ func (l load) drive(ctx context.Context, c *connection, body bodyMaker, done fun
 			}
 			next = next.Add(pause)
 		}
-		c.content = body(c.content[:0])
+		content = body(content[:0])
 		started := time.Now()
-		if err := c.post(head); err != nil {
+		if err := c.send(content); err != nil {
 			return err
 		}
 		done(time.Since(started))
 	}
 	return nil
+}
+
+// A sender has one request under way: send returns when it was answered well.
+type sender interface {
+	send(content []byte) error
+	close()
+}
+
+// dial opens one of the load's connections.
+func (l load) dial() (sender, error) {
+	if l.open != nil {
+		return l.open()
+	}
+	c, err := dial(l.endpoint)
+	if err != nil {
+		return nil, err
+	}
+	c.head = l.head()
+	return c, nil
 }
 
 // head returns the part of the request's header that never changes.
@@ -168,11 +188,11 @@ func wait(ctx context.Context, d time.Duration) error {
 // A connection speaks just enough HTTP/1.1 to cost the generator little: it
 // shares the processors with the server.
 type connection struct {
-	tls     *tls.Conn
-	in      *bufio.Reader
-	out     []byte
-	content []byte
-	answer  []byte
+	tls    *tls.Conn
+	in     *bufio.Reader
+	out    []byte
+	head   []byte
+	answer []byte
 }
 
 func dial(e sim.Endpoint) (*connection, error) {
@@ -187,16 +207,16 @@ func dial(e sim.Endpoint) (*connection, error) {
 
 func (c *connection) close() { _ = c.tls.Close() } // nothing waits to be sent
 
-// post sends the content and reads the answer, which must be 200 and must not
+// send sends the content and reads the answer, which must be 200 and must not
 // speak of a rejected report.
-func (c *connection) post(head []byte) error {
-	out := append(c.out[:0], head...)
+func (c *connection) send(content []byte) error {
+	out := append(c.out[:0], c.head...)
 	out = append(out, "Penstock-Crc32: "...)
-	out = appendHex(out, crc32.ChecksumIEEE(c.content))
+	out = appendHex(out, crc32.ChecksumIEEE(content))
 	out = append(out, "\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(len(c.content)), 10)
+	out = strconv.AppendInt(out, int64(len(content)), 10)
 	out = append(out, "\r\n\r\n"...)
-	out = append(out, c.content...)
+	out = append(out, content...)
 	c.out = out
 	if err := c.tls.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return err

@@ -22,6 +22,7 @@ type settings struct {
 	idle        int
 	controllers int
 	headline    time.Duration
+	lines       int
 	only        string
 }
 
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&s.idle, "idle", 2000, "idle connections to weigh; 0 for none")
 	flag.IntVar(&s.controllers, "controllers", 5000, "controllers of the headline fleet")
 	flag.DurationVar(&s.headline, "headline", time.Minute, "length of the headline run; 0 for none")
+	flag.IntVar(&s.lines, "lines", 5000, "connections of the link protocol; 0 for none")
 	flag.StringVar(&s.only, "only", "", "run only the loads whose names hold this `text`, and nothing beside them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -56,7 +58,7 @@ func finish(err error) {
 
 // run measures everything and prints one table after the other.
 func (s settings) run(ctx context.Context) error {
-	if flag.NArg() > 0 || s.rounds < 1 || s.connections < 1 || s.length <= 0 || s.idle < 0 || s.controllers < 1 {
+	if flag.NArg() > 0 || min(s.rounds, s.connections, s.controllers) < 1 || s.length <= 0 || min(s.idle, s.lines) < 0 {
 		return errors.New("every number must be positive, and there are no arguments; see -help")
 	}
 	program, err := findGateway(s.gateway)
@@ -80,6 +82,9 @@ func (s settings) run(ctx context.Context) error {
 	}
 	if err := s.throughput(ctx, flushed); err != nil {
 		return err
+	}
+	if err := s.link(ctx); err != nil {
+		return fmt.Errorf("link: %w", err)
 	}
 	if s.only != "" {
 		return nil

@@ -23,7 +23,8 @@ import (
 // A process is a server under measurement.
 type process struct {
 	endpoint sim.Endpoint
-	books    bool // it answers GET /v1/ledger
+	bound    string // the file in which it says where it listens
+	books    bool   // it answers GET /v1/ledger
 	command  *exec.Cmd
 	words    bytes.Buffer
 	waiter   sync.WaitGroup
@@ -118,11 +119,12 @@ func startGateway(ctx context.Context, program, directory string) (*process, err
 	}
 	p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
 		program, "serve", "--data", directory, "--allow-root",
-		"--set", "listen.https=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn")
+		"--set", "listen.https=127.0.0.1:0", "--set", "listen.link=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn",
+		"--set", "listen.mqtt=127.0.0.1:0", "--set", "mqtt.tls=off")
 	if err != nil {
 		return nil, err
 	}
-	p.books = true
+	p.books, p.bound = true, addresses
 	return p, nil
 }
 

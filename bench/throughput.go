@@ -24,6 +24,7 @@ type work struct {
 	floor    float64 // readings a second; 0: none
 	cpuFloor float64 // server CPU seconds a million readings; 0: none
 	bare     bool    // against the bare server
+	mqtt     int     // connections to the MQTT broker; 0: HTTPS
 }
 
 const mediaJSON = "application/json"
@@ -36,6 +37,7 @@ var works = []work{
 	{name: "bare net/http, JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, bare: true},
 	{name: "JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, floor: 1_000_000, cpuFloor: 1.1},
 	{name: "binary x100", media: link.MediaType, readings: 100, body: binaryBodies, floor: 1_500_000, cpuFloor: 0.8},
+	{name: "MQTT QoS 1, JSON x1, 256 connections, plain text", readings: 1, body: jsonBodies, floor: 40_000, mqtt: 256},
 }
 
 // machine measures the disk and the decoders, which no server can outdo.
@@ -71,6 +73,10 @@ func (s settings) machine() ([]flushes, error) {
 
 // throughput loads the gateway and the bare server in turn.
 func (s settings) throughput(ctx context.Context, flushed []flushes) error {
+	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
+	if len(chosen) == 0 {
+		return nil
+	}
 	directory := filepath.Join(s.directory, "bare")
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return err
@@ -86,7 +92,6 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 		return err
 	}
 	defer func() { gateway.stop() }() // it may be another by then
-	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
 	figures := make([][]figure, len(chosen))
 	for range s.rounds {
 		for i, w := range chosen {
@@ -126,10 +131,15 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 // begin anew.
 func (s settings) load(w work, server *process, rate float64) load {
 	epoch := uint64(time.Now().UnixMicro())
-	return load{
+	l := load{
 		endpoint: server.endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: w.media,
 		body: func(connection int) bodyMaker { return w.body(connection, w.readings, epoch) },
 	}
+	if w.mqtt > 0 {
+		l.connections = w.mqtt
+		l.open = func() (sender, error) { return dialMQTT(server) }
+	}
+	return l
 }
 
 // median returns the figure in the middle by throughput.
@@ -154,6 +164,8 @@ func printThroughput(works []work, figures [][]figure, connections int) {
 		}
 		if w.floor > 0 {
 			ofFloor = ratio(rate, w.floor)
+		}
+		if w.cpuFloor > 0 {
 			ofCPU = ratio(w.cpuFloor, f.cpuPerMillion(w.readings))
 		}
 		low, high := rate, rate

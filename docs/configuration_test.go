@@ -13,7 +13,10 @@ import (
 	"github.com/penstock/penstock/internal/config"
 )
 
-var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+var (
+	yamlBlock  = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	secretFile = regexp.MustCompile(`file:([\w.-]+)`)
+)
 
 // TestConfigurations loads every configuration that a document shows, as serve
 // would.
@@ -29,6 +32,11 @@ func TestConfigurations(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "penstock.yaml")
 			if err := os.WriteFile(file, block[1], 0o600); err != nil {
 				t.Fatal(err)
+			}
+			for _, secret := range secretFile.FindAllSubmatch(block[1], -1) {
+				if err := os.WriteFile(filepath.Join(filepath.Dir(file), string(secret[1])), []byte("a secret"), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			c := app.DefaultConfig()
 			if _, err := config.Load(&c, config.Sources{File: file}); err != nil {

@@ -1,12 +1,13 @@
 package link
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/penstock/penstock"
 )
 
-// cursor reads one report from left to right. The first failure stays, and what is
+// cursor reads one report, or one payload, from left to right. The first failure stays, and what is
 // read after it means nothing, so that the caller looks at err once a sample.
 type cursor struct {
 	b      []byte
@@ -45,7 +46,15 @@ func (c *cursor) byte(field string) byte {
 		c.at++
 		return v
 	}
-	c.fail(field, "the report ends here")
+	c.fail(field, "the input ends here")
+	return 0
+}
+
+// fixed64 reads a number of eight bytes, the lowest first.
+func (c *cursor) fixed64(field string) uint64 {
+	if b := c.take(field, 8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
 	return 0
 }
 
@@ -53,7 +62,7 @@ func (c *cursor) byte(field string) byte {
 func (c *cursor) take(field string, n int) []byte {
 	c.from = c.at
 	if n > len(c.b)-c.at {
-		c.fail(field, "%d bytes are due, but the report ends after %d", n, len(c.b)-c.at)
+		c.fail(field, "%d bytes are due, but the input ends after %d", n, len(c.b)-c.at)
 		return nil
 	}
 	v := c.b[c.at : c.at+n]

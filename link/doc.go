@@ -3,6 +3,11 @@
 // the spool keeps them. FORMAT.md beside this file describes every byte of it,
 // and testdata/vectors.json has examples that any language can read.
 //
+// It also holds the frames of the link protocol, which docs/link-protocol.md
+// describes: [NextFrame] and [Scanner] read them, and each message has an Append
+// and a Decode. The packages below seal frames for carriers without TLS, stuff
+// them for serial lines, and run the two ends of a session.
+//
 // A report has exactly one encoding. Equal encodings are equal reports, and a
 // hash of the encoding is a hash of the content: see [Fingerprint].
 package link

@@ -2,14 +2,23 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/client"
 	"github.com/penstock/penstock/internal/cli"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/logging"
@@ -19,6 +28,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"penstock":  main,
 		"penstock0": func() { os.Exit(run(small())) },
+		"edge":      func() { os.Exit(edge()) },
 	})
 }
 
@@ -50,6 +60,59 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s did not come within 10 s", strings.Join(args, " "))
+}
+
+// edge is a program at the edge: edge CONTROLLER SCHEME SECRETFILE N sends N
+// reports to the gateway whose data directory PENSTOCK_DATA names, and ends when
+// they are in its record.
+func edge() (status int) {
+	if err := sendFromEdge(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func sendFromEdge(controller, scheme, secretFile, count string) error {
+	data := os.Getenv("PENSTOCK_DATA")
+	var addresses map[string]string
+	text, err := os.ReadFile(filepath.Join(data, "run", "addresses.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &addresses)
+	}
+	secret, readErr := os.ReadFile(secretFile)
+	pem, pemErr := os.ReadFile(filepath.Join(data, "tls", "cert.pem"))
+	n, countErr := strconv.Atoi(count)
+	if err := errors.Join(err, readErr, pemErr, countErr); err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	key := map[string]string{"link": "listen.link", "link+udp": "listen.link_udp", "https": "listen.https"}[scheme]
+	c, err := client.Open(client.Options{
+		Controller: controller, Gateway: scheme + "://" + addresses[key], Token: strings.TrimSpace(string(secret)), Key: string(secret),
+		TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, Dir: "outbox-" + controller + scheme,
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	for v := range n {
+		if err := c.Send(ctx, penstock.Sample{Point: "flow", Value: penstock.IntValue(int64(v))}); err != nil {
+			return fmt.Errorf("%w: %w", err, c.Stats().Trouble)
+		}
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); c.Stats().Waiting > 0; <-tick.C {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not all is in the record: %+v", c.Stats())
+		}
+	}
+	fmt.Println(n, "reports are in the record")
+	return nil
 }
 
 // small returns a program whose gateway does nothing but have the keys that

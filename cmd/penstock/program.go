@@ -18,9 +18,9 @@ func program() cli.Program {
 		Gateway:    cli.NewGateway(defaults, serve),
 		Spool:      shelf{},
 		Demo:       runDemo,
+		Decode:     decode,
 		ScanModbus: scanModbus,
 		ScanOPCUA:  scanOPCUA,
-		Decode:     decode,
 	}
 }
 

@@ -9,8 +9,9 @@ type Registry interface {
 	Controllers() []Controller
 	// Credentials returns all credentials, the revoked ones included.
 	Credentials() []Credential
-	// Add makes a credential with a token that is shown this once.
-	Add(g Grant) (token string, c Credential, err error)
+	// Add makes a credential with a secret, its token or its key, that is shown
+	// this once.
+	Add(g Grant) (secret string, c Credential, err error)
 	// Revoke ends a credential at once; code NotFound when there is none.
 	Revoke(id string) error
 	// Admit lets a held controller report; code NotFound when it is not held.
@@ -20,6 +21,7 @@ type Registry interface {
 // Grant is what a new credential may do.
 type Grant struct {
 	Label string
+	Kind  string // token or key; empty for a token
 	Role  penstock.Role
 	Scope penstock.Scope
 }
@@ -28,7 +30,7 @@ type Grant struct {
 type Credential struct {
 	ID       string
 	Label    string
-	Kind     string // token or certificate
+	Kind     string // token, certificate or key
 	Role     penstock.Role
 	Scope    penstock.Scope
 	Created  int64

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -203,7 +204,7 @@ func (f *fakeFleet) Add(g api.Grant) (string, api.Credential, error) {
 	if g.Label == "" {
 		return "", api.Credential{}, penstock.Errorf(penstock.Invalid, "a credential needs a name")
 	}
-	k := api.Credential{ID: fmt.Sprintf("new%d", len(f.creds)), Label: g.Label, Kind: "token", Role: g.Role, Scope: g.Scope, Created: 1e18}
+	k := api.Credential{ID: fmt.Sprintf("new%d", len(f.creds)), Label: g.Label, Kind: cmp.Or(g.Kind, "token"), Role: g.Role, Scope: g.Scope, Created: 1e18}
 	f.creds = append(f.creds, k)
 	return k.ID, k, nil
 }

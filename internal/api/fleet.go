@@ -11,6 +11,12 @@ import (
 	"github.com/penstock/penstock/internal/api/web"
 )
 
+// The kinds of credential that can be asked for.
+const (
+	kindToken = "token"
+	kindKey   = "key"
+)
+
 // fleet answers for controllers and credentials.
 type fleet struct{ registry Registry }
 
@@ -23,7 +29,7 @@ func (f *fleet) routes() []web.Route {
 	}, {
 		Method: http.MethodPost, Path: "/v1/controllers", Access: web.Admin, Serve: f.addCredential,
 		Summary: "Add a credential",
-		Details: "The token is in this answer and nowhere else: the gateway keeps only a digest of it.",
+		Details: "The token or the key is in this answer and nowhere else. Of a token the gateway keeps only a digest; a key it keeps sealed, because both ends of a link work with it.",
 		Body:    []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[NewCredential]()}},
 		Answer:  []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[CredentialAdded]()}},
 		Status:  []int{http.StatusCreated},
@@ -62,7 +68,7 @@ type ControllerInfo struct {
 type CredentialInfo struct {
 	ID       string   `json:"id"`
 	Name     string   `json:"name" doc:"For people: whose it is."`
-	Kind     string   `json:"kind" enum:"token,certificate"`
+	Kind     string   `json:"kind" enum:"token,certificate,key"`
 	Role     string   `json:"role" enum:"controller,viewer,operator,admin"`
 	Scope    []string `json:"scope"`
 	Created  string   `json:"created,omitempty"`
@@ -73,14 +79,16 @@ type CredentialInfo struct {
 // NewCredential is the wish for a credential.
 type NewCredential struct {
 	Name  string   `json:"name" doc:"For people: whose it is." example:"pump station 17"`
+	Kind  string   `json:"kind,omitempty" enum:"token,key" doc:"A token is sent as it is, under TLS; a key seals what a controller sends over UDP or a serial line. token when absent."`
 	Role  string   `json:"role,omitempty" enum:"controller,viewer,operator,admin" doc:"What it may do: a controller sends, a viewer reads, an operator acts on held controllers, an admin manages credentials. controller when absent."`
 	Scope []string `json:"scope" doc:"The controllers it may speak for or read: names, in which * stands for any run of characters."`
 }
 
-// CredentialAdded is a new credential with its token.
+// CredentialAdded is a new credential with its secret: a token or a key.
 type CredentialAdded struct {
 	CredentialInfo
-	Token string `json:"token" doc:"Send it as Authorization: Bearer TOKEN. It is not shown again."`
+	Token string `json:"token,omitempty" doc:"Send it as Authorization: Bearer TOKEN. It is not shown again."`
+	Key   string `json:"key,omitempty" doc:"The key's id and secret in hexadecimal, with a colon between. It is not shown again."`
 }
 
 // controllers answers GET /v1/controllers.
@@ -142,12 +150,23 @@ func (f *fleet) addCredential(c *web.Call) error {
 	if !within(c.Who.Scope, wish.Scope) {
 		return penstock.Errorf(penstock.Forbidden, "The scope of the credential %s does not cover all of the scope asked for.", c.Who.Credential)
 	}
-	token, k, err := f.registry.Add(Grant{Label: wish.Name, Role: penstock.Role(wish.Role), Scope: wish.Scope})
+	switch wish.Kind {
+	case "", kindToken, kindKey:
+	default:
+		return penstock.Errorf(penstock.Invalid, "kind: %.40q is not token or key", wish.Kind)
+	}
+	secret, k, err := f.registry.Add(Grant{Label: wish.Name, Kind: wish.Kind, Role: penstock.Role(wish.Role), Scope: wish.Scope})
 	if err != nil {
 		return err
 	}
-	c.Log().Info("a credential was added", "credential", k.ID, "role", k.Role, "scope", k.Scope, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
-	return c.JSON(http.StatusCreated, CredentialAdded{CredentialInfo: credentialInfo(k), Token: token})
+	c.Log().Info("a credential was added", "credential", k.ID, "kind", k.Kind, "role", k.Role, "scope", k.Scope, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
+	added := CredentialAdded{CredentialInfo: credentialInfo(k)}
+	if k.Kind == kindKey {
+		added.Key = secret
+	} else {
+		added.Token = secret
+	}
+	return c.JSON(http.StatusCreated, added)
 }
 
 // revokeCredential answers DELETE /v1/controllers/{id}.

@@ -95,6 +95,7 @@ var table = []struct {
 	{"the links of a narrow scope", ask{"GET", "/v1/links", "narrow", "", nil}},
 	{"one port", ask{"GET", "/v1/links?port=line-*", "viewer", "", nil}},
 	{"a new credential", ask{"POST", "/v1/controllers", "admin", `{"name":"n","scope":["a*"],"role":"viewer"}`, asJSON}},
+	{"a new key", ask{"POST", "/v1/controllers", "admin", `{"name":"k","kind":"key","scope":["a*"]}`, asJSON}},
 	{"revoked", ask{"DELETE", "/v1/controllers/new5", "admin", "", nil}},
 	{"admitted", ask{"POST", "/v1/controllers/tank-1/admit", "operator", "", nil}},
 	{"a write with an unknown precision", ask{"POST", "/write?precision=h", "controller", "m v=1", nil}},

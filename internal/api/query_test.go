@@ -299,6 +299,7 @@ func TestCredentials(t *testing.T) {
 		{"POST", "/v1/controllers", "admin", `{"name":"x","scope":[]}`, 400},
 		{"POST", "/v1/controllers", "admin", `{"name":"","scope":["*"]}`, 400},
 		{"POST", "/v1/controllers", "admin", `{"name":"x","scope":["*"],"role":"god"}`, 400},
+		{"POST", "/v1/controllers", "admin", `{"name":"x","scope":["*"],"kind":"certificate"}`, 400},
 		{"POST", "/v1/controllers", "admin", `{"name":"x","Scope":["*"]}`, 400},
 		{"POST", "/v1/controllers", "admin", `{"name":"x","scope":["a"],"scope":["*"]}`, 400},
 		{"POST", "/v1/controllers", "admin", `{"name":"x","scope":["a"]} {}`, 400},

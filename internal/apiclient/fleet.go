@@ -31,7 +31,7 @@ type Controller struct {
 type Credential struct {
 	ID       string         `json:"id"`
 	Name     string         `json:"name"` // for people: whose it is
-	Kind     string         `json:"kind"` // token or certificate
+	Kind     string         `json:"kind"` // token, certificate or key
 	Role     penstock.Role  `json:"role"`
 	Scope    penstock.Scope `json:"scope"`
 	Created  string         `json:"created,omitempty"`
@@ -41,7 +41,8 @@ type Credential struct {
 
 // Grant is what a new credential may do.
 type Grant struct {
-	Name  string         `json:"name"` // for people: whose it is
+	Name  string         `json:"name"`           // for people: whose it is
+	Kind  string         `json:"kind,omitempty"` // token or key; empty for a token
 	Role  penstock.Role  `json:"role"`
 	Scope penstock.Scope `json:"scope"`
 }
@@ -54,17 +55,19 @@ func (c *Client) Fleet(ctx context.Context, controller string) (Fleet, error) {
 	return f, err
 }
 
-// Grant makes a credential. The token is shown this once.
-func (c *Client) Grant(ctx context.Context, g Grant) (token, id string, err error) {
+// Grant makes a credential. Its secret, the token or the key, is shown this once.
+func (c *Client) Grant(ctx context.Context, g Grant) (secret, id string, err error) {
 	var made struct {
 		Token string `json:"token"`
+		Key   string `json:"key"`
 		ID    string `json:"id"`
 	}
 	err = c.call(ctx, request{method: http.MethodPost, path: "/v1/controllers"}, g, &made)
-	if err == nil && made.Token == "" {
-		err = penstock.Errorf(penstock.Internal, "the gateway answered without a token")
+	secret = made.Token + made.Key // it is one or the other
+	if err == nil && secret == "" {
+		err = penstock.Errorf(penstock.Internal, "the gateway answered without a token or a key")
 	}
-	return made.Token, made.ID, err
+	return secret, made.ID, err
 }
 
 // Revoke ends a credential at once.

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // recordView is the historian as the intake asks it at the start.
@@ -84,8 +85,8 @@ func (r registry) Credentials() []api.Credential {
 
 // Add implements api.Registry.
 func (r registry) Add(g api.Grant) (string, api.Credential, error) {
-	token, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Role: g.Role, Scope: g.Scope})
-	return token, shown(c), err
+	secret, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Kind: fleet.CredentialKind(g.Kind), Role: g.Role, Scope: g.Scope})
+	return secret, shown(c), err
 }
 
 func shown(c fleet.Credential) api.Credential {
@@ -93,6 +94,15 @@ func shown(c fleet.Credential) api.Credential {
 		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope,
 		Created: c.Created, Revoked: c.Revoked, LastUsed: c.LastUsed,
 	}
+}
+
+// marks are the books as sources with sessions ask them.
+type marks struct{ *intake.Intake }
+
+// Marks implements source.Books.
+func (m marks) Marks(controller string, epoch uint64) source.Marks {
+	accepted, committed, last := m.MarksOf(controller, epoch)
+	return source.Marks{Accepted: accepted.Seq, Committed: committed.Seq, LastEpoch: last}
 }
 
 // books is the ledger as the API shows it.

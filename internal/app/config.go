@@ -11,6 +11,8 @@ import (
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/mapping"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/source/linkgate"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
 // Config is the configuration of a node. Each part belongs to the package that
@@ -23,7 +25,9 @@ type Config struct {
 	Unknown    string                    `yaml:"unknown" jsonschema_description:"what becomes of a controller that reports for the first time: register, hold (until a person admits it) or reject"`
 	Points     []fleet.Declaration       `yaml:"points,omitempty" jsonschema_description:"what is known of points beforehand: type, unit and limits; the first that matches holds"`
 	Middleware pipeline.Config           `yaml:"middleware,omitempty" jsonschema_description:"the steps of the pipeline, in order; all of them with their defaults when left out"`
+	Link       linkgate.Config           `yaml:"link" jsonschema_description:"the link protocol at listen.link and listen.link_udp"`
 	Mappings   map[string]mapping.Config `yaml:"mappings,omitempty" jsonschema_description:"how payloads that are not ours become reports, by name; see mapping.md"`
+	MQTT       mqttbroker.Config         `yaml:"mqtt" jsonschema_description:"the MQTT broker at listen.mqtt"`
 	Sources    []Source                  `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
 	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
 	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
@@ -33,9 +37,11 @@ type Config struct {
 
 // Listen says where the node listens.
 type Listen struct {
-	HTTPS  config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
-	Health config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
-	MQTT   config.Address `yaml:"mqtt" jsonschema_description:"reserved for the embedded MQTT broker; only off is possible in this version"`
+	HTTPS   config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
+	Health  config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
+	MQTT    config.Address `yaml:"mqtt" jsonschema_description:"MQTT broker for controllers that speak MQTT 3.1.1 or 5; 8883 is the usual port, 1883 without TLS"`
+	Link    config.Address `yaml:"link" jsonschema_description:"link protocol over TLS, for controllers that keep a connection; 5427 is a fair choice"`
+	LinkUDP config.Address `yaml:"link_udp" jsonschema_description:"link protocol in sealed datagrams, for loggers on cellular networks; 5427 is a fair choice"`
 }
 
 // TLS says which certificates the HTTPS listener uses.
@@ -61,9 +67,11 @@ type Historian struct {
 func DefaultConfig() Config {
 	return Config{
 		Data:    "penstock-data",
-		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff},
+		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff, Link: config.AddressOff, LinkUDP: config.AddressOff},
 		Log:     logging.Default(),
 		Unknown: string(fleet.RegisterUnknown),
+		Link:    linkgate.Default(),
+		MQTT:    mqttbroker.Default(),
 		Lines:   lineprotocol.DefaultConfig(),
 		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
@@ -86,14 +94,17 @@ func (c *Config) Validate() error {
 	if c.Listen.HTTPS == config.AddressOff {
 		refuse("listen.https: a node without its API could not be reached; it cannot be off")
 	}
-	if c.Listen.MQTT != config.AddressOff {
-		refuse("listen.mqtt: this version has no MQTT broker; write off")
+	if err := c.MQTT.CheckAddress(c.Listen.MQTT); err != nil {
+		refuse("mqtt.%w", err)
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		refuse("tls: cert and key go together; only one of them is set")
 	}
 	if c.TLS.Require && c.TLS.ClientCA == "" {
 		refuse("tls.require_client: needs tls.client_ca, which says whose certificates count")
+	}
+	if err := c.Link.Validate(); err != nil {
+		refuse("link: %w", err)
 	}
 	if err := c.Lines.Validate(); err != nil {
 		refuse("line_protocol: %w", err)

@@ -83,6 +83,11 @@ func (c *Config) checkMappings() []error {
 			}
 		}
 	}
+	for _, name := range c.MQTT.Mappings() {
+		if err := c.checkMapping(name); err != nil {
+			problems = append(problems, penstock.Errorf(penstock.Invalid, "mqtt.topics: %w", err))
+		}
+	}
 	return problems
 }
 

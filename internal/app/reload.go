@@ -8,6 +8,8 @@ import (
 
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/linkgate"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
 // reload takes over each new configuration: what can change in a gateway that
@@ -44,6 +46,10 @@ func needRestart(before, after Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
 	before.Sources, after.Sources = nil, nil
 	before.Mappings, after.Mappings = nil, nil
+	for _, c := range []*Config{&before, &after} { // what sources are made from
+		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
+		c.MQTT, c.Link = mqttbroker.Config{}, linkgate.Config{}
+	}
 	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
 	for i := range a.NumField() {
 		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {

@@ -9,7 +9,9 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/amqp"
 	"github.com/penstock/penstock/internal/source/framed"
+	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/modbus"
+	"github.com/penstock/penstock/internal/source/mqttbroker"
 	"github.com/penstock/penstock/internal/source/mqttclient"
 	"github.com/penstock/penstock/internal/source/opcua"
 	"github.com/penstock/penstock/internal/source/syslog"
@@ -20,23 +22,23 @@ import (
 type Source struct {
 	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 
-	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
-	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
-	OPCUA  *opcua.Config      `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
 	Syslog *syslog.Config     `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
 	Framed *framed.Config     `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
 	Modbus *modbus.Config     `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
+	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
+	OPCUA  *opcua.Config      `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
 func (s *Source) kinds() []kind {
 	return []kind{
-		kindOf("mqtt", s.MQTT, mqttclient.New),
 		kindOf("amqp", s.AMQP, amqp.New),
-		kindOf("opcua", s.OPCUA, opcua.New),
-		kindOf("syslog", s.Syslog, syslog.New),
 		kindOf("framed", s.Framed, framed.New),
 		kindOf("modbus", s.Modbus, modbus.New),
+		kindOf("mqtt", s.MQTT, mqttclient.New),
+		kindOf("opcua", s.OPCUA, opcua.New),
+		kindOf("syslog", s.Syslog, syslog.New),
 	}
 }
 
@@ -79,7 +81,7 @@ func checkSources(list []Source) []error {
 	refuse := func(format string, args ...any) {
 		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
 	}
-	seen := map[string]bool{"https": true}
+	seen := map[string]bool{"https": true, "link": true, "link_udp": true, "mqtt": true} // the listeners' own
 	for i := range list {
 		s := &list[i]
 		if err := penstock.CheckControllerName(s.Name); err != nil {
@@ -100,7 +102,7 @@ func checkSources(list []Source) []error {
 // specs returns what the configuration asks to run. The configuration was
 // validated.
 func (c *Config) specs() []source.Spec {
-	var specs []source.Spec
+	specs := c.listening()
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
@@ -110,12 +112,29 @@ func (c *Config) specs() []source.Spec {
 	return specs
 }
 
+// listening returns the sources that the node offers once, at addresses of its
+// own.
+func (c *Config) listening() []source.Spec {
+	var specs []source.Spec
+	listen := func(name string, address config.Address, settings any, make func(source.Env) (penstock.Source, error)) {
+		if !address.Off() {
+			specs = append(specs, source.Spec{Name: name, Config: []any{address, settings}, New: make})
+		}
+	}
+	tcp, udp, linked := c.Listen.Link, c.Listen.LinkUDP, c.Link
+	listen("link", tcp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, linked, env) })
+	listen("link_udp", udp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, linked, env) })
+	broker, settings := c.Listen.MQTT, c.MQTT
+	listen("mqtt", broker, settings, func(env source.Env) (penstock.Source, error) { return mqttbroker.New(broker, settings, env) })
+	return specs
+}
+
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
 				return g.listeners.rest.listen(name, config.Address(address))

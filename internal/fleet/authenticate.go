@@ -38,7 +38,7 @@ func (b *book) byToken(token string) (*penstock.Principal, error) {
 	var want digest
 	b.mu.RLock()
 	known := b.byID[id]
-	valid := known != nil && known.record.Revoked == 0 && known.record.Subject == ""
+	valid := known != nil && known.record.Revoked == 0 && known.record.kind() == TokenCredential
 	b.mu.RUnlock()
 	if valid {
 		want = known.digest

@@ -18,6 +18,9 @@ type CredentialKind string
 const (
 	TokenCredential       CredentialKind = "token"
 	CertificateCredential CredentialKind = "certificate"
+	// KeyCredential is a secret that both ends hold and that never travels: it
+	// seals what a controller sends where there is no TLS.
+	KeyCredential CredentialKind = "key"
 )
 
 // Limits of a credential.
@@ -31,7 +34,8 @@ type Grant struct {
 	Label   string         // for people: whose it is, 1 to 128 bytes
 	Role    penstock.Role  // what it may do beyond sending
 	Scope   penstock.Scope // which controllers it may speak for or read, 1 to 256 patterns
-	Subject string         // of a client certificate, see [Subject]; empty for a token
+	Kind    CredentialKind // empty for a certificate where there is a Subject, else for a token
+	Subject string         // of a client certificate, see [Subject]; empty for the other kinds
 }
 
 // Credential is what the fleet tells of a credential: never the secret.
@@ -54,7 +58,8 @@ type credentialRecord struct {
 	Role    penstock.Role  `json:"role"`
 	Scope   penstock.Scope `json:"scope"`
 	Subject string         `json:"subject,omitempty"`
-	Digest  []byte         `json:"digest,omitempty"`
+	Digest  []byte         `json:"digest,omitempty"` // of a token
+	Secret  []byte         `json:"secret,omitempty"` // of a key: both ends need it, so that a digest would not do
 	Created int64          `json:"created"`
 	Revoked int64          `json:"revoked,omitempty"`
 }
@@ -96,7 +101,10 @@ func (b *book) load(key, value []byte) error {
 		return err
 	}
 	c := newCredential(numberID(keyNumber(key)), record)
-	if record.Subject == "" && len(record.Digest) != len(c.digest) {
+	switch n := len(record.Secret); {
+	case n != 0 && n != secretBytes:
+		return penstock.Errorf(penstock.Corrupt, "fleet: credential %s has a secret of %d bytes, want %d", c.id, n, secretBytes)
+	case n == 0 && record.Subject == "" && len(record.Digest) != len(c.digest):
 		return penstock.Errorf(penstock.Corrupt, "fleet: credential %s has a digest of %d bytes, want %d", c.id, len(record.Digest), len(c.digest))
 	}
 	b.insert(c)
@@ -138,14 +146,21 @@ func (b *book) list() []Credential {
 
 // public returns what may be told of c. The caller holds the book's mu.
 func (c *credential) public() Credential {
-	kind := TokenCredential
-	if c.record.Subject != "" {
-		kind = CertificateCredential
-	}
 	return Credential{
-		ID: c.id, Label: c.record.Label, Kind: kind, Role: c.record.Role, Scope: slices.Clone(c.record.Scope),
+		ID: c.id, Label: c.record.Label, Kind: c.record.kind(), Role: c.record.Role, Scope: slices.Clone(c.record.Scope),
 		Subject: c.record.Subject, Created: c.record.Created, Revoked: c.record.Revoked, LastUsed: c.lastUsed.Load(),
 	}
+}
+
+// kind tells the kind of a credential by what it holds.
+func (r *credentialRecord) kind() CredentialKind {
+	switch {
+	case r.Subject != "":
+		return CertificateCredential
+	case len(r.Secret) > 0:
+		return KeyCredential
+	}
+	return TokenCredential
 }
 
 // oldestRevoked returns the credential that was revoked first, nil for none.
@@ -181,8 +196,24 @@ func (g Grant) check() error {
 			return err
 		}
 	}
-	if g.Subject == "" {
-		return nil
+	return g.checkKind()
+}
+
+// checkKind refuses a kind that does not go with the rest of the grant.
+func (g Grant) checkKind() error {
+	switch g.Kind {
+	case "", TokenCredential, CertificateCredential, KeyCredential:
+	default:
+		return penstock.Errorf(penstock.Invalid, "kind %.40q is none of token, certificate and key", string(g.Kind))
 	}
-	return checkSubject(g.Subject)
+	certificate := g.Kind == CertificateCredential || g.Kind == "" && g.Subject != ""
+	switch {
+	case certificate:
+		return checkSubject(g.Subject)
+	case g.Subject != "":
+		return penstock.Errorf(penstock.Invalid, "only a certificate has a subject")
+	case g.Kind == KeyCredential && g.Role != penstock.RoleController:
+		return penstock.Errorf(penstock.Invalid, "a key is for controllers that send: a %s needs a token or a certificate", g.Role)
+	}
+	return nil
 }

@@ -181,6 +181,10 @@ func TestGrantsThatAreRefused(t *testing.T) {
 		"hash in the scope":   {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{"#"}},
 		"long pattern":        {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{long}},
 		"subject without":     {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}, Subject: "pump-17"},
+		"unknown kind":        {Label: "a", Kind: "rune", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
+		"subject of a key":    {Label: "a", Kind: fleet.KeyCredential, Role: penstock.RoleController, Scope: penstock.Scope{"*"}, Subject: "cn:a"},
+		"key that may look":   {Label: "a", Kind: fleet.KeyCredential, Role: penstock.RoleViewer, Scope: penstock.Scope{"*"}},
+		"no subject":          {Label: "a", Kind: fleet.CertificateCredential, Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
 		"empty subject":       {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}, Subject: "cn:"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,11 +7,12 @@ import (
 	"github.com/penstock/penstock"
 )
 
-// Add makes a credential and returns its token, which is shown this once and
-// kept as a digest only; the token of a certificate is empty. It is durable when
-// Add returns. A controller that a grant of role controller names in full becomes
+// Add makes a credential and returns its secret, which is shown this once: a
+// token, of which a digest is kept; a key in the form of [FormatKey], which is
+// kept, since both ends work with it; nothing for a certificate. It is durable
+// when Add returns. A controller that a grant of role controller names in full becomes
 // registered: who is given a token is known.
-func (f *Fleet) Add(g Grant) (token string, c Credential, err error) {
+func (f *Fleet) Add(g Grant) (secret string, c Credential, err error) {
 	if err := g.check(); err != nil {
 		return "", Credential{}, err
 	}
@@ -58,16 +59,17 @@ func (f *Fleet) EnsureAdmin() (token string, err error) {
 	return token, err
 }
 
-func (b *book) add(g Grant) (token string, c Credential, err error) {
+func (b *book) add(g Grant) (shown string, c Credential, err error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if err := b.makeRoom(g.Subject); err != nil {
 		return "", Credential{}, err
 	}
-	token, id, err := newToken(b.random)
+	drawn, err := drawSecret(b.random)
 	if err != nil {
 		return "", Credential{}, err
 	}
+	id := drawn.publicID()
 	if b.find(id) != nil {
 		return "", Credential{}, penstock.Errorf(penstock.Internal, "credential %s exists already: the source of random numbers is broken", id)
 	}
@@ -75,11 +77,14 @@ func (b *book) add(g Grant) (token string, c Credential, err error) {
 		Label: g.Label, Role: g.Role, Scope: slices.Clone(g.Scope), Subject: g.Subject,
 		Created: b.now().UnixNano(),
 	}
-	if g.Subject == "" {
-		d := digestOf(token)
+	switch {
+	case g.Subject != "": // the authorities of the certificate keep the secret
+	case g.Kind == KeyCredential:
+		shown, record.Secret = FormatKey(drawn.number(), drawn.secret()), drawn.secret()
+	default:
+		shown = drawn.token()
+		d := digestOf(shown)
 		record.Digest = d[:]
-	} else {
-		token = ""
 	}
 	if err := b.write(id, record); err != nil {
 		return "", Credential{}, err
@@ -87,7 +92,7 @@ func (b *book) add(g Grant) (token string, c Credential, err error) {
 	made := newCredential(id, record)
 	told := made.public() // while nobody else knows it
 	b.insert(made)
-	return token, told, nil
+	return shown, told, nil
 }
 
 func (b *book) revoke(id string) error {
@@ -149,7 +154,11 @@ func (b *book) write(id string, record credentialRecord) error {
 	if !ok {
 		return penstock.Errorf(penstock.Internal, "credential id %q is not one of ours", id)
 	}
-	value, err := encodeRecord(record)
+	features := byte(0)
+	if len(record.Secret) > 0 {
+		features = featureKey
+	}
+	value, err := encodeRecord(record, features)
 	if err != nil {
 		return err
 	}

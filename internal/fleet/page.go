@@ -101,7 +101,7 @@ func (f *Fleet) writePage(p *page) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
 	p.dirty.Store(false) // before the snapshot: what changes after it is dirty again
-	value, err := encodeRecord(f.snapshot(p))
+	value, err := encodeRecord(f.snapshot(p), 0)
 	if err == nil {
 		err = f.table.Put(tableKey(pageKey, p.number), value)
 	}

@@ -18,8 +18,10 @@ const (
 // A record is a version byte, a byte of feature bits that a reader must know,
 // and JSON.
 const (
-	recordVersion  = 1
-	recordFeatures = 0
+	recordVersion = 1
+
+	featureKey     = 1 << 0 // a credential that is a key
+	recordFeatures = featureKey
 )
 
 func tableKey(kind byte, n uint64) []byte {
@@ -28,12 +30,12 @@ func tableKey(kind byte, n uint64) []byte {
 
 func keyNumber(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
 
-func encodeRecord(v any) ([]byte, error) {
+func encodeRecord(v any, features byte) ([]byte, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return nil, penstock.Errorf(penstock.Internal, "fleet: a record cannot be written: %w", err)
 	}
-	return append([]byte{recordVersion, recordFeatures}, body...), nil
+	return append([]byte{recordVersion, features}, body...), nil
 }
 
 func decodeRecord(b []byte, into any) error {

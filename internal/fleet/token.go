@@ -31,14 +31,23 @@ func digestOf(token string) digest {
 	return sha256.Sum256(append(room[:0], token...)) // no garbage for a token that is one
 }
 
-// newToken returns a random token and the id in it.
-func newToken(random io.Reader) (token, id string, err error) {
-	var b [idBytes + secretBytes]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", "", penstock.Errorf(penstock.Internal, "no random bytes for a token: %w", err)
+// drawn is the random part of a credential: the bytes of its id, then its secret.
+type drawn [idBytes + secretBytes]byte
+
+func drawSecret(random io.Reader) (*drawn, error) {
+	d := new(drawn)
+	if _, err := io.ReadFull(random, d[:]); err != nil {
+		return nil, penstock.Errorf(penstock.Internal, "no random bytes for a credential: %w", err)
 	}
-	id = tokenAlphabet.EncodeToString(b[:idBytes])
-	return tokenPrefix + id + "_" + tokenAlphabet.EncodeToString(b[idBytes:]), id, nil
+	return d, nil
+}
+
+func (d *drawn) number() uint64   { return binary.BigEndian.Uint64(d[:idBytes]) }
+func (d *drawn) publicID() string { return tokenAlphabet.EncodeToString(d[:idBytes]) }
+func (d *drawn) secret() []byte   { return d[idBytes:] }
+
+func (d *drawn) token() string {
+	return tokenPrefix + d.publicID() + "_" + tokenAlphabet.EncodeToString(d.secret())
 }
 
 // idOf returns the public id in a token, and false when it cannot be a token.

@@ -39,20 +39,20 @@ func ways() []way {
 	return []way{
 		{"length", framing.Config{
 			Length: &framing.Length{At: 1, Adds: 4}, Start: "\x68", Checksum: &framing.Checksum{Name: "crc-16/modbus"}, Max: 300,
-		}, func(c []byte) []byte { return modbus(append([]byte{0x68, byte(len(c))}, c...)) }, 250, false},
+		}, func(c []byte) []byte { return modbus(append([]byte{0x68, byte(len(c))}, c...)) }, 60, false},
 		{"length of two bytes, little", framing.Config{
 			Length: &framing.Length{At: 0, Size: 2, Order: "little"}, Checksum: &framing.Checksum{Name: "crc-32", Order: "big", From: 2}, Max: 300,
 		}, func(c []byte) []byte {
 			n := len(c) + 6
 			b := append([]byte{byte(n), byte(n >> 8)}, c...)
 			return append(b, sum("crc-32", c, checksum.HighFirst)...)
-		}, 250, false},
+		}, 60, false},
 		{"start, end and sum as in FT1.2", framing.Config{
 			Length: &framing.Length{At: 1, Adds: 5}, Start: "\x68", End: "\x16", Checksum: &framing.Checksum{Name: "crc-16/dnp", From: 2}, Max: 300,
 		}, func(c []byte) []byte {
 			b := append([]byte{0x68, byte(len(c))}, c...)
 			return append(append(b, sum("crc-16/dnp", c, checksum.LowFirst)...), 0x16)
-		}, 250, false},
+		}, 60, false},
 		{"size", framing.Config{Size: 12, Checksum: &framing.Checksum{Name: "crc-32c"}}, func(c []byte) []byte {
 			b := append(c, make([]byte, 8)...)[:8]
 			return append(b, sum("crc-32c", b, checksum.LowFirst)...)
@@ -60,7 +60,7 @@ func ways() []way {
 		{"line", framing.Config{Delimiter: "\r\n", Checksum: &framing.Checksum{Name: "crc-16/ccitt-false", Order: "big", Hex: true, After: "*"}, Max: 600}, func(c []byte) []byte {
 			text := []byte(hex.EncodeToString(c))
 			return fmt.Appendf(slices.Clone(text), "*%X\r\n", sum("crc-16/ccitt-false", text, checksum.HighFirst))
-		}, 200, true},
+		}, 40, true},
 		{"between, stuffed", framing.Config{
 			Between: &framing.Between{Start: "\x7e", End: "\x7f", Escape: "\x7d", Mask: "\x20"}, Checksum: &framing.Checksum{Name: "crc-16/x-25"}, Max: 600,
 		}, func(c []byte) []byte {
@@ -73,21 +73,21 @@ func ways() []way {
 				}
 			}
 			return append(out, 0x7f)
-		}, 200, true},
+		}, 40, true},
 		{"between, sum behind", framing.Config{
 			Between: &framing.Between{Start: "\x02", End: "\x03"}, Checksum: &framing.Checksum{Name: "crc-16/arc", Behind: true}, Max: 600,
 		}, func(c []byte) []byte {
 			b := append([]byte(hex.EncodeToString(c)), 3)
 			return append(append([]byte{2}, b...), sum("crc-16/arc", b, checksum.LowFirst)...)
-		}, 200, true},
+		}, 40, true},
 		{"slip", framing.Config{Stuffing: "slip", Checksum: &framing.Checksum{Name: "crc-16/x-25"}, Max: 600}, func(c []byte) []byte {
 			b := append(slices.Clone(c), sum("crc-16/x-25", c, checksum.LowFirst)...)
 			b = bytes.ReplaceAll(b, []byte{0xdb}, []byte{0xdb, 0xdd})
 			return append(append([]byte{0xc0}, bytes.ReplaceAll(b, []byte{0xc0}, []byte{0xdb, 0xdc})...), 0xc0)
-		}, 200, true},
+		}, 40, true},
 		{"cobs", framing.Config{Stuffing: "cobs", Checksum: &framing.Checksum{Name: "crc-16/x-25"}, Max: 600}, func(c []byte) []byte {
 			return append(cobs(append(slices.Clone(c), sum("crc-16/x-25", c, checksum.LowFirst)...)), 0)
-		}, 200, true},
+		}, 40, true},
 	}
 }
 
@@ -315,7 +315,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, w := range ways() {
 		f := newFramer(t, w.config)
 		for _, filler := range []byte{0, 0x68, 0x7d, 0x7e, 2, 'a'} {
-			for range 20 {
+			for range 5 {
 				f.Feed(bytes.Repeat([]byte{filler}, 1000), func(framing.Frame) {})
 				if f.Pending() > 2*w.config.Max+1024 {
 					t.Fatalf("%s: %d bytes wait", w.name, f.Pending())

@@ -49,7 +49,10 @@ func (p *proof) none() bool { return p.algorithm.Size() == 0 }
 // does not hold, if it does not.
 func (p *proof) holds(frame []byte) ([]byte, *fault) {
 	split := len(frame) - p.size()
-	if split < len(p.after) || split-len(p.after) < p.from {
+	// A checksum over nothing proves nothing: that of many algorithms is 0, and so
+	// two bytes of zeros on a dead line would be a frame.
+	covered := split - len(p.after) - p.from
+	if split < len(p.after) || covered < 0 || covered == 0 && !p.none() {
 		return nil, &fault{event: evidence.Framing, why: func() string {
 			return fmt.Sprintf("%d bytes are too few for a frame with its checksum", len(frame))
 		}}

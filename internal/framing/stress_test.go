@@ -17,7 +17,7 @@ import (
 // taken for a good one, and every frame that came whole must be found. With
 // PENSTOCK_TORTURE there are a million.
 func TestNoisyLine(t *testing.T) {
-	frames := uint64(20_000)
+	frames := uint64(5_000)
 	if os.Getenv("PENSTOCK_TORTURE") != "" {
 		frames = 1_000_000
 	}

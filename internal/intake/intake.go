@@ -298,6 +298,15 @@ func (n *Intake) nameless() ledger.Books {
 	return books
 }
 
+// MarksOf returns the accepted mark and the committed watermark of an epoch, zero
+// where it is not known, and the controller's last epoch, 0 for none.
+func (n *Intake) MarksOf(controller string, epoch uint64) (accepted, committed penstock.Mark, last uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	accepted, committed = n.ledger.Marks(controller, epoch)
+	return accepted, committed, n.ledger.LastEpoch(controller)
+}
+
 // Marks returns the accepted mark and the committed watermark of the
 // controller's last epoch; both are zero for one that never sent a sequence.
 func (n *Intake) Marks(controller string) (accepted, committed penstock.Mark) {

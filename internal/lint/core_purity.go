@@ -10,7 +10,7 @@ import (
 
 // core is the packages that are functions of their input alone, so that the same
 // code runs under a seeded simulation: no clock, randomness, I/O or goroutine.
-var core = []string{".", "link", "internal/interval", "internal/ledger", "internal/reportjson"}
+var core = []string{".", "link", "internal/interval", "internal/ledger", "internal/reportjson", "internal/topic", "internal/sparkplug"}
 
 var impureImports = []string{"os", "net", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "log/slog", "io/fs", "os/exec"}
 
@@ -21,7 +21,7 @@ var impureCalls = []string{
 func corePurity() Rule {
 	return Rule{
 		Name: "core-purity",
-		Says: "The core (root, link, interval, ledger, reportjson) reads no clock, makes no random number, does no I/O and starts no goroutine.",
+		Says: "The core (root, link, interval, ledger, reportjson, topic, sparkplug) reads no clock, makes no random number, does no I/O and starts no goroutine.",
 		check: func(m *tree.Module, report report) {
 			for f := range m.Code {
 				if slices.Contains(core, f.Package.Dir) {

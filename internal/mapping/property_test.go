@@ -203,3 +203,27 @@ func TestEveryMistakeIsTold(t *testing.T) {
 		t.Errorf("%d mistakes: %v", n, err)
 	}
 }
+
+// The time that a payload of a LoRaWAN server takes.
+func BenchmarkWebhook(b *testing.B) { benchmark(b, "testdata/good/chirpstack.txtar") }
+
+// The time that a binary record takes.
+func BenchmarkRecord(b *testing.B) { benchmark(b, "testdata/good/record.txtar") }
+
+func benchmark(b *testing.B, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := load(b, archive.Files[0].Data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := envelope(b, archive.Files[1])
+	b.SetBytes(int64(len(e.Body)))
+	for b.Loop() {
+		if err := m.Decode(e, func(d mapping.Decoded) error { return d.Err }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

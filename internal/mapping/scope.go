@@ -24,78 +24,76 @@ type scope struct {
 // facts are what an envelope tells, with what stands behind the name.
 var facts = []string{"topic", "peer", "source", "user", "key", "length", "property"}
 
-// start returns where a path begins.
+// start returns where a path into the payload begins.
 func (s *scope) start(p *tree.Path) any {
 	switch p.From {
 	case tree.InFields:
 		return s.fields
 	case tree.InElement:
 		return s.elements[len(s.elements)-1-p.Up]
-	case tree.InEnvelope:
-		return s.fact(p.Fact)
-	case tree.InPayload:
+	case tree.InPayload, tree.InEnvelope:
 	}
 	return s.tree
 }
 
-// fact returns what the envelope tells, as a tree.
-func (s *scope) fact(name string) any {
-	e := s.envelope
-	texts := map[string]string{"source": e.Source, "user": e.Credential.User, "key": e.Key}
-	switch name {
+// fact returns what the envelope tells, and false when that is nothing.
+func (s *scope) fact(p *tree.Path) (penstock.Value, bool) {
+	e, text := s.envelope, ""
+	switch p.Fact {
 	case "topic":
-		if e.Topic == "" {
-			return nil
-		}
-		return topicTree(e.Topic)
+		text = level(e.Topic, p)
 	case "property":
-		properties := make(map[string]any, len(e.Properties))
-		for name, v := range e.Properties {
-			properties[name] = penstock.TextValue(v)
-		}
-		return properties
-	case "length":
-		return penstock.UintValue(uint64(s.length))
+		text = e.Properties[p.Steps[0].Name]
 	case "peer":
-		host := e.Peer
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
+		text = e.Peer
+		if host, _, err := net.SplitHostPort(e.Peer); err == nil {
+			text = host
 		}
-		return penstock.TextValue(host)
+	case "source":
+		text = e.Source
+	case "user":
+		text = e.Credential.User
+	case "key":
+		text = e.Key
+	case "length":
+		return penstock.UintValue(uint64(s.length)), true
 	}
-	if text := texts[name]; text != "" {
-		return penstock.TextValue(text)
-	}
-	return nil
+	return penstock.TextValue(text), text != ""
 }
 
-// topicTree returns a topic's levels by their number, counted from 1.
-func topicTree(topic string) any {
-	levels := map[string]any{"": penstock.TextValue(topic)}
-	for i, level := range strings.Split(topic, "/") {
-		levels[strconv.Itoa(i+1)] = penstock.TextValue(level)
+// level returns the level of a topic that a path asks for, or all of it.
+func level(topic string, p *tree.Path) string {
+	if len(p.Steps) == 0 {
+		return topic
 	}
-	return levels
+	levels := strings.Split(topic, "/")
+	n, err := strconv.Atoi(p.Steps[0].Name) // it was checked: counted from 1
+	if err != nil || n > len(levels) {
+		return ""
+	}
+	return levels[n-1]
 }
 
 // find returns the one value that the path leads to.
 func (s *scope) find(p *tree.Path) (found any, ok bool) {
-	start := s.start(p)
-	if p.From == tree.InEnvelope && start == nil {
-		return nil, false
+	if p.From == tree.InEnvelope {
+		return s.fact(p)
 	}
-	tree.Walk(start, p.Steps, func(v any) bool {
+	tree.Walk(s.start(p), p.Steps, func(v any) bool {
 		found, ok = v, true
 		return false
 	})
-	if levels, isTopic := found.(map[string]any); isTopic && p.From == tree.InEnvelope && p.Fact == "topic" {
-		found = levels[""]
-	}
 	return found, ok
 }
 
 // every calls yield with each value that the path leads to.
 func (s *scope) every(p *tree.Path, yield func(any)) {
+	if p.From == tree.InEnvelope {
+		if v, ok := s.fact(p); ok {
+			yield(v)
+		}
+		return
+	}
 	tree.Walk(s.start(p), p.Steps, func(v any) bool {
 		yield(v)
 		return true
@@ -159,10 +157,10 @@ func (s *scope) whole(t *tree.Template) (uint64, error) {
 
 // missing says that a path leads nowhere, and what stands where it ends.
 func (s *scope) missing(p *tree.Path) error {
-	text := "{" + p.Text + "} is not in the payload"
 	if p.From == tree.InEnvelope {
-		text = "{" + p.Text + "} is not known: what came had none"
+		return penstock.Errorf(penstock.Invalid, "{%s} is not known: what came had none", p.Text)
 	}
+	text := "{" + p.Text + "} is not in the payload"
 	v := s.start(p)
 	for i, step := range p.Steps {
 		object, isObject := v.(map[string]any)
@@ -171,7 +169,7 @@ func (s *scope) missing(p *tree.Path) error {
 			break
 		}
 		if !found {
-			if near := suggest.Nearest(step.Name, slices.Sorted(maps.Keys(object))); near != "" && p.From != tree.InEnvelope {
+			if near := suggest.Nearest(step.Name, slices.Sorted(maps.Keys(object))); near != "" {
 				text += ": there is " + strconv.Quote(tree.Shorten(near)) + " instead of " + strconv.Quote(p.Steps[i].Name)
 			}
 			break

@@ -19,6 +19,9 @@ type Port struct {
 	mu      sync.Mutex // guards everything below
 	unmark  unmarker
 	witness witness
+
+	closing sync.Once
+	closed  error // what closing said
 }
 
 // device is what a Port needs of an open terminal.
@@ -93,8 +96,12 @@ func (p *Port) SetReadDeadline(t time.Time) error { return p.file.SetReadDeadlin
 // SetWriteDeadline ends writes that wait at t; the zero time stands for never.
 func (p *Port) SetWriteDeadline(t time.Time) error { return p.file.SetWriteDeadline(t) }
 
-// Close gives the device back. A Read or Write that waits returns.
-func (p *Port) Close() error { return p.file.Close() }
+// Close gives the device back: when it returns, another may open it. A Read or
+// Write that waits returns. It is legal twice, and by several goroutines.
+func (p *Port) Close() error {
+	p.closing.Do(func() { p.closed = p.file.Close() })
+	return p.closed
+}
 
 // Config returns how the line is driven, with nothing left out.
 func (p *Port) Config() Config { return p.config }

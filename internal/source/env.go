@@ -23,10 +23,15 @@ type Env struct {
 	// Bound says to what address the listener of a key of the configuration,
 	// "listen.mqtt", is really bound.
 	Bound func(key, address string)
-	TLS   *tls.Config // of the node's listeners: TLS 1.3, its certificate, its clients' authorities
-	Log   *slog.Logger
-	Now   func() time.Time
-	Rand  io.Reader
+	Keys  Keys  // of controllers that seal what they send
+	Marks Books // how far the reports are
+	// SameDisk says that spool and record stand on one disk: both marks would be
+	// lost with it.
+	SameDisk bool
+	TLS      *tls.Config // of the node's listeners: TLS 1.3, its certificate, its clients' authorities
+	Log      *slog.Logger
+	Now      func() time.Time
+	Rand     io.Reader
 	// Memory outlives a failure of the source: what one puts there, the next one
 	// made from the same configuration finds. See [Remembered].
 	Memory *any
@@ -58,6 +63,28 @@ type Authenticator interface {
 	// Authenticate returns an error of code [penstock.Unauthenticated] for a
 	// credential that does not hold.
 	Authenticate(penstock.Credential) (*penstock.Principal, error)
+}
+
+// Keys finds the keys that were given to controllers.
+type Keys interface {
+	// Key returns the secret of the key with this number, of 32 bytes, and who holds
+	// it, or an error of code [penstock.Unauthenticated]. Neither may be changed. A
+	// source that took something sealed under a key asks again for each piece, so
+	// that a revocation holds at once.
+	Key(id uint64) (secret []byte, p *penstock.Principal, err error)
+}
+
+// Books tell how far the reports of a controller are.
+type Books interface {
+	// Marks returns the marks of an epoch, zero for one that is not known.
+	Marks(controller string, epoch uint64) Marks
+}
+
+// Marks are what a source with sessions tells its controllers.
+type Marks struct {
+	Accepted  uint64 // this node holds, or has settled, every report of the epoch up to here
+	Committed uint64 // the record has settled every report of the epoch up to here
+	LastEpoch uint64 // the highest that is known of the controller, 0 for none
 }
 
 // Status is told whether a source does its work.

@@ -38,7 +38,7 @@ func run(ctx context.Context, s Spec, env Env, next penstock.Handler) {
 		backoff = min(2*backoff, lastBackoff)
 		env.Status.Failing(err.Error())
 		env.Log.Warn("a source failed; it is started again", "error", err, "retry_in", pause.Round(time.Millisecond))
-		if wait(ctx, pause) != nil {
+		if Pause(ctx, pause) != nil {
 			return
 		}
 	}
@@ -61,7 +61,8 @@ func once(ctx context.Context, s Spec, env Env, next penstock.Handler) (err erro
 	return source.Run(ctx, next)
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// Pause waits, and returns the error of ctx when that ends before.
+func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -169,7 +169,7 @@ func (w *Window[D]) rest(ctx context.Context, to Settler[D], why error, pause ti
 		return err
 	}
 	w.status.Failing("the node takes nothing for now: " + why.Error())
-	return wait(ctx, min(max(pause, penstock.RetryAfterOf(why)), lastPause))
+	return Pause(ctx, min(max(pause, penstock.RetryAfterOf(why)), lastPause))
 }
 
 // again submits the envelopes at the places once more and puts their outcomes

@@ -69,6 +69,16 @@ func newSettings(c Config) (settings, error) {
 	return s, nil
 }
 
+// controller returns the name of the edge node or device as a controller.
+func (s *settings) controller(a address) (string, error) {
+	t := s.node
+	if a.device != "" {
+		t = s.device
+	}
+	name := t.Expand([]string{"group", "node", "device"}, []string{a.group, a.node, a.device})
+	return name, penstock.CheckControllerName(name)
+}
+
 func orElse(s, otherwise string) string {
 	if s == "" {
 		return otherwise

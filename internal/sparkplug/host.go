@@ -9,12 +9,8 @@ import (
 	"github.com/penstock/penstock/internal/evidence"
 )
 
-// Limits that are not configured.
-const (
-	maxHeldBytes   = 16 << 20 // of messages that came before their turn
-	rebirthEvery   = time.Minute
-	rebirthsAtOnce = 20 // a second, all edge nodes together
-)
+// maxHeldBytes bounds the messages that came before their turn.
+const maxHeldBytes = 16 << 20
 
 // Message is what a broker delivered.
 type Message struct {
@@ -59,11 +55,9 @@ type Host struct {
 	out     Result
 	nodes   map[string]*node // by group/node
 	waiting []*node          // those that hold messages, in order
-	asking  []*node          // those to be asked for their births, in order
+	asker   asker            // of those to be asked for their births
 	entries int              // metrics of all edge nodes
 	held    int              // bytes of all messages that are held
-	second  time.Time        // of the last commands
-	asked   int              // commands in that second
 }
 
 // NewHost returns a host that knows no edge node yet.
@@ -117,18 +111,19 @@ func (h *Host) Wake() (due time.Time, ok bool) {
 	for _, n := range h.waiting {
 		earlier(n.deadline)
 	}
-	for _, n := range h.asking {
-		if n.ask.Before(h.second.Add(time.Second)) {
-			earlier(h.second.Add(time.Second))
-		} else {
-			earlier(n.ask)
-		}
+	if t, asks := h.asker.wake(); asks {
+		earlier(t)
 	}
 	return due, ok
 }
 
 func (h *Host) result() Result {
-	h.ask()
+	for _, n := range h.asker.due(h.now) {
+		h.out.Commands = append(h.out.Commands, Command{
+			Topic:   Namespace + "/" + n.group + "/NCMD/" + n.name,
+			Payload: rebirth(uint64(h.now.UnixMilli())),
+		})
+	}
 	out := h.out
 	h.out = Result{}
 	return out
@@ -188,16 +183,6 @@ func (h *Host) take(m Message) {
 	h.sequenced(n, d)
 }
 
-// controller returns the name of the edge node or device as a controller.
-func (h *Host) controller(a address) (string, error) {
-	t := h.settings.node
-	if a.device != "" {
-		t = h.settings.device
-	}
-	name := t.Expand([]string{"group", "node", "device"}, []string{a.group, a.node, a.device})
-	return name, penstock.CheckControllerName(name)
-}
-
 // newNode makes room for an edge node, at the cost of one that is dead, and
 // returns nil when there is none.
 func (h *Host) newNode(a address) *node {
@@ -239,31 +224,5 @@ func (h *Host) want(n *node, why string) {
 		}
 		return
 	}
-	n.wants = true
-	h.asking = append(h.asking, n)
-}
-
-// ask sends the commands that are due: to one edge node once a minute, and only
-// so many a second, since after a restart all of them are asked.
-func (h *Host) ask() {
-	if h.now.Sub(h.second) >= time.Second {
-		h.second, h.asked = h.now, 0
-	}
-	kept := h.asking[:0]
-	for _, n := range h.asking {
-		switch {
-		case !n.wants: // the birth came by itself
-		case h.asked >= rebirthsAtOnce || h.now.Before(n.ask):
-			kept = append(kept, n)
-		default:
-			h.asked++
-			n.wants, n.ask = false, h.now.Add(rebirthEvery)
-			h.out.Commands = append(h.out.Commands, Command{
-				Topic:   Namespace + "/" + n.group + "/NCMD/" + n.name,
-				Payload: rebirth(uint64(h.now.UnixMilli())),
-			})
-		}
-	}
-	clear(h.asking[len(kept):])
-	h.asking = kept
+	h.asker.add(n)
 }

@@ -159,10 +159,15 @@ func (h *Host) sequenced(n *node, d *delivery) {
 	case ahead < half || d.payload.stamp.after(n.newest): // what is younger is ahead, however far
 		h.hold(n, d)
 	default:
-		h.event(evidence.Late, 1, d.controller, "a message of %s with seq %d came after its turn", n.id(), seq)
-		d.doubtful = true
-		h.process(n, d)
+		h.late(n, d)
 	}
+}
+
+// late takes a message after its turn.
+func (h *Host) late(n *node, d *delivery) {
+	h.event(evidence.Late, 1, d.controller, "a message of %s with seq %d came after its turn", n.id(), d.payload.seq)
+	d.doubtful = true
+	h.process(n, d)
 }
 
 func (h *Host) inTurn(n *node, d *delivery) {
@@ -184,9 +189,8 @@ func (h *Host) lose(n *node, count int) {
 
 // hold keeps a message that came before its turn.
 func (h *Host) hold(n *node, d *delivery) {
-	if n.held[d.payload.seq] != nil {
-		h.event(evidence.Resent, 1, d.controller, "a message of %s with seq %d came twice", n.id(), d.payload.seq)
-		h.decide(d.token, nil)
+	if other := n.held[d.payload.seq]; other != nil {
+		h.clash(n, d, other)
 		return
 	}
 	if len(n.held) == 0 {
@@ -194,8 +198,22 @@ func (h *Host) hold(n *node, d *delivery) {
 		h.waiting = append(h.waiting, n)
 	}
 	n.held[d.payload.seq] = d
-	if h.held += d.size; h.held > maxHeldBytes {
+	if h.held += d.size; h.held > maxHeldBytes || len(n.held) >= half {
 		h.closeGap(n)
+	}
+}
+
+// clash takes a message whose number another one that is held has already.
+func (h *Host) clash(n *node, d, other *delivery) {
+	switch {
+	case d.payload.stamp.after(other.payload.stamp): // the numbers have gone round
+		h.closeGap(n)
+		h.sequenced(n, d)
+	case other.payload.stamp.after(d.payload.stamp):
+		h.late(n, d)
+	default:
+		h.event(evidence.Resent, 1, d.controller, "a message of %s with seq %d came twice", n.id(), d.payload.seq)
+		h.decide(d.token, nil)
 	}
 }
 

@@ -41,8 +41,10 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
-// Certificate returns the authority's own certificate, in DER.
-func (a *Authority) Certificate() []byte { return a.cert.Raw }
+// PEM returns the authority's certificate, for programs that read it from a file.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
 
 // Server returns a certificate for the names and addresses; localhost,
 // 127.0.0.1 and ::1 when there are none.

@@ -22,15 +22,16 @@ type Client struct {
 // rule.
 func (c *Client) Validate() error {
 	if (c.Cert == "") != (c.Key == "") {
-		return penstock.Errorf(penstock.Invalid, "tls: cert and key go together; only one of them is set")
+		return penstock.Errorf(penstock.Invalid, "cert and key go together; only one of them is set")
 	}
 	if c.MinVersion != "" && c.MinVersion != "1.2" && c.MinVersion != "1.3" {
-		return penstock.Errorf(penstock.Invalid, "tls.min_version: %q is neither 1.3 nor 1.2", c.MinVersion)
+		return penstock.Errorf(penstock.Invalid, "min_version: %q is neither 1.3 nor 1.2", c.MinVersion)
 	}
 	return nil
 }
 
-// Config reads the files. Its errors have code [penstock.Invalid] and name the
+// Config reads the files, which is done for every connection, so that renewed ones
+// count. Its errors have code [penstock.Invalid] and name the
 // file.
 func (c *Client) Config() (*tls.Config, error) {
 	config := &tls.Config{ServerName: c.ServerName, MinVersion: tls.VersionTLS13}

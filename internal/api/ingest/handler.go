@@ -108,17 +108,7 @@ func (h *Handler) refuse(c *web.Call) error {
 
 // document handles a body that is submitted whole.
 func (h *Handler) document(c *web.Call, head header) error {
-	b := c.NewBody()
-	var err error
-	defer func() { release(b, err) }()
-	if err = h.readDocument(c, &head, b); err != nil {
-		return err
-	}
-	t, err := h.submit(c, head, b.Bytes)
-	if err != nil {
-		return err
-	}
-	verdicts, err := h.outcome(c, t)
+	verdicts, err := h.whole(c, head)
 	if err != nil {
 		return err
 	}
@@ -128,6 +118,20 @@ func (h *Handler) document(c *web.Call, head header) error {
 		return err
 	}
 	return a.finish(nil)
+}
+
+// whole reads a body, submits it and waits for what becomes of it.
+func (h *Handler) whole(c *web.Call, head header) (_ []penstock.Verdict, err error) {
+	b := c.NewBody()
+	defer func() { release(b, err) }()
+	if err := h.readDocument(c, &head, b); err != nil {
+		return nil, err
+	}
+	t, err := h.submit(c, head, b.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	return h.outcome(c, t)
 }
 
 // readDocument reads the whole body into b as the pipeline takes it. A checksum

@@ -61,16 +61,7 @@ func (h *Handler) write(c *web.Call) error {
 	if head.gzip, err = parseEncoding(c.R.Header["Content-Encoding"]); err != nil {
 		return err
 	}
-	b := c.NewBody()
-	defer func() { release(b, err) }()
-	if err = h.readDocument(c, &head, b); err != nil {
-		return err
-	}
-	t, err := h.submit(c, head, b.Bytes)
-	if err != nil {
-		return err
-	}
-	verdicts, err := h.outcome(c, t)
+	verdicts, err := h.whole(c, head)
 	if err != nil {
 		return err
 	}

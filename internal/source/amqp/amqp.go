@@ -48,11 +48,28 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
+	var work sync.WaitGroup
 	blocked := conn.NotifyBlocked(make(chan amqp091.Blocking, 1))
+	work.Go(func() { // the library waits until it is read; it concerns publishers alone
+		for b := range blocked {
+			s.env.Log.Debug("the broker holds publishers back", "active", b.Active, "reason", b.Reason)
+		}
+	})
+	running, cancel := context.WithCancel(ctx)
+	err = s.work(running, conn, next, &work)
+	cancel()
+	_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
+	work.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// work consumes until ctx ends or something fails. What it leaves running ends
+// with ctx and the connection.
+func (s *Source) work(ctx context.Context, conn *amqp091.Connection, next penstock.Handler, work *sync.WaitGroup) error {
+	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	channel, deliveries, err := s.consume(conn)
 	if err != nil {
 		return err
@@ -60,41 +77,26 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 	ended := channel.NotifyClose(make(chan *amqp091.Error, 1))
 	cancelled := channel.NotifyCancel(make(chan string, 1))
 	s.port.Count(evidence.Connected)
+	defer s.port.Count(evidence.Lost)
 	s.port.Peer(s.server.Address)
 	s.env.Status.OK()
 
 	window := source.NewWindow[amqp091.Delivery](next, s.env.Status, s.Prefetch)
 	failed := make(chan error, 1)
-	var work sync.WaitGroup
 	work.Go(func() { failed <- window.Run(ctx, &settler{Source: s, channel: channel}) })
 	work.Go(func() { s.take(ctx, window, deliveries) })
-	for err == nil && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
-		case e := <-closed:
-			err = s.broke("the connection", e)
-		case e := <-ended:
-			err = s.broke("the channel", e)
-		case <-cancelled:
-			err = penstock.Errorf(penstock.Unavailable, "the broker ended the consumption of queue %s: it was deleted, or moved", s.Queue)
-		case b, open := <-blocked: // it concerns publishers; the library waits until it is read
-			if !open {
-				blocked = nil
-			} else {
-				s.env.Log.Debug("the broker holds publishers back", "active", b.Active, "reason", b.Reason)
-			}
-		}
-	}
-	stopped := ctx.Err() != nil
-	cancel()
-	_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
-	work.Wait()
-	s.port.Count(evidence.Lost)
-	if stopped {
+	select {
+	case <-ctx.Done():
 		return nil
+	case err := <-failed:
+		return err
+	case e := <-closed:
+		return s.broke("the connection", e)
+	case e := <-ended:
+		return s.broke("the channel", e)
+	case <-cancelled:
+		return penstock.Errorf(penstock.Unavailable, "the broker ended the consumption of queue %s: it was deleted, or moved", s.Queue)
 	}
-	return err
 }
 
 // open connects and introduces the gateway.

@@ -261,7 +261,6 @@ func TestConfigIsChecked(t *testing.T) {
 		"queue":             func(c *amqp.Config) { c.Queue = "" },
 		"declare":           func(c *amqp.Config) { c.Bind = []string{"#"} },
 		"exchange and bind": func(c *amqp.Config) { c.Declare, c.Bind = true, []string{"#"} },
-		"tls.min_version":   func(c *amqp.Config) { c.TLS.MinVersion = "1.1" },
 		"topics":            func(c *amqp.Config) { c.Topics = []topic.Route{{Topic: "a.{b"}} },
 		"comes over MQTT":   func(c *amqp.Config) { c.Topics = []topic.Route{{Topic: "#", Payload: topic.Sparkplug}} },
 		"prefetch":          func(c *amqp.Config) { c.Prefetch = 70000 },

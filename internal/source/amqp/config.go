@@ -37,10 +37,19 @@ const (
 )
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a
-// rule.
+// rule. The sections below it have their own.
 func (c *Config) Validate() error {
 	_, err := newSettings(*c)
 	return err
+}
+
+// Mappings returns the names of the mappings that the topics use.
+func (c *Config) Mappings() []string {
+	r, err := topic.NewRouter(c.Topics, topic.AMQP)
+	if err != nil {
+		return nil // Validate says why
+	}
+	return r.Mappings()
 }
 
 // settings is a configuration with everything filled in.
@@ -62,9 +71,6 @@ func newSettings(c Config) (s settings, err error) {
 	}
 	if s.vhost = s.server.Path; s.vhost == "" {
 		s.vhost = "/"
-	}
-	if err := c.TLS.Validate(); err != nil {
-		return refuse("%w", err)
 	}
 	if len(c.Topics) == 0 {
 		s.Topics = []topic.Route{{Topic: "#"}}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -296,9 +297,7 @@ func TestAStreamWithoutAnswersIsHeldBack(t *testing.T) {
 	st.desk.Fail(penstock.RetryLater(penstock.Full, 10*time.Millisecond, "no room"))
 	d := dial(t, "tcp", c.Listen)
 	defer d.Close()
-	for n := range uint64(3) {
-		write(t, d, frame(report(n+1)))
-	}
+	write(t, d, slices.Concat(frame(report(1)), frame(report(2)), frame(report(3)))) // in one segment, most likely
 	testkit.Eventually(t, func() bool { return st.desk.Envelopes() > 2 }, "the source's own tries")
 	st.desk.Fail(nil)
 	testkit.Eventually(t, func() bool { return len(st.desk.Accepted()) == 3 }, "all of them, in their order")

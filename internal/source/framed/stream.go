@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/framing"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // duplex is a line or a connection.
@@ -133,7 +134,7 @@ func (st *stream) submit(ctx context.Context) error {
 			return err
 		}
 		if frames = again; len(frames) > 0 {
-			if err := pause(ctx, max(wait, retry)); err != nil {
+			if err := source.Pause(ctx, max(wait, retry)); err != nil {
 				return err
 			}
 		}
@@ -222,15 +223,4 @@ func (s *Source) judge(body []byte, peer string, o penstock.Outcome) *Answer {
 		}
 	}
 	return reply
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

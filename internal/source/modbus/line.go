@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/modbus/wire"
 	"github.com/penstock/penstock/link"
 )
@@ -59,7 +60,7 @@ func (l *line) run(ctx context.Context) {
 		if l.bus != nil && l.config.Quirks.OneConnection {
 			l.disconnect()
 		}
-		sleep(ctx, min(l.waking(next).Sub(now), maxNap))
+		source.Pause(ctx, min(l.waking(next).Sub(now), maxNap))
 	}
 	if l.bus != nil {
 		l.disconnect()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // outbox holds the reports of a line until the pipeline has taken them, so that
@@ -106,7 +107,7 @@ func (o *outbox) deliver(ctx context.Context, next penstock.Handler, batch []par
 		if len(again) == 0 {
 			return nil
 		}
-		if err := sleep(ctx, max(pause, backoff)); err != nil {
+		if err := source.Pause(ctx, max(pause, backoff)); err != nil {
 			return err
 		}
 		batch, backoff = again, min(2*backoff, lastBackoff)
@@ -132,16 +133,4 @@ func (o *outbox) settle(batch []parcel, outcomes []penstock.Outcome) (again []pa
 		}
 	}
 	return again, pause
-}
-
-// sleep waits, and returns the error of ctx when that ends before.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -3,8 +3,6 @@ package modbus_test
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/serialport"
 	"github.com/penstock/penstock/internal/source/modbus"
@@ -75,61 +74,6 @@ func libmodbus(t *testing.T) string {
 	return binary
 }
 
-// npm returns the folder of the packages that the lock file of a peer names. They
-// are kept outside of the tree.
-func npm(t *testing.T, peer string) string {
-	t.Helper()
-	lock, err := os.ReadFile(filepath.Join(peer, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "penstock-peers", fmt.Sprintf("%.8x", sha256.Sum256(lock)))
-	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(modules); err == nil {
-		return modules
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	making, err := os.MkdirTemp(filepath.Dir(dir), "making-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(making)
-	if err := os.CopyFS(making, os.DirFS(peer)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error")
-	cmd.Dir = making
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci in %s: %v\n%s", peer, err, out)
-	}
-	os.Rename(making, dir) // another test may have been first
-	return modules
-}
-
-// pair returns the two ends of a serial line.
-func pair(t *testing.T) (near, far string) {
-	t.Helper()
-	dir := t.TempDir()
-	near, far = filepath.Join(dir, "near"), filepath.Join(dir, "far")
-	cmd := exec.Command("socat", "pty,raw,echo=0,link="+near, "pty,raw,echo=0,link="+far)
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("socat makes the pair of serial lines (make tools brings it): %v", err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	testkit.Eventually(t, func() bool {
-		_, errNear := os.Stat(near)
-		_, errFar := os.Stat(far)
-		return errNear == nil && errFar == nil
-	}, "the two ends of the line")
-	return near, far
-}
-
 // reads polls unit 7 on a line and wants its first report to hold the values.
 func reads(t *testing.T, l modbus.Line, points []modbus.Point, want string) {
 	t.Helper()
@@ -176,7 +120,7 @@ func TestLibmodbusOverTCP(t *testing.T) {
 }
 
 func TestLibmodbusOnASerialLine(t *testing.T) {
-	near, far := pair(t)
+	near, far, _ := modbustest.Pair(t, t.TempDir())
 	start(t, nil, libmodbus(t), "rtu", far)
 	reads(t, modbus.Line{Serial: &serialport.Config{Device: near, Baud: 19200}}, peerPoints(), peerValues)
 }
@@ -184,7 +128,7 @@ func TestLibmodbusOnASerialLine(t *testing.T) {
 func TestModbusSerialOfNPM(t *testing.T) {
 	const peer = "testdata/peers/modbus-serial"
 	port := freePort(t)
-	start(t, []string{"NODE_PATH=" + npm(t, peer)}, "node", filepath.Join(peer, "server.js"), port)
+	start(t, []string{"NODE_PATH=" + testkit.NPM(t, peer)}, "node", filepath.Join(peer, "server.js"), port)
 	points := []modbus.Point{
 		point("h", "holding 17", ""), point("illegal", "holding 500", ""), point("i", "input 5", ""),
 		point("c", "coil 9", ""), point("d", "discrete 10", ""), point("n", "coil 10", ""),
@@ -195,7 +139,7 @@ func TestModbusSerialOfNPM(t *testing.T) {
 // The simulated device of the tests is held to another's client, so that the
 // other tests mean something.
 func TestMbpollReadsTheSimulatedDevice(t *testing.T) {
-	near, farDevice := pair(t)
+	near, farDevice, _ := modbustest.Pair(t, t.TempDir())
 	far, err := serialport.Open(serialport.Config{Device: farDevice})
 	if err != nil {
 		t.Fatal(err)
@@ -235,5 +179,55 @@ func TestMbpollReadsTheSimulatedDevice(t *testing.T) {
 				t.Errorf("mbpoll %v: %v, without %q in\n%s", args, err, want, out)
 			}
 		}
+	}
+}
+
+// An adapter that is unplugged is told once; plugged in again it is polled again.
+func TestAnAdapterIsUnpluggedAndComesBack(t *testing.T) {
+	dir := t.TempDir()
+	var work sync.WaitGroup
+	defer work.Wait()
+	plug := func() (string, func()) {
+		near, far, cut := modbustest.Pair(t, dir)
+		port, err := serialport.Open(serialport.Config{Device: far})
+		if err != nil {
+			t.Fatal(err)
+		}
+		work.Go(func() { modbustest.ServeRTU(port, address) })
+		return near, func() { cut(); port.Close() }
+	}
+	near, unplug := plug()
+	l := modbus.Line{Serial: &serialport.Config{Device: near}, Devices: []modbus.Device{
+		{Controller: "a", Unit: 1, Groups: []modbus.Group{{Every: 50 * time.Millisecond, Points: []modbus.Point{point("x", "holding 7", "")}}}},
+	}}
+	book, desk, status := evidence.NewBook(time.Now), sourcetest.NewDesk(nil), &states{}
+	s, err := modbus.New(modbus.Config{Lines: []modbus.Line{l}}, sourcetest.Env(book, status, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	work.Go(func() {
+		if err := s.Run(ctx, desk); err != nil {
+			t.Error(err)
+		}
+	})
+	count := func(kind penstock.Kind) (n int) {
+		for _, r := range desk.Accepted() {
+			if r.Samples[0].Value.Kind() == kind {
+				n++
+			}
+		}
+		return n
+	}
+	testkit.Eventually(t, func() bool { return count(penstock.Uint64) > 1 }, "values of the device")
+	unplug()
+	testkit.Eventually(t, func() bool { return count(penstock.None) > 0 }, "the word that the device is out of reach")
+	before := count(penstock.Uint64)
+	_, unplug = plug()
+	defer unplug()
+	testkit.Eventually(t, func() bool { return count(penstock.Uint64) > before+1 }, "values after the adapter came back")
+	if n := count(penstock.None); n != 1 || status.last() != "ok" {
+		t.Errorf("it was told %d times, and the source says %q", n, status.last())
 	}
 }

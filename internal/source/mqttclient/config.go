@@ -41,10 +41,19 @@ const (
 )
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a
-// rule.
+// rule. The sections below it have their own.
 func (c *Config) Validate() error {
 	_, err := newSettings(*c)
 	return err
+}
+
+// Mappings returns the names of the mappings that the topics use.
+func (c *Config) Mappings() []string {
+	r, err := topic.NewRouter(c.Topics, topic.MQTT)
+	if err != nil {
+		return nil // Validate says why
+	}
+	return r.Mappings()
 }
 
 // settings is a configuration with everything filled in.
@@ -66,9 +75,6 @@ func newSettings(c Config) (s settings, err error) {
 	}
 	if s.server.Path != "" {
 		return refuse("server: %s has a path, which MQTT does not know", c.Server)
-	}
-	if err := c.TLS.Validate(); err != nil {
-		return refuse("%w", err)
 	}
 	if len(c.Controllers) == 0 {
 		return refuse("controllers: name those that the broker may speak for; %q is all of them", "*")
@@ -117,11 +123,6 @@ func (c *Config) checkSparkplug(r *topic.Router) error {
 		return penstock.Errorf(penstock.Invalid, "sparkplug: no topic has payload: sparkplug")
 	case r.Has(topic.Sparkplug) && c.Share != "":
 		return penstock.Errorf(penstock.Invalid, "share: the messages of an edge node belong together; Sparkplug B cannot be shared")
-	case c.Sparkplug == nil:
-		return nil
-	}
-	if err := c.Sparkplug.Validate(); err != nil {
-		return penstock.Errorf(penstock.Invalid, "sparkplug: %w", err)
 	}
 	return nil
 }

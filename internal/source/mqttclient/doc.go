@@ -13,7 +13,8 @@
 // Messages of QoS 0 are taken as they come and may be lost on the way.
 //
 // While the node takes nothing, messages wait unacknowledged, at most as many as
-// receive_maximum, and are tried again; the broker queues the others.
+// receive_maximum, and are tried again; the broker queues the others. Messages of
+// QoS 0 fill the connection then, until the broker drops them or ends it.
 //
 // A report that is refused for good is acknowledged: MQTT knows no way to give a
 // message back, and a broker would send it for ever. It is in the books, and its

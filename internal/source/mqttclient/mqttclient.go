@@ -17,7 +17,7 @@ import (
 // The times of the session.
 const (
 	answerTimeout = 10 * time.Second     // for the broker's answer to a packet
-	ackInterval   = 5 * time.Millisecond // acknowledgements that are due go out together
+	ackInterval   = 2 * time.Millisecond // acknowledgements that are due go out together
 )
 
 // Source is the client of one broker.

@@ -1,7 +1,6 @@
 package mqttclient_test
 
 import (
-	"encoding/pem"
 	"net"
 	"os"
 	"os/exec"
@@ -46,7 +45,7 @@ func secureBroker(t *testing.T, extra string) (b *broker, ca *testkit.Authority,
 	ca = testkit.NewAuthority(t)
 	cert, key := testkit.WriteFiles(t, ca.Server(t))
 	caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate()}), 0o600); err != nil {
+	if err := os.WriteFile(caFile, ca.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	users := filepath.Join(t.TempDir(), "users")
@@ -206,13 +205,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"controllers":       func(c *mqttclient.Config) { c.Controllers = nil },
 		"topics":            func(c *mqttclient.Config) { c.Topics = nil },
 		"{controller} and":  func(c *mqttclient.Config) { c.Topics = []topic.Route{{Topic: "#", Payload: topic.Value}} },
-		"tls":               func(c *mqttclient.Config) { c.TLS.Cert = "x" },
 		"no topic has":      func(c *mqttclient.Config) { c.Sparkplug = &sparkplug.Config{} },
 		"cannot be shared": func(c *mqttclient.Config) {
 			c.Share, c.Topics = "g", []topic.Route{{Topic: "#", Payload: topic.Sparkplug}}
-		},
-		"sparkplug: reorder": func(c *mqttclient.Config) {
-			c.Topics[0].Payload, c.Sparkplug = topic.Sparkplug, &sparkplug.Config{Reorder: 1}
 		},
 		"keepalive":       func(c *mqttclient.Config) { c.Keepalive = config.Duration(time.Second) },
 		"session":         func(c *mqttclient.Config) { c.Session = config.Duration(time.Second) },

@@ -40,17 +40,25 @@ func NewDesk(decode Decode) *Desk {
 func Standard(e *penstock.Envelope) ([]penstock.Report, error) {
 	switch e.ContentType {
 	case link.MediaType:
-		var d link.Decoder
-		var r penstock.Report
-		if _, err := d.Decode(e.Body, &r); err != nil {
-			return nil, err
-		}
-		return []penstock.Report{r}, nil
+		return binaryReports(e.Body)
 	case "application/json":
 		var d reportjson.Decoder
 		return d.Decode(e.Body, nil)
 	}
 	return nil, penstock.Errorf(penstock.Unsupported, "the desk cannot read %q", e.ContentType)
+}
+
+// binaryReports decodes one report after another.
+func binaryReports(body []byte) (reports []penstock.Report, err error) {
+	var d link.Decoder
+	for len(body) > 0 {
+		var r penstock.Report
+		if body, err = d.Decode(body, &r); err != nil {
+			return nil, err
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
 }
 
 // Close leaves what comes from now on undecided until Open.

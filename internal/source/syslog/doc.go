@@ -11,7 +11,7 @@
 // and nobody can count it. What was read is kept in memory until it is durable: a
 // crash loses it, at most a few hundred messages. While the spool is full, TCP and
 // TLS senders are held up by not reading from them; over UDP messages wait in a
-// bounded queue, and what finds no room there is counted as refused.
+// bounded queue, and what finds no room there is counted as overrun.
 //
 // Identity: there are no resends, so the gateway numbers the messages of each
 // device itself, in an epoch that begins with each start of the source. Two

@@ -318,20 +318,9 @@ func (s *Source) deliver(ctx context.Context, batch []penstock.Envelope, next pe
 		if batch = again; len(batch) == 0 {
 			return nil
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := source.Pause(ctx, pause); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

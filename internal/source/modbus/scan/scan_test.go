@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/serialport"
 	"github.com/penstock/penstock/internal/source/modbus/modbustest"
 	"github.com/penstock/penstock/internal/source/modbus/scan"
 	"github.com/penstock/penstock/internal/source/modbus/wire"
@@ -89,6 +90,40 @@ func TestScanFindsUnitsRangesAndOrder(t *testing.T) {
 		}
 		text := strings.NewReplacer(o.TCP+o.RTUOverTCP, "ADDRESS", "rtu_over_tcp", "tcp").Replace(b.String())
 		testkit.Golden(t, "found.yaml", []byte(text))
+	}
+}
+
+func TestScanOfASerialLine(t *testing.T) {
+	near, far, unplug := modbustest.Pair(t, t.TempDir())
+	port, err := serialport.Open(serialport.Config{Device: far})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var device sync.WaitGroup
+	defer device.Wait()
+	defer port.Close()
+	defer unplug()
+	asked := 0
+	device.Go(func() {
+		modbustest.ServeRTU(port, func(q wire.Request) modbustest.Answer {
+			if asked++; asked <= 2 {
+				return modbustest.Answer{Silent: true} // as at a wrong speed
+			}
+			return station(q)
+		})
+	})
+	o := options(1, 3)
+	o.Device, o.Bauds, o.Parities = near, []int{9600, 19200}, []serialport.Parity{serialport.NoParity, serialport.EvenParity}
+	found, err := scan.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Serial.Baud != 19200 || found.Serial.Parity != serialport.NoParity || len(found.Units) != 1 || found.Units[0].Number != 3 {
+		t.Errorf("found %+v", found)
+	}
+	var b bytes.Buffer
+	if err := found.Write(&b); err != nil || !strings.Contains(b.String(), "baud: 19200, parity: none, stop_bits: 1}") {
+		t.Errorf("%v in %s", err, b.String())
 	}
 }
 

@@ -3,7 +3,6 @@ package session_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,7 +39,7 @@ func pinned(der []byte) string {
 func TestWhomToBelieve(t *testing.T) {
 	ours, others := testkit.NewAuthority(t), testkit.NewAuthority(t)
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.Certificate()}), 0o600); err != nil {
+	if err := os.WriteFile(file, ours.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	good, again := ours.Server(t, "plant.example").Certificate[0], ours.Server(t, "plant.example").Certificate[0]
@@ -52,7 +51,7 @@ func TestWhomToBelieve(t *testing.T) {
 		believed bool
 	}{
 		{"the one", session.Security{Trust: pinned(good)}, good, true},
-		{"the one with others behind it", session.Security{Trust: pinned(good)}, append(append([]byte{}, good...), ours.Certificate()...), true},
+		{"the one with others behind it", session.Security{Trust: pinned(good)}, append(append([]byte{}, good...), again...), true},
 		{"another of the same name", session.Security{Trust: pinned(good)}, again, false},
 		{"another with the one behind it", session.Security{Trust: pinned(good)}, append(append([]byte{}, again...), good...), false},
 		{"signed", session.Security{CA: file}, good, true},

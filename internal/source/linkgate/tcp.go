@@ -1,0 +1,209 @@
+package linkgate
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// Times of a connection.
+const (
+	handshakeTime = 10 * time.Second // for TLS, and again for the hello
+	writeTime     = 30 * time.Second // for a peer that does not read
+	commitTime    = 500 * time.Millisecond
+	tcpUserTime   = 30 * time.Second // after which the kernel gives up what is not acknowledged
+	handshakes    = 64               // side by side: more of them only make each other late
+	tcpUserOption = 18               // TCP_USER_TIMEOUT of tcp(7), which package syscall does not name
+)
+
+// TCP is the listener for controllers over TLS.
+type TCP struct {
+	desk
+	address config.Address
+	open    sync.WaitGroup
+	slots   chan struct{} // of handshakes
+
+	mu    sync.Mutex // guards count
+	count int        // connections
+}
+
+var _ penstock.Source = (*TCP)(nil)
+
+// NewTCP returns the source behind listen.link.
+func NewTCP(address config.Address, c Config, env source.Env) (*TCP, error) {
+	if env.TLS == nil {
+		return nil, penstock.Errorf(penstock.Invalid, "the link protocol over TCP needs TLS")
+	}
+	return &TCP{desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, slots: make(chan struct{}, handshakes)}, nil
+}
+
+// Run listens until ctx ends.
+func (t *TCP) Run(ctx context.Context, next penstock.Handler) error {
+	l, err := t.env.Listen("link", string(t.address))
+	if err != nil {
+		return err
+	}
+	defer t.open.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer l.Close()
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	t.env.Bound("listen.link", l.Addr().String())
+	t.env.Status.OK()
+	turnstile := newTurnstile(t.config.Admit)
+	for {
+		if turnstile.wait(ctx) != nil {
+			return nil
+		}
+		c, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			t.env.Log.Warn("a connection could not be accepted", "error", err) // too many open files: later
+			continue
+		}
+		t.open.Go(func() { t.serve(ctx, c, next) })
+	}
+}
+
+// serve carries one connection from its handshake to its end.
+func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
+	defer c.Close()
+	if !t.enter() {
+		t.port.Count(evidence.Refused)
+		return
+	}
+	defer t.leave()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		setUserTimeout(tcp)
+	}
+	peer := c.RemoteAddr().String()
+	secure, err := t.handshake(ctx, c)
+	if err != nil {
+		var notTLS tls.RecordHeaderError
+		errors.As(err, &notTLS)
+		t.port.Bad(evidence.Malformed, notTLS.RecordHeader[:], peer+" did not complete the TLS handshake: "+err.Error())
+		return
+	}
+	from := caller{peer: peer}
+	if chains := secure.ConnectionState().VerifiedChains; len(chains) > 0 {
+		from.credential.Certificates = chains[0]
+	}
+	newConn(&t.desk, secure, from).run(ctx, next)
+}
+
+// handshake makes the connection secure. It takes a slot only when the client has
+// begun to speak, so that silent ones hold up nobody.
+func (t *TCP) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	begun := &begun{Conn: c}
+	if err := c.SetReadDeadline(time.Now().Add(handshakeTime)); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(c, begun.first[:]); err != nil {
+		return nil, err
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	select {
+	case t.slots <- struct{}{}:
+		defer func() { <-t.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	secure := tls.Server(begun, t.env.TLS)
+	return secure, secure.HandshakeContext(ctx)
+}
+
+// begun is a connection whose first byte was read.
+type begun struct {
+	net.Conn
+	first [1]byte
+	given bool
+}
+
+// Read implements net.Conn.
+func (b *begun) Read(p []byte) (int, error) {
+	if !b.given && len(p) > 0 {
+		b.given = true
+		return copy(p, b.first[:]), nil
+	}
+	return b.Conn.Read(p)
+}
+
+// enter counts a connection, unless there are too many.
+func (t *TCP) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.count >= t.config.Connections {
+		return false
+	}
+	t.count++
+	return true
+}
+
+func (t *TCP) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count--
+}
+
+// setUserTimeout lets the kernel find a dead peer in seconds instead of a quarter
+// of an hour. Where that is not possible the idle limit does it.
+func setUserTimeout(c *net.TCPConn) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserOption, int(tcpUserTime.Milliseconds()))
+	})
+}
+
+// turnstile lets in a number of callers a second, with one second's worth at once
+// after a quiet time. The others wait where they are, in their order.
+type turnstile struct {
+	each time.Duration
+	free time.Time // when the next may come in
+}
+
+func newTurnstile(perSecond int) *turnstile {
+	return &turnstile{each: time.Second / time.Duration(perSecond)}
+}
+
+func (s *turnstile) wait(ctx context.Context) error {
+	now := time.Now()
+	if earliest := now.Add(-time.Second); s.free.Before(earliest) {
+		s.free = earliest
+	}
+	s.free = s.free.Add(s.each)
+	d := s.free.Sub(now)
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,143 @@
+package mqttbroker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
+	"github.com/penstock/penstock/internal/source/mqttbroker/gate"
+	"github.com/penstock/penstock/internal/topic"
+)
+
+// Broker is the source: one listener and everything that its clients left with
+// it.
+type Broker struct {
+	address config.Address
+	config  Config
+	router  *topic.Router
+	tls     *tls.Config // nil for plain text
+	env     source.Env
+}
+
+var _ penstock.Source = (*Broker)(nil)
+
+// New returns a broker that listens at the address.
+func New(address config.Address, c Config, env source.Env) (*Broker, error) {
+	router, err := c.router()
+	if err != nil {
+		return nil, err
+	}
+	if c.TLS != TLSOff && env.TLS == nil {
+		return nil, penstock.Errorf(penstock.Invalid, "mqtt.tls: %s needs a certificate, and the node has none", c.TLS)
+	}
+	b := &Broker{address: address, config: c, router: router, env: env}
+	if c.TLS != TLSOff {
+		b.tls = listenerTLS(env.TLS, c.TLS == TLSLegacy)
+	}
+	return b, nil
+}
+
+// broker is a Broker at work: what lives as long as one Run.
+type broker struct {
+	*Broker
+	log      *slog.Logger
+	port     *evidence.Page
+	next     penstock.Handler
+	gate     *gate.Gate
+	sessions *sessions
+	hub      *fanout.Hub
+	work     sync.WaitGroup
+}
+
+// maxPending is how many connections may be about to show who they are. Beyond
+// them the others wait in the system's queue.
+const maxPending = 256
+
+// The times of a connection.
+const (
+	pendingPatience = 2 * time.Second  // until it has shown who it is, when others wait behind it
+	connectPatience = 10 * time.Second // until it has shown who it is
+	packetPatience  = 30 * time.Second // for the rest of a packet that has begun
+	writePatience   = 20 * time.Second // for a client to take what is sent to it
+	lastWord        = time.Second      // for a client to take its last packet
+	acceptPause     = 100 * time.Millisecond
+)
+
+// Run accepts connections until ctx ends or the listener fails. It returns when
+// every connection has ended.
+func (b *Broker) Run(ctx context.Context, next penstock.Handler) error {
+	l, err := b.env.Listen(listenName, string(b.address))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	run := &broker{
+		Broker: b, log: b.env.Log, port: b.env.Evidence.Port(b.env.Name), next: next, gate: gate.New(maxPending, pendingPatience),
+		sessions: newSessions(b.config.MaxClients),
+	}
+	run.hub = fanout.New(fanout.Options{Limits: b.config.limits(), Now: b.env.Now, Lost: run.lost})
+	defer run.work.Wait()
+	defer cancel()
+	run.work.Go(func() {
+		<-ctx.Done()
+		l.Close() // the port is free when Run returns
+	})
+	if b.env.Bound != nil {
+		b.env.Bound("listen."+listenName, l.Addr().String())
+	}
+	run.work.Go(func() { run.keepHouse(ctx) })
+	b.env.Status.OK()
+	return run.accept(ctx, l)
+}
+
+// listenName is the name of the listener, under which a process manager may hand
+// it over.
+const listenName = "mqtt"
+
+func (b *broker) accept(ctx context.Context, l net.Listener) error {
+	for {
+		if err := b.gate.Wait(ctx); err != nil {
+			return nil // told to end
+		}
+		nc, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return penstock.Errorf(penstock.Unavailable, "the listener on %s was closed: %w", b.address, err)
+		case err != nil: // too many open files, say
+			b.env.Status.Failing(err.Error())
+			b.log.Warn("a connection could not be accepted", "error", err)
+			if source.Pause(ctx, acceptPause) != nil {
+				return nil
+			}
+			continue
+		}
+		b.env.Status.OK()
+		c := newConn(b, nc)
+		c.pending = b.gate.Enter(func() { c.end(endPending) })
+		b.work.Go(func() { c.serve(ctx) })
+	}
+}
+
+// lost counts a message that a subscriber does not get. The first one of each is
+// worth a line in the log.
+func (b *broker) lost(c *fanout.Client, first bool) {
+	b.port.Count(evidence.Overrun)
+	if first {
+		b.log.Warn("a subscriber takes its messages slower than they come, or takes only short ones: the oldest are dropped",
+			"client", c.ID, "peer", c.Peer, "queue", b.config.Queue)
+	}
+}
