@@ -229,20 +229,20 @@ func (c *conn) bad(f *wire.Frame, why string) {
 // note keeps what was wrong, and who sent it, on the port and on the page of the
 // client's controller.
 func (c *conn) note(e evidence.Event, b []byte, why string) {
-	why = c.who() + ": " + why
+	why = caller(c.raw, c.connect) + ": " + why
 	c.port.Bad(e, b, why)
 	if c.page != nil {
 		c.page.Bad(e, b, why)
 	}
 }
 
-// who names the client by what is known of it so far.
-func (c *conn) who() string {
-	who := c.raw.RemoteAddr().String()
-	if id := c.connect.ClientID; id != "" {
+// caller names a client by what is known of it so far.
+func caller(raw net.Conn, connect wire.Connect) string {
+	who := raw.RemoteAddr().String()
+	if id := connect.ClientID; id != "" {
 		who += fmt.Sprintf(" client %.64q", id)
 	}
-	if user := c.connect.User; user != "" {
+	if user := connect.User; user != "" {
 		who += fmt.Sprintf(" user %.64q", user)
 	}
 	return who
