@@ -108,6 +108,9 @@ func (e *Edges[O]) pause() time.Duration {
 
 // apply does what the host decided. e.mu is held.
 func (e *Edges[O]) apply(ctx context.Context, way EdgeWay[O], r sparkplug.Result) {
+	for _, event := range r.Events {
+		e.note(event)
+	}
 	for _, d := range r.Decided {
 		from := e.origins[d.Token]
 		delete(e.origins, d.Token)
@@ -117,9 +120,6 @@ func (e *Edges[O]) apply(ctx context.Context, way EdgeWay[O], r sparkplug.Result
 		if err := way.Command(ctx, c); err != nil {
 			e.env.Log.Warn("a command to an edge node was not sent", "topic", c.Topic, "error", err)
 		}
-	}
-	for _, event := range r.Events {
-		e.note(event)
 	}
 }
 
