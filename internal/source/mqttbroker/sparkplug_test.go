@@ -257,6 +257,9 @@ func TestSparkplugOverARestart(t *testing.T) {
 	next := &recorder{}
 	o.next = next
 	st = newStand(t, o)
+	if n := len(next.seen()); n != 1 {
+		t.Errorf("%d envelopes from before, when the broker takes clients", n)
+	}
 	gw = connect(t, st.address, login("north:gw", nil))
 	gw.publish("spBv1.0/north/NDATA/gw", 1, metrics(3, number("", 1, 23)))
 	gw.ack(wire.PUBACK)
