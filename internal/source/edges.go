@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/sparkplug"
 	"github.com/penstock/penstock/link"
 )
@@ -56,6 +57,9 @@ func (e *Edges[O]) Subject(name string) (sparkplug.Subject, error) { return e.ho
 
 // Take gives a message to the host, to which the payload belongs from now on.
 func (e *Edges[O]) Take(ctx context.Context, way EdgeWay[O], from O, name string, payload []byte) {
+	if s, err := e.Subject(name); err == nil && s.Speaks {
+		e.env.Evidence.Controller(s.Controller).Count(evidence.Received)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.token++

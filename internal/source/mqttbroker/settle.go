@@ -62,7 +62,7 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 		}
 	}
 	acks := make([]byte, 0, 8*len(b.items))
-	received := 0
+	received, edges := 0, 0
 	for i := range b.items {
 		it := &b.items[i]
 		if it.again && !in.c.session.has(it.id) {
@@ -83,11 +83,14 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 			continue
 		}
 		received++
+		if it.edge != nil {
+			edges++
+		}
 		acks = in.complete(acks, it, v)
 	}
 	in.c.port.Add(evidence.Received, uint64(received))
 	if in.c.page != nil {
-		in.c.page.Add(evidence.Received, uint64(received))
+		in.c.page.Add(evidence.Received, uint64(received-edges)) // edge nodes are counted where they are followed
 	}
 	if len(acks) == 0 {
 		return nil

@@ -119,7 +119,7 @@ func TestSparkplug(t *testing.T) {
 		}
 	}
 	page := st.book.Controller("north:gw")
-	for event, n := range map[evidence.Event]uint64{evidence.Gap: 1, evidence.Lost: 2, evidence.Connected: 2} { // the session and its connection
+	for event, n := range map[evidence.Event]uint64{evidence.Received: 4, evidence.Gap: 1, evidence.Lost: 2, evidence.Connected: 2} { // the session and its connection
 		if got := page.Counted(event); got != n {
 			t.Errorf("%s was counted %d times, not %d", event, got, n)
 		}
