@@ -24,6 +24,7 @@ type Message struct {
 type Decided struct {
 	Token   uint64
 	Reports []penstock.Report
+	Err     error // why the message cannot be used, nil for one that can
 }
 
 // Command is a message to publish at QoS 0, not retained.
@@ -120,7 +121,7 @@ func (h *Host) Wake() (due time.Time, ok bool) {
 func (h *Host) result() Result {
 	for _, n := range h.asker.due(h.now) {
 		h.out.Commands = append(h.out.Commands, Command{
-			Topic:   Namespace + "/" + n.group + "/NCMD/" + n.name,
+			Topic:   Namespace + "/" + n.group + "/" + nodeCommand + "/" + n.name,
 			Payload: rebirth(uint64(h.now.UnixMilli())),
 		})
 	}
@@ -130,7 +131,7 @@ func (h *Host) result() Result {
 }
 
 func (h *Host) decide(token uint64, reports []penstock.Report) {
-	h.out.Decided = append(h.out.Decided, Decided{token, reports})
+	h.out.Decided = append(h.out.Decided, Decided{Token: token, Reports: reports})
 }
 
 func (h *Host) event(e evidence.Event, count int, node, format string, args ...any) {
@@ -139,7 +140,7 @@ func (h *Host) event(e evidence.Event, count int, node, format string, args ...a
 
 // bad notes a message that cannot be used.
 func (h *Host) bad(m Message, node string, err error) {
-	h.decide(m.Token, nil)
+	h.out.Decided = append(h.out.Decided, Decided{Token: m.Token, Err: err})
 	h.out.Events = append(h.out.Events, Event{Event: evidence.Malformed, Count: 1, Node: node, Why: err.Error(), Frame: m.Payload})
 }
 

@@ -22,28 +22,51 @@ const (
 	deviceData  = "DDATA"
 )
 
+// The kinds of message that are sent to edge nodes, and the word that stands in
+// the group's place where host applications tell that they are there.
+const (
+	nodeCommand   = "NCMD"
+	deviceCommand = "DCMD"
+	stateWord     = "STATE"
+)
+
 // address is what a topic says.
 type address struct {
 	kind, group, node, device string
 }
 
+// Subject is whom a topic of Sparkplug B is about.
+type Subject struct {
+	Controller string // the edge node or device as a controller; empty for a host application
+	Speaks     bool   // it speaks itself; false for a command to it
+}
+
+// Subject returns whom a topic is about. Errors have code [penstock.Invalid]. It
+// is safe for concurrent use, also beside all other methods.
+func (h *Host) Subject(name string) (Subject, error) {
+	a, ours, err := parseAddress(name)
+	if err != nil || a.kind == "" {
+		return Subject{}, err
+	}
+	controller, err := h.controller(a)
+	return Subject{controller, ours}, err
+}
+
 // parseAddress reads spBv1.0/GROUP/KIND/NODE[/DEVICE]. Ours is false for what
-// host applications say to each other and to edge nodes.
+// host applications say to each other, which has no kind, and to edge nodes.
 func parseAddress(name string) (a address, ours bool, err error) {
 	parts := strings.Split(name, "/")
 	if parts[0] != Namespace || len(parts) < 3 {
 		return a, false, penstock.Errorf(penstock.Invalid, "the topic %.130q is not one of Sparkplug B", name)
 	}
-	if parts[1] == "STATE" {
+	if parts[1] == stateWord {
 		return a, false, nil
 	}
 	a = address{group: parts[1], kind: parts[2]}
 	levels := 4
 	switch a.kind {
-	case "NCMD", "DCMD":
-		return a, false, nil
-	case nodeBirth, nodeDeath, nodeData:
-	case deviceBirth, deviceDeath, deviceData:
+	case nodeBirth, nodeDeath, nodeData, nodeCommand:
+	case deviceBirth, deviceDeath, deviceData, deviceCommand:
 		levels = 5
 	default:
 		return a, false, penstock.Errorf(penstock.Invalid, "%.40q is no kind of message of Sparkplug B", a.kind)
@@ -58,7 +81,7 @@ func parseAddress(name string) (a address, ours bool, err error) {
 	if a.group == "" || a.node == "" || levels == 5 && a.device == "" {
 		return a, false, penstock.Errorf(penstock.Invalid, "the topic %.130q has an empty level", name)
 	}
-	return a, true, nil
+	return a, a.kind != nodeCommand && a.kind != deviceCommand, nil
 }
 
 // isPoint tells whether a metric is something that was measured.

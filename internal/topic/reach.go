@@ -8,15 +8,19 @@ import (
 // Reach tells whether may agrees to one of the routes under which a topic can
 // come that the filter matches. A filter is a topic of the dialect in which
 // levels may be wildcards. May is told the controller, and that it is known, when
-// the filter leaves no doubt of it. Routes that name no controller are left out.
+// the filter leaves no doubt of it. Routes that name no controller are left out;
+// those of Sparkplug B name one in their own way, which is not looked at here.
 func (r *Router) Reach(filter string, may func(controller string, known bool) bool) bool {
 	return slices.ContainsFunc(r.routes, func(c route) bool {
-		if !c.named {
+		if !c.named && c.payload != Sparkplug {
 			return false
 		}
 		values, ok := c.pattern.reach(filter)
 		if !ok {
 			return false
+		}
+		if c.payload == Sparkplug {
+			return may("", false)
 		}
 		for _, part := range c.controller.parts {
 			if valueOf(part, c.pattern.names, values) == "" {

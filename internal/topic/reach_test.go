@@ -14,6 +14,7 @@ func TestReach(t *testing.T) {
 	r, err := topic.NewRouter([]topic.Route{
 		{Topic: "reports/{controller}"}, {Topic: "values/{controller}/{point...}", Payload: topic.Value},
 		{Topic: "{site}/{unit}/state", Controller: "{site}:{unit}"}, {Topic: "meters/#"},
+		{Topic: "spBv1.0/north/#", Payload: topic.Sparkplug},
 	}, topic.MQTT)
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +22,8 @@ func TestReach(t *testing.T) {
 	for filter, want := range map[string]string{
 		"reports/a": "a ", "reports/+": "? ", "reports/a/b": "", "reports": "", "reports/a/#": "a reports:a ", "reports/#": "? ? ",
 		"values/a/#": "a values:a ", "values/+/x": "? ", "values/a/x/y": "a ", "values/a": "",
-		"x/y/state": "x:y ", "x/+/state": "? ", "x/#": "? ", "#": "? ? ? ", "+/a": "a ", "meters/1": "", "+/+/+": "? ? ",
+		"x/y/state": "x:y ", "x/+/state": "? ", "x/#": "? ", "#": "? ? ? ? ", "+/a": "a ", "meters/1": "", "+/+/+": "? ? ? ",
+		"spBv1.0/north/NCMD/gw": "? ", "spBv1.0/south/NCMD/gw": "",
 	} {
 		var got strings.Builder
 		r.Reach(filter, func(controller string, known bool) bool {

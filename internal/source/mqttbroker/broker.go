@@ -13,8 +13,11 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/mqttbroker/edge"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
 	"github.com/penstock/penstock/internal/source/mqttbroker/gate"
+	"github.com/penstock/penstock/internal/source/mqttbroker/place"
+	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 	"github.com/penstock/penstock/internal/topic"
 )
 
@@ -23,7 +26,8 @@ import (
 type Broker struct {
 	address config.Address
 	config  Config
-	router  *topic.Router
+	places  place.Map
+	nodes   *edge.Nodes // nil without Sparkplug B
 	tls     *tls.Config // nil for plain text
 	env     source.Env
 }
@@ -39,7 +43,13 @@ func New(address config.Address, c Config, env source.Env) (*Broker, error) {
 	if c.TLS != TLSOff && env.TLS == nil {
 		return nil, penstock.Errorf(penstock.Invalid, "mqtt.tls: %s needs a certificate, and the node has none", c.TLS)
 	}
-	b := &Broker{address: address, config: c, router: router, env: env}
+	b := &Broker{address: address, config: c, places: place.Map{Router: router}, env: env}
+	if router.Has(topic.Sparkplug) {
+		if b.nodes, err = source.NewEdges[*edge.Message](env, c.Sparkplug); err != nil {
+			return nil, penstock.Errorf(penstock.Invalid, "mqtt.sparkplug: %w", err)
+		}
+		b.places.Subject = b.nodes.Subject
+	}
 	if c.TLS != TLSOff {
 		b.tls = listenerTLS(env.TLS, c.TLS == TLSLegacy)
 	}
@@ -55,6 +65,7 @@ type broker struct {
 	gate     *gate.Gate
 	sessions *sessions
 	hub      *fanout.Hub
+	edges    *edge.Desk // nil without Sparkplug B
 	work     sync.WaitGroup
 }
 
@@ -95,8 +106,19 @@ func (b *Broker) Run(ctx context.Context, next penstock.Handler) error {
 		b.env.Bound("listen."+listenName, l.Addr().String())
 	}
 	run.work.Go(func() { run.keepHouse(ctx) })
+	if b.nodes != nil {
+		run.edges = edge.NewDesk(b.nodes, edge.Options{Env: b.env, Next: next, Retry: b.config.Retry.Std(), Publish: run.command, Go: run.work.Go})
+		run.edges.Begin(ctx)
+		run.work.Go(func() { run.edges.Run(ctx) })
+	}
 	b.env.Status.OK()
 	return run.accept(ctx, l)
+}
+
+// command sends subscribers what the gateway itself has to say to a controller.
+func (b *broker) command(m *wire.Message) {
+	where := b.places.Of(m.Topic)
+	b.distribute(fanout.NewMessage(m, where.Controller, &fanout.Client{Principal: source.Own(b.env.Name, nil)}, b.env.Now()))
 }
 
 // listenName is the name of the listener, under which a process manager may hand

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
+	"github.com/penstock/penstock/internal/sparkplug"
 	"github.com/penstock/penstock/internal/topic"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Retained       int             `yaml:"retained" jsonschema_description:"retained messages that are kept; 0 keeps none"`
 	RetainedBytes  config.Size     `yaml:"retained_bytes" jsonschema_description:"bytes of the retained messages together"`
 	Topics         []topic.Route   `yaml:"topics,omitempty" jsonschema_description:"which topics carry reports, and in which form; the first that matches holds; reports/{controller} and values/{controller}/{point...} when left out"`
+
+	Sparkplug *sparkplug.Config `yaml:"sparkplug,omitempty" jsonschema_description:"for topics with payload: sparkplug"`
 }
 
 // The ways of TLS.
@@ -52,6 +55,10 @@ func defaultTopics() []topic.Route {
 	}
 }
 
+// longestReorder bounds how long a message waits for those before it: what a
+// client sent is decided about before it may connect again.
+const longestReorder = connectPatience / 2
+
 const century = 100 * 365 * 24 * time.Hour
 
 // Validate returns all that is wrong with the settings, each with its key.
@@ -77,8 +84,13 @@ func (c *Config) Validate() error {
 	if e := c.SessionExpiry.Std(); e > century {
 		refuse("session_expiry: %s is more than 100 years", c.SessionExpiry)
 	}
-	if _, err := c.router(); err != nil {
+	if r, err := c.router(); err != nil {
 		problems = append(problems, err)
+	} else if c.Sparkplug != nil && !r.Has(topic.Sparkplug) {
+		refuse("sparkplug: no topic has payload: sparkplug")
+	}
+	if c.Sparkplug != nil && c.Sparkplug.Reorder.Std() > longestReorder {
+		refuse("sparkplug.reorder: %s is more than %s, for which an edge node that comes back would have to wait", c.Sparkplug.Reorder, longestReorder)
 	}
 	return errors.Join(problems...)
 }
@@ -114,9 +126,6 @@ func (c *Config) router() (*topic.Router, error) {
 		routes = defaultTopics()
 	}
 	r, err := topic.NewRouter(routes, topic.MQTT)
-	if err == nil && r.Has(topic.Sparkplug) {
-		err = penstock.Errorf(penstock.Invalid, "payload: sparkplug is for a source of kind mqtt; the broker itself does not follow the state of edge nodes")
-	}
 	if err != nil {
 		return nil, penstock.Errorf(penstock.Invalid, "topics: %w", err)
 	}

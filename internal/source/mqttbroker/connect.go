@@ -134,7 +134,11 @@ func (c *conn) admitWill(w *wire.Message) *refusal {
 	if err := filter.CheckTopic(w.Topic); err != nil {
 		return &refusal{wire.InvalidTopic, oldForbidden, "the will: " + err.Error()}
 	}
-	if p := c.place(w.Topic); !mayPublish(c.client, &p) {
+	p := c.places.Of(w.Topic)
+	if p.Err != nil {
+		return &refusal{wire.InvalidTopic, oldForbidden, "the will: " + p.Err.Error()}
+	}
+	if !p.MayPublish(c.client) {
 		return &refusal{wire.NotAuthorized, oldForbidden, "the will: the credential may not publish to its topic"}
 	}
 	return nil

@@ -24,6 +24,11 @@
 // and is acknowledged when that is done. Only clients for all controllers may
 // publish there.
 //
+// A message of a Sparkplug B edge node is acknowledged when the host, which follows
+// the edge nodes, has decided about it and its reports are settled in the same way.
+// What is refused for now is submitted again at QoS 0 too, since edge nodes know no
+// other, and the host has the message behind it. A will is a death like any other.
+//
 // # Identity
 //
 // Reports have the identity that they say, or else that of the user properties

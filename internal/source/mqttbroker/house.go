@@ -134,17 +134,22 @@ func (b *broker) publishWill(ctx context.Context, s *session, w *wire.Message) {
 }
 
 func (b *broker) willOf(ctx context.Context, from *fanout.Client, w *wire.Message) {
-	where := b.place(w.Topic)
-	if !b.valid(from.Credential) || !mayPublish(from, &where) {
+	where := b.places.Of(w.Topic)
+	if !b.valid(from.Credential) || !where.MayPublish(from) {
 		return // it may no longer
 	}
 	m := fanout.NewMessage(w, where.Controller, from, b.env.Now())
-	if where.reports && len(w.Payload) > 0 {
-		e, err := b.envelope(from, &where, w)
+	if where.Edge() {
+		if !b.edges.Last(ctx, from, w) {
+			return
+		}
+	} else if where.Reports && len(w.Payload) > 0 {
+		e, err := where.Envelope(from, w, b.env.Now().UnixNano())
 		if err != nil {
 			b.port.Bad(evidence.Malformed, w.Payload, "a will: "+err.Error())
 			return
 		}
+		e.Source = b.env.Name
 		if !b.submitWill(ctx, e) {
 			return
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source/mqttbroker/edge"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
 	"github.com/penstock/penstock/internal/source/mqttbroker/filter"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
@@ -25,7 +26,8 @@ type item struct {
 	qos      byte
 	message  *fanout.Message // for the subscribers
 	size     int             // of the packet's body
-	envelope int             // its index in the batch, -1 when it carries no report
+	envelope int             // its index in the batch, -1 for none
+	edge     *edge.Message   // of an edge node of Sparkplug B, nil for any other
 	again    bool            // QoS 2: it was received before
 	refused  *wire.Error
 }
@@ -104,7 +106,7 @@ func (in *inbound) publish(ctx context.Context, f *wire.Frame) error {
 		return &wire.Error{Code: wire.ReceiveMaximumPassed, Text: "the client left more publishes of QoS 2 unreleased than the receive maximum"}
 	}
 	if !it.again {
-		in.prepare(b, &it, &p)
+		in.prepare(ctx, b, &it, &p)
 	}
 	b.items = append(b.items, it)
 	b.bytes += it.size
@@ -116,26 +118,39 @@ func (in *inbound) publish(ctx context.Context, f *wire.Frame) error {
 
 // prepare checks what the client may, and makes an envelope of what carries
 // reports.
-func (in *inbound) prepare(b *batch, it *item, p *wire.Publish) {
+func (in *inbound) prepare(ctx context.Context, b *batch, it *item, p *wire.Publish) {
 	c := in.c
 	if err := filter.CheckTopic(p.Topic); err != nil {
 		it.refused = &wire.Error{Code: wire.InvalidTopic, Text: err.Error()}
 		return
 	}
-	where := c.place(p.Topic)
-	if !mayPublish(c.client, &where) {
+	where := c.places.Of(p.Topic)
+	if where.Err != nil {
+		it.refused = &wire.Error{Code: wire.InvalidTopic, Text: where.Err.Error()}
+		return
+	}
+	if !where.MayPublish(c.client) {
 		it.refused = &wire.Error{Code: wire.NotAuthorized, Text: "the credential may not publish to this topic"}
 		return
 	}
 	it.message = fanout.NewMessage(&p.Message, where.Controller, c.client, c.env.Now())
-	if !where.reports || len(p.Payload) == 0 && p.Retain {
+	if !where.Reports || len(p.Payload) == 0 && p.Retain {
 		return // nothing to store: it is for the subscribers, or takes back what is retained
 	}
-	e, err := c.envelope(c.client, &where, &p.Message)
+	var e penstock.Envelope
+	var err error
+	if where.Edge() {
+		if it.edge, err = c.edges.Take(ctx, c.client, &p.Message); err == nil {
+			return
+		}
+	} else {
+		e, err = where.Envelope(c.client, &p.Message, c.env.Now().UnixNano())
+	}
 	if err != nil {
 		it.refused = &wire.Error{Code: wire.InvalidPayload, Text: err.Error()}
 		return
 	}
+	e.Source = c.env.Name
 	it.envelope = len(b.envelopes)
 	b.envelopes = append(b.envelopes, e)
 }

@@ -62,19 +62,15 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 		}
 	}
 	acks := make([]byte, 0, 8*len(b.items))
-	received := 0
+	received, edges := 0, 0
 	for i := range b.items {
 		it := &b.items[i]
-		v := reason.Verdict{}
-		switch {
-		case it.again:
-			if !in.c.session.has(it.id) {
-				continue // the first was not decided about: the client sends both again
-			}
-		case it.refused != nil:
-			v = reason.Verdict{Code: it.refused.Code, Text: it.refused.Text, Final: true}
-		case it.envelope >= 0:
-			v = reason.Of(&outcomes[it.envelope])
+		if it.again && !in.c.session.has(it.id) {
+			continue // the first was not decided about: the client sends both again
+		}
+		v, err := in.verdict(ctx, it, outcomes)
+		if err != nil {
+			return err
 		}
 		if v.Revoked {
 			if err := in.c.write(acks); err != nil {
@@ -87,16 +83,40 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 			continue
 		}
 		received++
+		if it.edge != nil {
+			edges++
+		}
 		acks = in.complete(acks, it, v)
 	}
 	in.c.port.Add(evidence.Received, uint64(received))
 	if in.c.page != nil {
-		in.c.page.Add(evidence.Received, uint64(received))
+		in.c.page.Add(evidence.Received, uint64(received-edges)) // edge nodes are counted where they are followed
 	}
 	if len(acks) == 0 {
 		return nil
 	}
 	return in.c.write(acks)
+}
+
+// verdict returns what becomes of a publish, by the outcomes of its batch.
+func (in *inbound) verdict(ctx context.Context, it *item, outcomes []penstock.Outcome) (reason.Verdict, error) {
+	switch {
+	case it.refused != nil:
+		return reason.Verdict{Code: it.refused.Code, Text: it.refused.Text, Final: true}, nil
+	case it.envelope >= 0:
+		return reason.Of(&outcomes[it.envelope]), nil
+	case it.edge == nil:
+		return reason.Verdict{}, nil
+	}
+	o, err := it.edge.Outcome(ctx, in.c.pause)
+	if err != nil {
+		return reason.Verdict{}, undecided(err)
+	}
+	v := reason.Of(&o)
+	if reason.Again(o.Err) && it.qos > 0 {
+		return v, endBusy
+	}
+	return v, nil
 }
 
 // complete gives an accepted publish to the subscribers, notes a refused one, and

@@ -8,25 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
 	"github.com/penstock/penstock/internal/source/mqttbroker/filter"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
-	"github.com/penstock/penstock/internal/topic"
 )
-
-// mayPublish tells whether a client may publish at a place. Outside of the
-// configured topics nobody but a client for all controllers may.
-func mayPublish(c *fanout.Client, p *place) bool {
-	if p.Controller != "" {
-		return c.Principal.Scope.Covers(p.Controller)
-	}
-	return p.reports || c.Everything()
-}
-
-// mayAsk tells whether a filter can match anything that the client may have.
-// What it really gets is decided a message.
-func mayAsk(c *fanout.Client, r *topic.Router, pattern string) bool {
-	return c.Everything() || r.Reach(pattern, func(controller string, known bool) bool {
-		return !known || c.Principal.Scope.Covers(controller)
-	})
-}
 
 // subscribe answers a SUBSCRIBE packet.
 func (c *conn) subscribe(f *wire.Frame) error {
@@ -74,7 +56,7 @@ func (c *conn) grant(sub wire.Subscription) wire.Code {
 	if filter.Check(sub.Filter) != nil {
 		return wire.InvalidFilter
 	}
-	if !mayAsk(c.client, c.router, sub.Filter) {
+	if !c.places.MayAsk(c.client, sub.Filter) {
 		return wire.NotAuthorized
 	}
 	if n, has := c.hub.Filters(c.session.subscriber, sub.Filter); n >= c.config.Subscriptions && !has {

@@ -34,7 +34,7 @@ func (in *intake) receive(ctx context.Context, p *paho.Publish) {
 	in.port.Count(evidence.Received)
 	m, found := in.router.Match(p.Topic)
 	if found && m.Payload == topic.Sparkplug {
-		in.edges.take(ctx, in, slot, p)
+		in.edges.Take(ctx, in, origin{in, slot}, p.Topic, p.Payload)
 		return
 	}
 	slot.Submit(ctx, in.messages.Envelopes(m, found, source.Message{Topic: p.Topic, Payload: p.Payload, Properties: propertiesOf(p)}))

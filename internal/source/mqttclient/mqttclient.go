@@ -26,7 +26,7 @@ type Source struct {
 	env      source.Env
 	port     *evidence.Page
 	messages source.Messages
-	edges    *edges // nil without Sparkplug B
+	edges    *source.Edges[origin] // nil without Sparkplug B
 }
 
 // New returns a source that is not connected yet. Errors have code
@@ -44,7 +44,7 @@ func New(c Config, env source.Env) (*Source, error) {
 		messages: source.Messages{Env: env, Peer: s.server.Address, Controllers: s.Controllers},
 	}
 	if s.router.Has(topic.Sparkplug) {
-		src.edges, err = newEdges(src)
+		src.edges, err = source.NewEdges[origin](env, s.Sparkplug)
 	}
 	return src, err
 }
@@ -95,8 +95,8 @@ func (s *Source) begin(ctx context.Context, in *intake, work *sync.WaitGroup, fa
 	s.port.Count(evidence.Connected)
 	s.port.Peer(s.server.Address)
 	if s.edges != nil {
-		s.edges.reconnected(ctx, in)
-		work.Go(func() { s.edges.run(ctx, in) })
+		s.edges.Reconnected(ctx, in)
+		work.Go(func() { s.edges.Run(ctx, in) })
 	}
 	close(in.ready)
 	if err := s.subscribe(ctx, in.client); err != nil {
