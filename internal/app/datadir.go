@@ -111,6 +111,7 @@ func (b *bound) write(list ...Address) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, a := range list {
+		b.log.Info("listening", "key", a.Key, "address", a.Address)
 		b.addresses[a.Key] = a.Address
 	}
 	return b.dir.writeAddresses(b.addresses)
