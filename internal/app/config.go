@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -103,12 +104,7 @@ func (c *Config) Validate() error {
 	if c.TLS.Require && c.TLS.ClientCA == "" {
 		refuse("tls.require_client: needs tls.client_ca, which says whose certificates count")
 	}
-	if err := c.Link.Validate(); err != nil {
-		refuse("link: %w", err)
-	}
-	if err := c.Lines.Validate(); err != nil {
-		refuse("line_protocol: %w", err)
-	}
+	problems = append(problems, c.Listen.check()...)
 	problems = append(problems, checkSources(c.Sources)...)
 	problems = append(problems, c.checkMappings()...)
 	if c.Spool.Quota < 3*c.Spool.Segment {
@@ -118,4 +114,22 @@ func (c *Config) Validate() error {
 		refuse("historian.retention: is counted in whole days; %s is less than one", c.Historian.Retention)
 	}
 	return errors.Join(problems...)
+}
+
+// check returns an error for each TCP address that another listener has.
+func (l *Listen) check() (problems []error) {
+	has := map[config.Address]string{}
+	for _, at := range []struct {
+		key     string
+		address config.Address
+	}{{"https", l.HTTPS}, {"health", l.Health}, {"mqtt", l.MQTT}, {"link", l.Link}} {
+		if at.address.Off() || strings.HasSuffix(string(at.address), ":0") {
+			continue
+		}
+		if other := has[at.address]; other != "" {
+			problems = append(problems, penstock.Errorf(penstock.Invalid, "listen.%s: %s is the address of listen.%s too: each needs its own", at.key, at.address, other))
+		}
+		has[at.address] = at.key
+	}
+	return problems
 }

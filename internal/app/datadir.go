@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // Directory is a node's data directory. It belongs to one process at a time.
@@ -107,10 +110,25 @@ func (b *bound) add(key, address string) {
 	}
 }
 
+// keep forgets the addresses of sources that are not among the specs.
+func (b *bound) keep(specs []source.Spec) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.addresses, func(key, _ string) bool {
+		return key != "listen.https" && key != "listen.health" && !slices.ContainsFunc(specs, func(s source.Spec) bool {
+			return key == listenKey(s.Name) || strings.HasPrefix(key, "sources."+s.Name+".")
+		})
+	})
+	if err := b.dir.writeAddresses(b.addresses); err != nil {
+		b.log.Error("the file of addresses could not be written; it tells of sources that have ended", "error", err)
+	}
+}
+
 func (b *bound) write(list ...Address) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, a := range list {
+		b.log.Info("listening", "key", a.Key, "address", a.Address)
 		b.addresses[a.Key] = a.Address
 	}
 	return b.dir.writeAddresses(b.addresses)

@@ -78,7 +78,7 @@ func (c *Config) checkMappings() []error {
 			}
 			for _, name := range uses.Mappings() {
 				if err := c.checkMapping(name); err != nil {
-					problems = append(problems, penstock.Errorf(penstock.Invalid, "sources: %s: %s: %w", c.Sources[i].Name, k.name, err))
+					problems = append(problems, penstock.Errorf(penstock.Invalid, "sources[%d].%s: %w", i, k.name, err))
 				}
 			}
 		}

@@ -31,7 +31,9 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			}
 		}
 		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
-		sources.Apply(next.specs())
+		specs := next.specs()
+		g.bound.keep(specs)
+		sources.Apply(specs)
 		g.Log.Info("the configuration was read again")
 		if keys := needRestart(current, *next); len(keys) > 0 {
 			g.Log.Warn("changes that take hold at the next start only", "keys", keys)

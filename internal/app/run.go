@@ -181,13 +181,20 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)
 	defer stopAPI()
-	defer context.AfterFunc(outer, g.health.Drain)()
+	defer context.AfterFunc(outer, func() {
+		g.Log.Info("the gateway stops: it answers what is under way and takes nothing new")
+		g.health.Drain()
+	})()
 	defer context.AfterFunc(inner, stopAPI)()
+	g.Log.Info("the gateway runs", "version", g.Version, "data", started.Data)
 	g.Started(started)
 	err = server.Run(outer, g.pipeline)
 	stop(nil)
 	work.Wait()
-	return errors.Join(err, g.intake.Checkpoint(), failure(inner))
+	if err = errors.Join(err, g.intake.Checkpoint(), failure(inner)); err == nil {
+		g.Log.Info("the gateway has stopped in good order")
+	}
+	return err
 }
 
 // failure returns why the parts were stopped, nil when they were only told to.

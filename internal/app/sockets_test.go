@@ -1,12 +1,18 @@
 package app
 
 import (
+	"encoding/json"
+	"log/slog"
+	"maps"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/source"
 )
 
 func TestAPortThatIsTaken(t *testing.T) {
@@ -26,5 +32,38 @@ func TestAPortThatIsTaken(t *testing.T) {
 	}
 	if key := listenKey("mqtt"); key != "listen.mqtt" {
 		t.Errorf("the broker's key is %s", key)
+	}
+}
+
+func TestAddressesOfSourcesThatEndedAreForgotten(t *testing.T) {
+	dir, err := openDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.close()
+	b := &bound{dir: dir, log: slog.New(slog.DiscardHandler), addresses: map[string]string{}}
+	for _, key := range []string{"listen.https", "listen.mqtt", "listen.link", "sources.a", "sources.b.udp", "sources.c"} {
+		b.add(key, "127.0.0.1:1")
+	}
+	b.keep([]source.Spec{{Name: "link"}, {Name: "a"}, {Name: "b"}})
+	text, err := os.ReadFile(dir.file("run", "addresses.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left map[string]string
+	if err := json.Unmarshal(text, &left); err != nil {
+		t.Fatal(err)
+	}
+	if keys := slices.Sorted(maps.Keys(left)); !slices.Equal(keys, []string{"listen.https", "listen.link", "sources.a", "sources.b.udp"}) {
+		t.Errorf("left are %q", keys)
+	}
+}
+
+func TestListenersNeedAddressesOfTheirOwn(t *testing.T) {
+	c := DefaultConfig()
+	c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = c.Listen.HTTPS, ":5427", ":5427"
+	err := c.Validate()
+	if err == nil || !strings.Contains(err.Error(), "listen.mqtt: :8080 is the address of listen.https too") || strings.Contains(err.Error(), "listen.link") {
+		t.Errorf("the error is: %v", err)
 	}
 }

@@ -85,15 +85,15 @@ func checkSources(list []Source) []error {
 	for i := range list {
 		s := &list[i]
 		if err := penstock.CheckControllerName(s.Name); err != nil {
-			refuse("sources: entry %d needs a name of 1 to %d bytes without '/'", i+1, penstock.MaxName)
+			refuse("sources[%d].name: a source needs a name of 1 to %d bytes without '/'", i, penstock.MaxName)
 			continue
 		}
 		if seen[s.Name] {
-			refuse("sources: the name %q is taken: each source has its own", s.Name)
+			refuse("sources[%d].name: %q is taken: each source has its own", i, s.Name)
 		}
 		seen[s.Name] = true
 		if set := s.chosen(); len(set) != 1 {
-			refuse("sources: %s has the settings of %d kinds: exactly one says what it is", s.Name, len(set))
+			refuse("sources[%d]: %s has the settings of %d kinds: exactly one says what it is", i, s.Name, len(set))
 		}
 	}
 	return problems
@@ -131,7 +131,7 @@ func (c *Config) listening() []source.Spec {
 
 // listenKey returns the key under which the address of a source is known.
 func listenKey(name string) string {
-	if name == "mqtt" || name == "link" {
+	if name == "mqtt" || name == "link" || name == "link_udp" {
 		return "listen." + name
 	}
 	return "sources." + name

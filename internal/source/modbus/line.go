@@ -35,6 +35,7 @@ type line struct {
 	again  time.Duration    // until the attempt after the next
 	isDown bool             // the last attempt failed, or the connection broke
 	silent int              // requests in a row without any answer
+	ended  bool             // the source ends, and closed the bus while it was used
 }
 
 // maxNap is how long the clock may step and nobody notices.
@@ -140,7 +141,7 @@ func (l *line) probe(m *member, timeout time.Duration) {
 		return
 	}
 	m.answered()
-	l.log.Info("a device answers again", "controller", m.controller, "peer", l.port.Name())
+	l.log.Info("a device gives good answers again", "controller", m.controller, "peer", l.port.Name())
 }
 
 // check closes a bus that is of no more use after a request, and tells whether
@@ -156,8 +157,10 @@ func (l *line) check(err error) bool {
 	switch {
 	case broken != nil && timeout: // nothing is wrong but that it must be made anew
 		l.disconnect()
-	case broken != nil && !l.stop():
-		return false // it did not break: the source ends, and closed it
+	case broken != nil && !l.stop(): // it did not break: the source ends, and closed it
+		l.ended = true
+		l.disconnect()
+		return false
 	case broken != nil:
 		l.port.Count(evidence.Lost)
 		l.disconnect()
@@ -185,7 +188,7 @@ func (l *line) serve(m *member, number int, now time.Time) {
 	p := m.polls[number]
 	samples := p.samples(l.read(m, p), slot)
 	l.countFaults()
-	if len(samples) == 0 {
+	if len(samples) == 0 || l.ended { // what was cut short says nothing about the device
 		return
 	}
 	r := penstock.Report{Controller: m.controller, Samples: samples}
@@ -231,7 +234,7 @@ func (l *line) judge(m *member, answered bool) {
 	case !answered:
 		m.silent(l.now())
 		if m.dead && !was {
-			l.log.Warn("a device does not answer; it is probed from now on", "controller", m.controller, "peer", l.port.Name())
+			l.log.Warn("a device gives no good answer; it is probed from now on", "controller", m.controller, "peer", l.port.Name())
 		}
 	}
 }

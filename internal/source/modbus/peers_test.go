@@ -264,8 +264,12 @@ func TestStoppingIsNoBreakdown(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	work.Go(func() { <-asked; stop() })
-	if err := s.Run(ctx, sourcetest.NewDesk(nil)); err != nil {
+	desk := sourcetest.NewDesk(nil)
+	if err := s.Run(ctx, desk); err != nil {
 		t.Fatal(err)
+	}
+	if n := len(desk.Accepted()); n != 0 {
+		t.Errorf("%d reports say that the device is out of reach", n)
 	}
 	if status.last() != "ok" {
 		t.Errorf("the source says %q", status.last())

@@ -245,6 +245,11 @@ func (p *problems) arithmetic(path string, t *Point) {
 	if kind := t.kind(); (kind == Bool || kind == Text) && (t.Scale != nil || t.Offset != 0 || len(t.Invalid) > 0) {
 		p.refuse(path, "scale, offset and invalid are for numbers")
 	}
+	for _, bits := range t.Invalid {
+		if n := t.kind().words(); n > 0 && n < 4 && bits>>(16*n) != 0 {
+			p.refuse(path+".invalid", "%#x is more than %d registers of 16 bits can hold", bits, n)
+		}
+	}
 	if t.Scale != nil && *t.Scale == 0 {
 		p.refuse(path+".scale", "0 is no factor")
 	}

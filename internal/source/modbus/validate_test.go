@@ -57,6 +57,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{func(c *config) { device(c).Controller = "a/b" }, "lines[1].devices[0].controller: "},
 		{func(c *config) { device(c).Model = "station" }, "lines[1].devices[0]: has a model"},
 		{func(c *config) { c.Lines[0].Devices[0].Model = "pump" }, `lines[0].devices[0].model: "pump" is none of the models: station`},
+		{func(c *config) { flow(c).Type, flow(c).Invalid = modbus.I16, []uint64{0xFFFF, 0x10000} }, "lines[1].devices[0].groups[0].points[0].invalid: 0x10000"},
 		{func(c *config) { device(c).Diagnostics = time.Millisecond }, "lines[1].devices[0].diagnostics: "},
 		{func(c *config) { device(c).CountFrom = 2 }, "lines[1].devices[0].count_from: "},
 		{func(c *config) { device(c).MaxRegisters = 126 }, "lines[1].devices[0].max_registers: "},

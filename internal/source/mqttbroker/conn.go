@@ -229,21 +229,21 @@ func (c *conn) bad(f *wire.Frame, why string) {
 // note keeps what was wrong, and who sent it, on the port and on the page of the
 // client's controller.
 func (c *conn) note(e evidence.Event, b []byte, why string) {
-	why = caller(c.raw, c.connect) + ": " + why
+	why = sender(c.raw.RemoteAddr(), &c.connect) + ": " + why
 	c.port.Bad(e, b, why)
 	if c.page != nil {
 		c.page.Bad(e, b, why)
 	}
 }
 
-// caller names a client by what is known of it so far.
-func caller(raw net.Conn, connect wire.Connect) string {
-	who := raw.RemoteAddr().String()
-	if id := connect.ClientID; id != "" {
-		who += fmt.Sprintf(" client %.64q", id)
+// sender names a client by what is known of it so far.
+func sender(at net.Addr, p *wire.Connect) string {
+	who := at.String()
+	if p.ClientID != "" {
+		who += fmt.Sprintf(" client %.64q", p.ClientID)
 	}
-	if user := connect.User; user != "" {
-		who += fmt.Sprintf(" user %.64q", user)
+	if p.User != "" {
+		who += fmt.Sprintf(" user %.64q", p.User)
 	}
 	return who
 }

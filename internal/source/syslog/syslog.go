@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -21,8 +22,9 @@ import (
 // Limits of a source.
 const (
 	maxConnections = 1024
-	maxQueued      = 8192 // datagrams that wait to be submitted
-	maxBatch       = 256  // messages submitted at once
+	maxQueued      = 8192     // datagrams that wait to be submitted
+	maxQueuedBytes = 16 << 20 // in all of them
+	maxBatch       = 256      // messages submitted at once
 	maxHosts       = 1 << 16
 	maxDatagram    = 64 << 10
 	idleLimit      = 10 * time.Minute // of a connection: devices that have nothing to say reconnect
@@ -106,9 +108,9 @@ func (s *Source) serve(ctx context.Context, next penstock.Handler, listeners []n
 		defer l.Close()
 	}
 	if socket != nil {
-		queue := make(chan datagram, maxQueued)
-		part(func() error { return s.receive(socket, queue) })
-		part(func() error { s.forward(ctx, queue, next); return nil })
+		q := &queue{waiting: make(chan datagram, maxQueued)}
+		part(func() error { return s.receive(socket, q) })
+		part(func() error { s.forward(ctx, q, next); return nil })
 		defer socket.Close()
 	}
 	<-ctx.Done()
@@ -125,9 +127,35 @@ type datagram struct {
 	at    int64
 }
 
+// queue holds datagrams until they are submitted, bounded by number and by bytes.
+type queue struct {
+	waiting chan datagram
+	bytes   atomic.Int64
+}
+
+// put tells whether there was room.
+func (q *queue) put(d datagram) bool {
+	size := int64(len(d.bytes))
+	if q.bytes.Add(size) <= maxQueuedBytes {
+		select {
+		case q.waiting <- d:
+			return true
+		default:
+		}
+	}
+	q.bytes.Add(-size)
+	return false
+}
+
+// taken gives the room of a datagram back.
+func (q *queue) taken(d datagram) datagram {
+	q.bytes.Add(-int64(len(d.bytes)))
+	return d
+}
+
 // receive reads datagrams into the queue. It never waits for anything but the
 // network: what finds no room is refused, and counted.
-func (s *Source) receive(socket net.PacketConn, queue chan<- datagram) error {
+func (s *Source) receive(socket net.PacketConn, q *queue) error {
 	port := s.env.Evidence.Port(s.env.Name + "/udp")
 	buffer := make([]byte, maxDatagram)
 	for {
@@ -136,16 +164,14 @@ func (s *Source) receive(socket net.PacketConn, queue chan<- datagram) error {
 			return penstock.Errorf(penstock.Unavailable, "udp: %w", err)
 		}
 		d := datagram{append([]byte(nil), buffer[:n]...), from.String(), s.env.Now().UnixNano()}
-		select {
-		case queue <- d:
-		default:
+		if !q.put(d) {
 			port.Count(evidence.Overrun)
 		}
 	}
 }
 
 // forward submits what is in the queue, as much at once as there is.
-func (s *Source) forward(ctx context.Context, queue <-chan datagram, next penstock.Handler) {
+func (s *Source) forward(ctx context.Context, q *queue, next penstock.Handler) {
 	port := s.env.Evidence.Port(s.env.Name + "/udp")
 	p := newParser(s.zone, s.env.Now)
 	for {
@@ -153,11 +179,11 @@ func (s *Source) forward(ctx context.Context, queue <-chan datagram, next pensto
 		select {
 		case <-ctx.Done():
 			return
-		case d := <-queue:
-			batch = s.add(batch, p, d, port)
+		case d := <-q.waiting:
+			batch = s.add(batch, p, q.taken(d), port)
 		}
-		for len(batch) < maxBatch && len(queue) > 0 {
-			batch = s.add(batch, p, <-queue, port)
+		for len(batch) < maxBatch && len(q.waiting) > 0 {
+			batch = s.add(batch, p, q.taken(<-q.waiting), port)
 		}
 		if s.deliver(ctx, batch, next, port) != nil {
 			return
