@@ -100,6 +100,25 @@ type bus struct {
 	mu       sync.Mutex // guards the stations
 	stations []*station
 	damaged  int
+	asked    map[uint16]time.Time // when an address had its last turn
+	longest  time.Duration        // between two turns of one address
+}
+
+// watch has the bus note how long its stations wait for their turns.
+func (b *bus) watch() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = map[uint16]time.Time{}
+}
+
+func (b *bus) note(s *station, f link.Frame) {
+	if b.asked == nil || f.Kind != link.KindTurn || f.Address != s.address {
+		return
+	}
+	if last, ok := b.asked[s.address]; ok && s.Waiting() > 0 {
+		b.longest = max(b.longest, b.now().Sub(last))
+	}
+	b.asked[s.address] = b.now()
 }
 
 func newBus(end io.ReadWriter) *bus {
@@ -138,6 +157,7 @@ func (b *bus) take(in []byte) error {
 			continue
 		}
 		for _, s := range b.stations {
+			b.note(s, f)
 			s.hear(b.now(), f)
 			if err := b.speak(s); err != nil {
 				return err
