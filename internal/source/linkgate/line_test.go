@@ -176,3 +176,73 @@ func TestAControllerComesBack(t *testing.T) {
 		d.sound(t)
 	})
 }
+
+// TestTheGatewayKeepsStillInATurn: the line is half duplex.
+func TestTheGatewayKeepsStillInATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t, impair.Profile{}, "pump-1", "pump-2")
+		time.Sleep(100 * time.Millisecond) // the turn of pump-1 has begun
+		before, _ := d.way.Counts()
+		hello := link.Hello{Oldest: 1, Newest: 1, Controller: "pump-1", Epoch: 1}
+		d.say(t, hello.Append(nil, link.Header{Address: 1})) // it has an answer
+		time.Sleep(400 * time.Millisecond)
+		during, _ := d.way.Counts()
+		if during.Bytes != before.Bytes {
+			t.Errorf("the gateway put %d bytes on the line in the turn of a controller", during.Bytes-before.Bytes)
+		}
+		over := link.Over{}
+		d.say(t, over.Append(nil, link.Header{Address: 1}))
+		time.Sleep(50 * time.Millisecond)
+		after, _ := d.way.Counts()
+		if after.Bytes < during.Bytes+50 {
+			t.Errorf("after the turn came %d bytes: the welcome and the next turn have more", after.Bytes-during.Bytes)
+		}
+		d.stop()
+	})
+}
+
+// TestALongAnswerIsNoSilence: a turn begins when the controller can have heard of it.
+func TestALongAnswerIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t, impair.Profile{}, "pump-1", "pump-2")
+		d.desk.Refuse(penstock.ReasonRange)
+		one, two := d.controller(t, "pump-1", 1, 200), d.controller(t, "pump-2", 2, 200)
+		time.Sleep(10 * time.Minute)
+		if got := d.book.Port("test").Counted(evidence.Timeout); got != 0 {
+			t.Errorf("%d turns timed out while the gateway was speaking", got)
+		}
+		d.stop()
+		for _, s := range []*station{one, two} {
+			if s.Waiting() != 0 {
+				t.Errorf("%d reports wait that were refused for good", s.Waiting())
+			}
+		}
+	})
+}
+
+// TestASessionEndsAndAnotherBegins: neither a bye nor a frame that makes no sense
+// closes the line to its controller.
+func TestASessionEndsAndAnotherBegins(t *testing.T) {
+	bye := link.Bye{Reason: "stop"}
+	for name, frame := range map[string][]byte{
+		"bye":      bye.Append(nil, link.Header{Address: 1}),
+		"nonsense": link.AppendFrame(nil, link.Frame{Kind: link.KindHeartbeat, Address: 1, Payload: []byte("\xff\xff")}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDrop(t, impair.Profile{}, "pump-1")
+				s := d.controller(t, "pump-1", 1, 3)
+				d.delivered(t, time.Minute, map[string]uint64{"pump-1": 3})
+				d.bus.leave(s)
+				d.say(t, frame)
+				d.controller(t, "pump-1", 1, 6)
+				d.delivered(t, time.Minute, map[string]uint64{"pump-1": 6})
+				d.stop()
+				d.sound(t)
+				if got := d.book.Controller("pump-1").Counted(evidence.Connected); got != 2 {
+					t.Errorf("%d sessions began, not 2", got)
+				}
+			})
+		})
+	}
+}
