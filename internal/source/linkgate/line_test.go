@@ -128,6 +128,14 @@ func TestTheLineSaysWhoSpeaks(t *testing.T) {
 		d := newDrop(t, impair.Profile{}, "pump-1", "pump-2")
 		d.controller(t, "pump-2", 1, 3)
 		time.Sleep(30 * time.Second)
+		for range 20 { // nor with a token, which the whole line could read
+			hello := link.Hello{Oldest: 1, Newest: 1, Controller: "pump-2", Epoch: 1, Token: "secret"}
+			d.say(t, hello.Append(nil, link.Header{Address: 1}))
+			time.Sleep(time.Second)
+		}
+		if n := d.book.Controller("pump-2").Counted(evidence.Connected); n != 0 {
+			t.Errorf("%d sessions began under a false name", n)
+		}
 		if n := d.desk.Envelopes(); n != 0 {
 			t.Errorf("%d envelopes came under a false name", n)
 		}
