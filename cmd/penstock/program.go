@@ -20,6 +20,7 @@ func program() cli.Program {
 		Demo:       runDemo,
 		Decode:     decode,
 		ScanModbus: scanModbus,
+		ScanOPCUA:  scanOPCUA,
 	}
 }
 
@@ -65,3 +66,6 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 
 // scanModbus looks for Modbus devices.
 func scanModbus(ctx context.Context, o cli.ModbusScan) error { return app.ModbusScan(o).Run(ctx) }
+
+// scanOPCUA looks at what an OPC UA server has.
+func scanOPCUA(ctx context.Context, o cli.OPCUAScan) error { return app.OPCUAScan(o).Run(ctx) }

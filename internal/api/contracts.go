@@ -1,6 +1,12 @@
 package api
 
-import "github.com/penstock/penstock"
+import (
+	"iter"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/problem"
+	"github.com/penstock/penstock/internal/api/query"
+)
 
 // Registry manages controllers and credentials. Times are nanoseconds since 1970
 // UTC, 0 for never.
@@ -47,4 +53,32 @@ type Controller struct {
 	Source       string
 	LastIdentity penstock.Identity
 	Points       int
+}
+
+// Sheets writes and reads controllers and points as CSV.
+type Sheets interface {
+	// Export yields the sheet of the controllers for which shown is true, in parts
+	// that are valid until the next.
+	Export(shown func(controller string) bool) iter.Seq[[]byte]
+	// Import registers and declares what the sheet says, all or, with a problem,
+	// nothing; covers returns an error for a controller that the caller has no right
+	// to. A dry run changes nothing.
+	Import(sheet []byte, covers func(controller string) error, dry bool) (SheetResult, error)
+}
+
+// SheetResult is what became of a sheet.
+type SheetResult struct {
+	Rows        int
+	Controllers int           // became registered
+	Points      int           // are declared now, or otherwise than before
+	Problems    []problem.Row // with one nothing was imported
+	More        int           // problems that are not listed
+}
+
+// Ledger has the books.
+type Ledger interface {
+	query.Ledger
+	// Arrivals returns how many reports of a controller were duplicates, and how many
+	// sequence numbers are missing before its newest ones; false when it has no books.
+	Arrivals(controller string) (duplicates, missing uint64, known bool)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/problem"
 	"github.com/penstock/penstock/internal/api/query"
 )
 
@@ -228,6 +229,38 @@ func (f *fakeFleet) Admit(name string) error {
 	return nil
 }
 
+// fakeSheets has a sheet of two controllers. An import fails on a row of its own
+// line that says bad, and calls covers for the names in front of the first comma.
+type fakeSheets struct{ imported []string }
+
+func (f *fakeSheets) Export(shown func(string) bool) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		more := yield([]byte("controller,point\n"))
+		for _, name := range []string{"pump-17", "tank-1"} {
+			if shown(name) && more {
+				more = yield([]byte(name + ",flow\n"))
+			}
+		}
+	}
+}
+
+func (f *fakeSheets) Import(sheet []byte, covers func(string) error, dry bool) (r api.SheetResult, err error) {
+	for i, line := range strings.Split(strings.TrimSpace(string(sheet)), "\n")[1:] {
+		name, rest, _ := strings.Cut(line, ",")
+		if err := covers(name); err != nil {
+			r.Problems = append(r.Problems, problem.Row{Line: i + 2, Column: "controller", Detail: err.Error()})
+		} else if rest == "bad" {
+			r.Problems = append(r.Problems, problem.Row{Line: i + 2, Detail: "the row is bad"})
+		}
+		r.Rows++
+		r.Controllers++
+	}
+	if !dry && len(r.Problems) == 0 {
+		f.imported = append(f.imported, string(sheet))
+	}
+	return r, nil
+}
+
 // fakeHistorian is the record and the spool: what is put in is settled, unless
 // behind is set.
 type fakeHistorian struct {
@@ -349,6 +382,10 @@ func (fakeLedger) Books() []query.Account {
 		{Controller: "pump-17", Received: 10, Accepted: 8, Duplicate: 1, Rejected: map[penstock.Reason]uint64{penstock.ReasonConflict: 1},
 			Committed: 5, DuplicateAtRecord: 1, InSpool: 1, Quarantined: 1},
 	}
+}
+
+func (fakeLedger) Arrivals(controller string) (uint64, uint64, bool) {
+	return 1, 3, controller == "pump-17" || controller == "quiet"
 }
 
 func (fakeLedger) Nameless() map[penstock.Reason]uint64 {

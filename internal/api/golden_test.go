@@ -94,6 +94,15 @@ var table = []struct {
 	{"the links", ask{"GET", "/v1/links?detail=1", "viewer", "", nil}},
 	{"the links of a narrow scope", ask{"GET", "/v1/links", "narrow", "", nil}},
 	{"one port", ask{"GET", "/v1/links?port=line-*", "viewer", "", nil}},
+	{"the links of one without a page", ask{"GET", "/v1/links?controller=quiet", "viewer", "", nil}},
+	{"the sheet", ask{"GET", "/v1/controllers/export", "viewer", "", nil}},
+	{"the sheet of a narrow scope", ask{"GET", "/v1/controllers/export?controller=*", "narrow", "", nil}},
+	{"an import", ask{"POST", "/v1/controllers/import", "admin", "controller\na\nb\n", asCSV}},
+	{"an import that is only tried", ask{"POST", "/v1/controllers/import?dry_run=1", "admin", "controller\nc\n", asCSV}},
+	{"an import with problems", ask{"POST", "/v1/controllers/import", "narrow", "controller\npump-1\npump-2,bad\ntank-1\n", asCSV}},
+	{"an import that is no CSV", ask{"POST", "/v1/controllers/import", "admin", "{}", asJSON}},
+	{"an import that is too large", ask{"POST", "/v1/controllers/import", "admin", strings.Repeat(" ", 32<<20+1), asCSV}},
+	{"an import by another method", ask{"PUT", "/v1/controllers/import", "admin", "", asCSV}},
 	{"a new credential", ask{"POST", "/v1/controllers", "admin", `{"name":"n","scope":["a*"],"role":"viewer"}`, asJSON}},
 	{"a new key", ask{"POST", "/v1/controllers", "admin", `{"name":"k","kind":"key","scope":["a*"]}`, asJSON}},
 	{"revoked", ask{"DELETE", "/v1/controllers/new5", "admin", "", nil}},
@@ -131,6 +140,8 @@ var table = []struct {
 	{"an explanation that is not there", ask{"GET", "/problems/nothing", "", "", nil}},
 }
 
+var asCSV = map[string]string{"Content-Type": "text/csv; charset=utf-8"}
+
 var asJSON = map[string]string{"Content-Type": "application/json"}
 
 func TestGoldenAnswers(t *testing.T) {
@@ -166,6 +177,9 @@ func TestGoldenAnswers(t *testing.T) {
 		for _, step := range table {
 			show(&b, step.name, g.do(c, step.ask), always)
 		}
+		if len(g.sheets.imported) != 1 || g.sheets.imported[0] != "controller\na\nb\n" {
+			t.Errorf("imported %q, and not the one that was asked for", g.sheets.imported)
+		}
 		if strings.Contains(b.String(), "a secret") || !strings.Contains(g.log.String(), "a secret") {
 			t.Error("a panic belongs in the log and not in an answer")
 		}
@@ -189,6 +203,7 @@ func TestRoleMatrix(t *testing.T) {
 		least        int
 	}{
 		{"POST", "/v1/reports", 1}, {"POST", "/write", 1}, {"POST", "/api/v2/write", 1}, {"GET", "/ping", 0}, {"GET", "/v1/query", 2}, {"GET", "/v1/latest", 2}, {"GET", "/v1/ledger", 2}, {"GET", "/v1/links", 2},
+		{"GET", "/v1/controllers/export", 2}, {"POST", "/v1/controllers/import", 4},
 		{"GET", "/v1/controllers", 2}, {"POST", "/v1/controllers", 4}, {"DELETE", "/v1/controllers/nobody", 4},
 		{"POST", "/v1/controllers/nobody/admit", 3}, {"GET", "/openapi.json", 0}, {"GET", "/problems/full", 0},
 	} {

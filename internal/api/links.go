@@ -13,13 +13,16 @@ import (
 )
 
 // links answers for what happened on the way of the reports.
-type links struct{ book *evidence.Book }
+type links struct {
+	book   *evidence.Book
+	ledger Ledger
+}
 
 func (l *links) routes() []web.Route {
 	return []web.Route{{
 		Method: http.MethodGet, Path: "/v1/links", Access: web.Viewer, Serve: l.list,
 		Summary: "What happened on the links of controllers and on the ports of the gateway",
-		Details: "Counts since the gateway started. A checksum error stands on the port always, and on a controller only when something else than the damaged bytes names it. Ports are shown to a scope of *.",
+		Details: "Counts since the gateway started; what stands in books is kept for ever. A checksum error stands on the port always, and on a controller only when something else than the damaged bytes names it. Ports are shown to a scope of *.",
 		Params: []web.Param{
 			{In: "query", Name: "controller", Doc: "Name of the controller; * stands for any run of characters; all, and the ports, when absent.", Example: "pump-17"},
 			{In: "query", Name: "port", Doc: "Name of the port, likewise; all when absent.", Example: "line-3"},
@@ -41,9 +44,17 @@ type LinkInfo struct {
 	Peer      string                  `json:"peer,omitempty" doc:"Where it speaks from, as last seen."`
 	Heard     string                  `json:"heard,omitempty" doc:"When the last whole frame came."`
 	Counts    map[string]uint64       `json:"counts" doc:"By event, those that are not zero."`
+	Books     *LinkBooks              `json:"books,omitempty" doc:"What the ledger knows of a controller's reports, whatever way they took."`
 	Signals   map[string]SignalInfo   `json:"signals,omitempty" doc:"The newest reading of each quantity."`
 	BadFrames []BadFrameInfo          `json:"bad_frames,omitempty" doc:"The last ones, the oldest first."`
 	History   map[string][]SignalInfo `json:"history,omitempty" doc:"The last readings of each quantity, the oldest first."`
+}
+
+// LinkBooks is what the ledger knows that tells of a link. A resend that is counted
+// on the wire and found to be a duplicate stands in both.
+type LinkBooks struct {
+	Duplicate uint64 `json:"duplicate" doc:"Reports that came again."`
+	Gap       uint64 `json:"gap" doc:"Sequence numbers that are missing now, before the newest of their epochs."`
 }
 
 // SignalInfo is one reading of a signal.
@@ -78,11 +89,28 @@ func (l *links) list(c *web.Call) error {
 		for _, s := range l.book.Controllers() {
 			if c.Sees(controller, s.Name) {
 				page, _ := l.book.FindController(s.Name)
-				answer.Controllers = append(answer.Controllers, linkInfo(page, s, detail))
+				info := linkInfo(page, s, detail)
+				info.Books = l.books(s.Name)
+				answer.Controllers = append(answer.Controllers, info)
+			}
+		}
+		if controller != "" && len(answer.Controllers) == 0 && c.Sees(controller, controller) {
+			// One that was asked for by its name may have books without a page.
+			if books := l.books(controller); books != nil {
+				answer.Controllers = append(answer.Controllers, LinkInfo{Name: controller, Counts: map[string]uint64{}, Books: books})
 			}
 		}
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// books returns what the ledger knows, nil for a controller without books.
+func (l *links) books(controller string) *LinkBooks {
+	duplicates, missing, known := l.ledger.Arrivals(controller)
+	if !known {
+		return nil
+	}
+	return &LinkBooks{Duplicate: duplicates, Gap: missing}
 }
 
 func linkInfo(page *evidence.Page, s evidence.Summary, detail bool) LinkInfo {

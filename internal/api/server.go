@@ -26,8 +26,9 @@ type Options struct {
 	Version   string       // of the gateway, for the OpenAPI document
 	Auth      web.Authenticator
 	Registry  Registry
+	Sheets    Sheets
 	Historian query.Historian
-	Ledger    query.Ledger
+	Ledger    Ledger
 	Spool     query.Spool
 	Feed      *live.Feed
 	Evidence  *evidence.Book
@@ -71,10 +72,10 @@ func New(o Options) (*Server, error) {
 		}),
 	}
 	f := &fleet{registry: o.Registry}
-	l := &links{book: o.Evidence}
+	l := &links{book: o.Evidence, ledger: o.Ledger}
 	var err error
 	s.web, err = web.New(web.Options{
-		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), l.routes()),
+		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes()),
 		Auth:   o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
@@ -103,7 +104,7 @@ func (o *Options) check() error {
 		given bool
 	}{
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
-		{"Registry", o.Registry != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
+		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
 		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil},
 	} {
 		if !needed.given {

@@ -19,9 +19,16 @@ type Link struct {
 	Peer      string              `json:"peer,omitempty"`
 	Heard     string              `json:"heard,omitempty"` // the last whole frame
 	Counts    map[string]uint64   `json:"counts"`          // by event, those that are not zero
+	Books     *LinkBooks          `json:"books,omitempty"` // of a controller
 	Signals   map[string]Signal   `json:"signals,omitempty"`
 	BadFrames []BadFrame          `json:"bad_frames,omitempty"` // the oldest first
 	History   map[string][]Signal `json:"history,omitempty"`    // the oldest first
+}
+
+// LinkBooks is what the ledger knows of a controller's reports, for ever.
+type LinkBooks struct {
+	Duplicate uint64 `json:"duplicate"` // reports that came again
+	Gap       uint64 `json:"gap"`       // sequence numbers that are missing now
 }
 
 // Signal is one reading of a quantity.

@@ -19,11 +19,19 @@ type Problem struct {
 	Name       string        `json:"code"`   // the kind for programs
 	Detail     string        `json:"detail"` // what happened to this request
 	Do         string        `json:"do"`     // what to do about it
+	Rows       []SheetRow    `json:"rows"`   // of a sheet that was refused
 	RetryAfter time.Duration `json:"-"`      // 0 when the gateway did not say
 }
 
+// SheetRow is what is wrong with a row of a sheet.
+type SheetRow struct {
+	Line   int    `json:"line"`
+	Column string `json:"column"` // empty when it is of no one column
+	Detail string `json:"detail"`
+}
+
 // maxProblem is how much of an error's body is read.
-const maxProblem = 64 << 10
+const maxProblem = 256 << 10
 
 // problemOf reads the problem out of an answer, which may come from a proxy that
 // knows nothing of problems.

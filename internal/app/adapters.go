@@ -6,8 +6,10 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/problem"
 	"github.com/penstock/penstock/internal/api/query"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/sheet"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/source"
@@ -94,6 +96,24 @@ func shown(c fleet.Credential) api.Credential {
 		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope,
 		Created: c.Created, Revoked: c.Revoked, LastUsed: c.LastUsed,
 	}
+}
+
+// sheets is the fleet as CSV.
+type sheets struct{ *fleet.Fleet }
+
+// Export implements api.Sheets.
+func (s sheets) Export(shown func(controller string) bool) iter.Seq[[]byte] {
+	return sheet.Export(s.Fleet, shown)
+}
+
+// Import implements api.Sheets.
+func (s sheets) Import(data []byte, covers func(controller string) error, dry bool) (api.SheetResult, error) {
+	r, err := sheet.Import(s.Fleet, data, sheet.Options{Covers: covers, Dry: dry})
+	result := api.SheetResult{Rows: r.Rows, Controllers: r.Controllers, Points: r.Points, More: r.More}
+	for _, p := range r.Problems {
+		result.Problems = append(result.Problems, problem.Row{Line: p.Line, Column: p.Column, Detail: p.Text})
+	}
+	return result, err
 }
 
 // marks are the books as sources with sessions ask them.

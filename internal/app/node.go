@@ -65,7 +65,11 @@ func openNode(o nodeOptions) (_ *node, err error) {
 		}
 	}()
 	n.health = health.New(health.Options{Now: o.now, Changed: func(component string, s health.State, why string) {
-		o.log.Info("health", "component", component, "state", string(s), "why", why)
+		level := slog.LevelInfo
+		if s != health.OK {
+			level = slog.LevelWarn
+		}
+		o.log.Log(context.Background(), level, "health", "component", component, "state", string(s), "why", why)
 	}})
 	n.spoolHealth, n.recordHealth, n.storeHealth = n.health.Needed("spool"), n.health.Watched("record"), n.health.Watched("store")
 	keys := o.config.Keys
@@ -145,6 +149,13 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 		if err := n.fleet.LearnPoint(s.Controller, s.Point, s.Kind, s.Unit, provisional); err != nil {
 			return penstock.Errorf(penstock.CodeOf(err), "points: %w", err)
 		}
+	}
+	notes, more := n.fleet.Notes()
+	for _, note := range notes {
+		o.log.Warn("what was imported of a point does not hold", "why", note)
+	}
+	if more > 0 {
+		o.log.Warn("what was imported of more points does not hold", "points", more)
 	}
 	return nil
 }

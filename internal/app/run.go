@@ -117,13 +117,13 @@ func openListeners(c Listen) (_ listeners, err error) {
 			inherited.closeRest()
 		}
 	}()
-	if l.https, err = inherited.listen("https", c.HTTPS); err != nil {
+	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
-	if l.health, err = inherited.listen("health", c.Health); err != nil {
+	if l.health, err = inherited.listen("health", "listen.health", c.Health); err != nil {
 		l.https.Close()
 	}
 	return l, err
@@ -225,7 +225,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	}
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
-		Auth: g.fleet, Registry: registry{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
+		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
 		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Log: g.Log, Now: g.Now,
 	})
 	if err != nil {

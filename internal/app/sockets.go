@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strconv"
@@ -53,16 +54,31 @@ func inheritSockets() (sockets, error) {
 }
 
 // listen returns the socket that was handed over under the name, or binds one.
-func (s sockets) listen(name string, address config.Address) (net.Listener, error) {
+// Key is that of the configuration, for the error.
+func (s sockets) listen(name, key string, address config.Address) (net.Listener, error) {
 	if l, ok := s[name]; ok {
 		delete(s, name)
 		return l, nil
 	}
 	l, err := net.Listen("tcp", string(address))
 	if err != nil {
-		return nil, penstock.Errorf(penstock.Unavailable, "listen.%s: %w", name, err)
+		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err))
 	}
 	return l, nil
+}
+
+// advice says what to do about an address that cannot be bound, where that is
+// known.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another program has the port, perhaps another gateway (ss -ltnp shows it): stop it or choose another port"
+	case errors.Is(err, syscall.EACCES):
+		return "; ports below 1024 need the capability CAP_NET_BIND_SERVICE: grant it or choose a higher port"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "; no interface of this machine has that address"
+	}
+	return ""
 }
 
 // closeRest closes what was handed over and nobody uses.

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/source/modbus"
 	"github.com/penstock/penstock/internal/source/mqttbroker"
 	"github.com/penstock/penstock/internal/source/mqttclient"
+	"github.com/penstock/penstock/internal/source/opcua"
 	"github.com/penstock/penstock/internal/source/syslog"
 )
 
@@ -27,6 +28,7 @@ type Source struct {
 	Modbus *modbus.Config         `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
 	AMQP   *amqp.Config           `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
 	MQTT   *mqttclient.Config     `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
+	OPCUA  *opcua.Config          `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
@@ -37,6 +39,7 @@ func (s *Source) kinds() []kind {
 		kindOf("link", s.Link, linkgate.NewSerial),
 		kindOf("modbus", s.Modbus, modbus.New),
 		kindOf("mqtt", s.MQTT, mqttclient.New),
+		kindOf("opcua", s.OPCUA, opcua.New),
 		kindOf("syslog", s.Syslog, syslog.New),
 	}
 }
@@ -128,14 +131,23 @@ func (c *Config) listening() []source.Spec {
 	return specs
 }
 
+// listenKey returns the key under which the address of a source is known.
+func listenKey(name string) string {
+	if name == "mqtt" || name == "link" {
+		return "listen." + name
+	}
+	return "sources." + name
+}
+
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
+			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
-				return g.listeners.rest.listen(name, config.Address(address))
+				return g.listeners.rest.listen(name, listenKey(name), config.Address(address))
 			},
 		},
 		Handler: g.pipeline,

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"testing"
 
 	"github.com/penstock/penstock/internal/cli/shell"
@@ -62,6 +63,45 @@ func TestControllersRevokeAndAdmit(t *testing.T) {
 	f.run("", "controllers", "admit", "none").want(t, shell.ExitRefused, "", "HTTP 404")
 }
 
+func TestControllersSheet(t *testing.T) {
+	f := newFake(t)
+	f.answers["GET /v1/controllers/export"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "controller\npump-17\n") }
+	f.run("", "controllers", "export", "p*").want(t, shell.ExitOK, "controller\npump-17\n", "")
+	if q := f.requests[0].URL.RawQuery; q != "controller=p%2A" {
+		t.Errorf("asked for %s", q)
+	}
+	f.answers["POST /v1/controllers/import"] = func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"rows":2,"controllers":1,"points":2,"dry_run":%t}`, r.URL.RawQuery == "dry_run=1")
+	}
+	f.write(t, "plant.csv", "controller\npump-17\n")
+	file := filepath.Join(f.data, "plant.csv")
+	f.run("", "controllers", "import", file).want(t, shell.ExitOK, "2 rows: 1 controller registered, 2 points declared.\n", "")
+	f.run("controller\n", "controllers", "import", "-", "--dry-run").want(t, shell.ExitOK, "2 rows: 1 controller would be registered, 2 points would be declared.\n", "")
+	if f.bodies[1] != "controller\npump-17\n" || f.bodies[2] != "controller\n" || f.requests[2].Header.Get("Content-Type") != "text/csv" {
+		t.Errorf("sent %q", f.bodies)
+	}
+	f.answers["POST /v1/controllers/import"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"title":"Title","code":"invalid","detail":"Nothing was imported.","rows":[{"line":2,"column":"type","detail":"it is \u001b[2J"},{"line":7,"detail":"cut"}]}`)
+	}
+	wrong := f.run("x", "controllers", "import", "-")
+	wrong.want(t, shell.ExitRefused, "", "-:2: type: it is \ufffd[2J\n-:7: cut\n")
+	wrong.want(t, shell.ExitRefused, "", "Nothing was imported")
+	f.run("", "controllers", "import", "no/such/file").want(t, shell.ExitUsage, "", "no such file")
+}
+
+// An export that breaks off must not look whole.
+func TestControllersExportThatBreaksOff(t *testing.T) {
+	f := newFake(t)
+	f.answers["GET /v1/controllers/export"] = func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "controller\n")
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	f.run("", "controllers", "export").want(t, shell.ExitUnreachable, "controller\n", "broke in the middle")
+}
+
 const books = `{"controllers":[
 {"controller":"pump-17","received":110,"accepted":100,"duplicate":7,"rejected":{"conflict":2,"range":1},"committed":90,"duplicate_at_record":4,"in_spool":3,"quarantined":2,"filtered":1,"discarded":0,"damaged":0},
 {"controller":"tank-2","received":5,"accepted":5,"duplicate":0,"rejected":{},"committed":%d,"duplicate_at_record":0,"in_spool":0,"quarantined":0,"filtered":0,"discarded":0,"damaged":0}],
@@ -70,7 +110,7 @@ const books = `{"controllers":[
 
 const links = `{"ports":[{"name":"line-3","heard":"2026-11-22T06:00:00Z","counts":{"checksum":4,"received":1200},
 "bad_frames":[{"time":"2026-11-22T05:59:00Z","event":"checksum","why":"the CRC is another\u001b[2J","bytes":"0103ff","size":3}]}],
-"controllers":[{"name":"pump-17","peer":"10.0.0.7:502","counts":{"timeout":2},"signals":{"rssi":{"time":"2026-11-22T06:00:00Z","value":-71.5,"unit":"dBm"}}}]}`
+"controllers":[{"name":"pump-17","peer":"10.0.0.7:502","counts":{"timeout":2},"books":{"duplicate":7,"gap":3},"signals":{"rssi":{"time":"2026-11-22T06:00:00Z","value":-71.5,"unit":"dBm"}}}]}`
 
 func TestLinks(t *testing.T) {
 	f := newFake(t)

@@ -37,6 +37,7 @@ func program(run cli.RunGateway[settings]) cli.Program {
 		Demo:       func(context.Context, cli.DemoOptions) error { return nil },
 		Decode:     func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },
 		ScanModbus: func(context.Context, cli.ModbusScan) error { return nil },
+		ScanOPCUA:  func(context.Context, cli.OPCUAScan) error { return nil },
 	}
 }
 
@@ -197,6 +198,27 @@ func TestScanModbusOptions(t *testing.T) {
 	for _, args := range [][]string{{}, {"--tcp", "a:1", "--device", "b"}, {"--tcp", "a:1", "--units", "3-1"}, {"--tcp", "a:1", "--units", "256"},
 		{"--tcp", "a:1", "--units", ""}, {"--tcp", "a:1", "--registers", "0-65536"}, {"--tcp", "a:1", "--registers", "x"}} {
 		command{program: p}.run(append([]string{"scan", "modbus"}, args...)...).want(t, shell.ExitUsage, "", "penstock: ")
+	}
+}
+
+func TestScanOPCUAOptions(t *testing.T) {
+	var got cli.OPCUAScan
+	p := cli.Program{ScanOPCUA: func(_ context.Context, o cli.OPCUAScan) error {
+		got = o
+		return nil
+	}}
+	command{program: p}.run("scan", "opcua", "opc.tcp://a:4840", "--root", "ns=2;s=Plant", "--depth", "3", "--max", "9", "--timeout", "2s", "--data", "d",
+		"--policy", "Aes256_Sha256_RsaPss", "--mode", "Sign", "--trust", "sha256:ab", "--plain-text", "--user", "u", "--password-file", "f").want(t, shell.ExitOK, "", "")
+	got.Out = nil
+	want := cli.OPCUAScan{
+		Endpoint: "opc.tcp://a:4840", Policy: "Aes256_Sha256_RsaPss", Mode: "Sign", Trust: "sha256:ab", PlainText: true, User: "u", PasswordFile: "f",
+		Root: "ns=2;s=Plant", Depth: 3, Max: 9, Timeout: 2 * time.Second, Data: "d",
+	}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, args := range [][]string{{}, {"a", "b"}, {"a", "--user", "u"}, {"a", "--user", "u", "--password-file", "f"}} {
+		command{program: p}.run(append([]string{"scan", "opcua"}, args...)...).want(t, shell.ExitUsage, "", "penstock: ")
 	}
 }
 

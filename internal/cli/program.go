@@ -14,6 +14,7 @@ type Program struct {
 	Demo       Demo
 	Decode     Decode
 	ScanModbus ScanModbus
+	ScanOPCUA  ScanOPCUA
 }
 
 // Gateway is what serve runs and check checks.

@@ -89,8 +89,8 @@ networks, makes them durable and delivers each exactly once.`,
 	if program.Gateway != nil {
 		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
 	}
-	if program.ScanModbus != nil {
-		add(groupGateway, newScan(env, program.ScanModbus))
+	if program.ScanModbus != nil || program.ScanOPCUA != nil {
+		add(groupGateway, newScan(env, program))
 	}
 	add(groupData, data.Commands(env)...)
 	if program.Decode != nil {

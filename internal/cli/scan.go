@@ -30,14 +30,19 @@ type ModbusScan struct {
 	Out                     io.Writer
 }
 
-func newScan(env shell.Env, modbus ScanModbus) *cobra.Command {
+func newScan(env shell.Env, program Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scan",
 		Short: "Look for devices, and print configuration for them",
 		Args:  shell.CommandArgs,
 		RunE:  shell.ShowHelp,
 	}
-	cmd.AddCommand(newScanModbus(env, modbus))
+	if program.ScanModbus != nil {
+		cmd.AddCommand(newScanModbus(env, program.ScanModbus))
+	}
+	if program.ScanOPCUA != nil {
+		cmd.AddCommand(newScanOPCUA(env, program.ScanOPCUA))
+	}
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +25,8 @@ func TestPageCountsAndKeeps(t *testing.T) {
 	}
 	p.Signal(evidence.RSSI, -71)
 	p.Signal(evidence.RSSI, -73)
+	p.Signal(evidence.RSSI, math.NaN()) // what no answer in JSON could hold
+	p.Signal(evidence.RSSI, math.Inf(-1))
 	s := b.Ports()[0]
 	if s.Name != "line-3" || s.Counts[evidence.Received] != 3 || s.Counts[evidence.Timeout] != 1 || s.Counts[evidence.Checksum] != 40 || len(s.Counts) != 3 {
 		t.Errorf("counts %v of %q", s.Counts, s.Name)

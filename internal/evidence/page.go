@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -103,8 +104,12 @@ func (p *Page) Peer(address string) {
 	p.mu.Unlock()
 }
 
-// Signal notes a reading of a quantity.
+// Signal notes a reading of a quantity. What is no finite number says nothing and
+// is not noted.
 func (p *Page) Signal(q Quantity, value float64) {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.signals == nil {

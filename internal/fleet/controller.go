@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/point"
 )
 
 // State says whether a controller's reports are taken.
@@ -35,9 +36,11 @@ type controller struct {
 	name string
 	page *page
 
-	mu     sync.RWMutex // guards everything below
-	seen   sighting
-	points map[string]point
+	mu       sync.RWMutex // guards everything below
+	seen     sighting
+	points   map[string]point.State
+	imported map[string]*point.Rules // what imports declare, by point; nil for nothing
+	sheets   []uint64                // numbers of the records that keep it
 }
 
 // sighting is what is remembered of the reports of a controller.
@@ -78,7 +81,7 @@ func (f *Fleet) Register(r *penstock.Report) *Refusal {
 		return nil
 	}
 	if err := CheckControllerName(r.Controller); err != nil {
-		return &Refusal{penstock.ReasonName, err.Error()}
+		return &Refusal{Reason: penstock.ReasonName, Detail: err.Error()}
 	}
 	switch f.unknown {
 	case HoldUnknown:
@@ -89,7 +92,7 @@ func (f *Fleet) Register(r *penstock.Report) *Refusal {
 	}
 	c, err := f.ensure(r.Controller, f.limits.Controllers)
 	if err != nil {
-		return &Refusal{penstock.ReasonUnknown, err.Error()}
+		return &Refusal{Reason: penstock.ReasonUnknown, Detail: err.Error()}
 	}
 	c.saw(r)
 	return nil
@@ -105,7 +108,7 @@ func (f *Fleet) Admit(name string) error {
 	if err != nil {
 		return err
 	}
-	return f.writePage(c.page)
+	return f.writePages(map[*page]bool{c.page: true}, map[string][]byte{})
 }
 
 // Controllers returns all controllers, the held ones too, sorted by name.
@@ -164,7 +167,7 @@ func (f *Fleet) ensure(name string, limit int) (*controller, error) {
 	if len(f.controllers) >= limit {
 		return nil, penstock.Errorf(penstock.TooLarge, "controller %q cannot be registered: there are %d controllers, which is the limit", name, limit)
 	}
-	c := &controller{name: strings.Clone(name), points: map[string]point{}}
+	c := &controller{name: strings.Clone(name), points: map[string]point.State{}}
 	f.release(c)
 	f.insert(c)
 	c.page.touch()
@@ -214,5 +217,5 @@ func (f *Fleet) dropStalest() {
 }
 
 func refuseUnknown(format, controller string) *Refusal {
-	return &Refusal{penstock.ReasonUnknown, penstock.Errorf(penstock.NotFound, format, controller).Error()}
+	return &Refusal{Reason: penstock.ReasonUnknown, Detail: penstock.Errorf(penstock.NotFound, format, controller).Error()}
 }

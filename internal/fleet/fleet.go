@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/point"
 )
 
-// A Table keeps small records, below 1 MiB, under short keys. Put and Delete
-// return only when the change is durable. Scan may yield in any order. Keys hold
-// numbers and never names.
+// A Table keeps small records, below 1 MiB, under short keys. Put, PutAll and
+// Delete return only when the change is durable; PutAll changes all or nothing.
+// Scan may yield in any order. Keys hold numbers and never names.
 type Table interface {
 	Put(key, value []byte) error
+	PutAll(values map[string][]byte) error // by key
 	Delete(key []byte) error
 	Scan(yield func(key, value []byte) error) error
 }
@@ -65,6 +67,12 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// Declaration says beforehand what a point is.
+type Declaration = point.Declaration
+
+// Refusal says why a report is not taken.
+type Refusal = point.Refusal
+
 // Options are what a fleet needs beside its table.
 type Options struct {
 	Now      func() time.Time // the gateway's clock
@@ -80,7 +88,7 @@ type Fleet struct {
 	table    Table
 	now      func() time.Time
 	unknown  Policy
-	declared *declarations
+	declared *point.Declarations
 	limits   Limits
 
 	credentials *book
@@ -95,6 +103,9 @@ type Fleet struct {
 	points atomic.Int64 // of all controllers
 
 	writing sync.Mutex // held while pages are written to the table
+
+	importing sync.Mutex // held through an import; taken before all others
+	nextSheet uint64     // number of the next record of imported points; guarded by importing
 }
 
 // Open returns the fleet that table holds, or an error of code
@@ -116,12 +127,24 @@ func Open(table Table, o Options) (*Fleet, error) {
 	if f.unknown == "" {
 		f.unknown = RegisterUnknown
 	}
-	declared, err := compile(o.Declared)
+	declared, err := point.Compile(o.Declared)
 	if err != nil {
 		return nil, err
 	}
 	f.declared = declared
-	if err := table.Scan(f.load); err != nil {
+	var sheets []sheet // for when all controllers are known
+	err = table.Scan(func(key, value []byte) error {
+		if len(key) != keySize || key[0] != sheetKey {
+			return f.load(key, value)
+		}
+		s, err := readSheet(key, value)
+		sheets = append(sheets, s)
+		return err
+	})
+	for i := 0; err == nil && i < len(sheets); i++ {
+		err = sheets[i].load(f)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -139,10 +162,4 @@ func (f *Fleet) load(key, value []byte) error {
 		return f.loadPage(key, value)
 	}
 	return penstock.Errorf(penstock.Unsupported, "fleet: a record of kind %q, which this version does not know: use the version that wrote it", key[0])
-}
-
-// A Refusal says why a report is not taken.
-type Refusal struct {
-	Reason penstock.Reason
-	Detail string // a sentence for the sender
 }

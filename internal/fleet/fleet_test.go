@@ -35,6 +35,19 @@ func (m *memory) Put(key, value []byte) error {
 	return nil
 }
 
+func (m *memory) PutAll(values map[string][]byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	m.puts++
+	for key, value := range values {
+		m.records[key] = bytes.Clone(value)
+	}
+	return nil
+}
+
 func (m *memory) Delete(key []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,8 +169,10 @@ func TestOpenRefusesOptions(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte("c12345678"), []byte("\x01\x00{\"label\":\"x\",\"role\":\"admin\",\"scope\":[\"*\"],\"created\":1}"))
 	f.Add([]byte("p\x00\x00\x00\x00\x00\x00\x00\x00"), []byte("\x01\x00[{\"name\":\"a\",\"seq\":1}]"))
+	f.Add([]byte("s12345678"), []byte("\x01\x00{\"controller\":\"known\",\"points\":[{\"name\":\"a\",\"type\":\"int64\",\"min\":1}]}"))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		table := newMemory()
+		table.records["p\x00\x00\x00\x00\x00\x00\x00\x07"] = []byte("\x01\x00[{\"name\":\"known\"}]")
 		table.records[string(key)] = value
 		f, err := fleet.Open(table, options())
 		if err != nil {
@@ -167,6 +182,8 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		f.Controllers()
+		f.Points("known")
+		f.Notes()
 		f.List()
 	})
 }

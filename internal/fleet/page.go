@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/point"
 )
 
 // pageSize is how many controllers share a record of the table. A flush of a
@@ -71,7 +72,7 @@ func (f *Fleet) loadPage(key, value []byte) error {
 		if f.controllers[m.Name] != nil {
 			return penstock.Errorf(penstock.Corrupt, "fleet: controller %q is twice in the table", m.Name)
 		}
-		c := &controller{name: m.Name, page: p, points: map[string]point{}}
+		c := &controller{name: m.Name, page: p, points: map[string]point.State{}}
 		c.seen = sighting{m.First, m.Last, m.Source, penstock.Identity{Form: m.Form, Epoch: m.Epoch, Seq: m.Seq, Key: m.Key}}
 		p.members = append(p.members, c)
 		f.controllers[m.Name] = c
@@ -90,25 +91,36 @@ func (f *Fleet) Flush() error {
 		if !p.dirty.Load() {
 			continue
 		}
-		if err := f.writePage(p); err != nil {
+		if err := f.writePages(map[*page]bool{p: true}, map[string][]byte{}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *Fleet) writePage(p *page) error {
+// writePages writes the pages, and other rows of the table, in one piece.
+func (f *Fleet) writePages(pages map[*page]bool, rows map[string][]byte) (err error) {
 	f.writing.Lock()
 	defer f.writing.Unlock()
-	p.dirty.Store(false) // before the snapshot: what changes after it is dirty again
-	value, err := encodeRecord(f.snapshot(p), 0)
-	if err == nil {
-		err = f.table.Put(tableKey(pageKey, p.number), value)
+	defer func() {
+		if err != nil {
+			for p := range pages {
+				p.dirty.Store(true)
+			}
+		}
+	}()
+	for p := range pages {
+		p.dirty.Store(false) // before the snapshot: what changes after it is dirty again
+		value, err := encodeRecord(f.snapshot(p), 0)
+		if err != nil {
+			return err
+		}
+		rows[string(tableKey(pageKey, p.number))] = value
 	}
-	if err != nil {
-		p.dirty.Store(true)
+	if len(rows) == 0 {
+		return nil
 	}
-	return err
+	return f.table.PutAll(rows)
 }
 
 func (f *Fleet) snapshot(p *page) []memberRecord {

@@ -2,64 +2,64 @@ package fleet
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unique"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/fleet/point"
 )
 
 // Point is what the fleet tells of a point.
 type Point struct {
 	Name        string
-	Kind        penstock.Kind // None until a first value came
-	Provisional bool          // a whole number so far, becomes float64 with the first that is not
-	Unit        string        // UCUM, empty until a report states it
-	Min, Max    float64       // what is taken, meaningful when Limited
-	Limited     bool
+	Kind        penstock.Kind     // None until a first value came
+	Provisional bool              // a whole number so far, becomes float64 with the first that is not
+	Unit        string            // UCUM, empty until a report states it
+	Min, Max    *float64          // what is taken, nil for no limit
+	Signal      evidence.Quantity // what it tells of the controller's link; empty for nothing
 }
 
-// point is a point of a registered controller. It is small and copied.
-type point struct {
-	kind        penstock.Kind
-	provisional bool // kind was guessed from a whole number without a type
-	declared    bool // kind stands in the configuration
-	unit        string
-	limits      *limits
+// Findings are what [Fleet.Check] finds in a report that it does not refuse.
+type Findings struct {
+	Fresh   bool // it names something that is to be learned
+	Signals bool // it has values of points that tell of the controller's link
 }
-
-// limits are the smallest and the largest value of a point.
-type limits struct{ min, max float64 }
 
 // Check fits the values of the report to the types of its points, in place, and
-// tells whether it names something that is to be learned, or why it is refused.
-// It changes nothing in the fleet. A report whose Check found nothing new is
-// judged with it; another one is judged again by [Fleet.Learn].
-func (f *Fleet) Check(r *penstock.Report) (fresh bool, refusal *Refusal) {
+// tells what is to be done about the report, or why it is refused. It changes
+// nothing in the fleet. A report in which Check found nothing fresh is judged with
+// it; another one is judged again by [Fleet.Learn].
+func (f *Fleet) Check(r *penstock.Report) (found Findings, refusal *Refusal) {
 	c := f.find(r.Controller)
 	if c == nil {
-		return false, refuseUnknown("controller %q is not registered", r.Controller)
+		return found, refuseUnknown("controller %q is not registered", r.Controller)
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for i := range r.Samples {
 		s := &r.Samples[i]
 		p, known := c.points[s.Point]
-		if !known || p.learns(s) {
-			fresh = true
+		if !known || p.Learns(s) {
+			found.Fresh = true
 			continue
 		}
-		if p.plain(s) {
+		if p.Rules != nil && p.Rules.Signal != "" {
+			found.Signals = true
+		}
+		if p.Plain(s) {
 			continue
 		}
-		if refusal := p.fit(r.Controller, s); refusal != nil {
-			if !p.provisional || refusal.Reason != penstock.ReasonType {
-				return fresh, refusal
+		if refusal := p.Fit(r.Controller, s); refusal != nil {
+			if !p.Provisional || refusal.Reason != penstock.ReasonType {
+				return found, refusal
 			}
-			fresh = true // a later sample may widen the point
+			found.Fresh = true // a later sample may widen the point
 		}
 	}
-	return fresh, nil
+	return found, nil
 }
 
 // Learn takes the points of a report that passed the whole pipeline into the
@@ -75,7 +75,7 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed := map[string]point{}
+	changed := map[string]point.State{}
 	added := 0
 	for i := range r.Samples {
 		s := &r.Samples[i]
@@ -85,18 +85,18 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 		}
 		if !known {
 			if err := checkPointName(s.Point); err != nil {
-				return &Refusal{penstock.ReasonName, err.Error()}
+				return &Refusal{Reason: penstock.ReasonName, Detail: err.Error()}
 			}
-			p = f.declared.of(r.Controller, s.Point)
+			p = point.State{Rules: point.Combine(f.declared.Of(r.Controller, s.Point), c.imported[s.Point])}
 			added++
 		}
-		if known && !p.learns(s) {
+		if known && !p.Learns(s) {
 			continue
 		}
 		if err := penstock.CheckUnit(s.Unit); err != nil {
-			return &Refusal{penstock.ReasonUnit, fmt.Sprintf("point %q: %v", s.Point, err)}
+			return &Refusal{Reason: penstock.ReasonUnit, Detail: fmt.Sprintf("point %q: %v", s.Point, err)}
 		}
-		changed[s.Point] = p.taught(s, literal)
+		changed[s.Point] = p.Taught(s, literal)
 	}
 	// Only now is it certain what each point is: a later sample may have widened it.
 	for i := range r.Samples {
@@ -105,7 +105,7 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 		if !ok {
 			p = c.points[s.Point]
 		}
-		if refusal := p.fit(r.Controller, s); refusal != nil {
+		if refusal := p.Fit(r.Controller, s); refusal != nil {
 			return refusal
 		}
 	}
@@ -117,12 +117,12 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 }
 
 // apply puts the points into the catalogue, without the report's memory.
-func (c *controller) apply(changed map[string]point) {
+func (c *controller) apply(changed map[string]point.State) {
 	for name, p := range changed {
 		if _, known := c.points[name]; !known {
 			name = strings.Clone(name)
 		}
-		p.unit = unique.Make(p.unit).Value() // a fleet has few units and many points
+		p.Unit = unique.Make(p.Unit).Value() // a fleet has few units and many points
 		c.points[name] = p
 	}
 }
@@ -133,40 +133,47 @@ func (f *Fleet) reserve(c *controller, added int) *Refusal {
 		return nil
 	}
 	if len(c.points)+added > f.limits.PointsPerController {
-		return &Refusal{penstock.ReasonUnknown, fmt.Sprintf("controller %q has %d points, and %d more would pass the limit of %d", c.name, len(c.points), added, f.limits.PointsPerController)}
+		return &Refusal{Reason: penstock.ReasonUnknown, Detail: fmt.Sprintf("controller %q has %d points, and %d more would pass the limit of %d", c.name, len(c.points), added, f.limits.PointsPerController)}
 	}
 	if total := f.points.Add(int64(added)); total > int64(f.limits.Points) {
 		f.points.Add(-int64(added))
-		return &Refusal{penstock.ReasonUnknown, fmt.Sprintf("%d new points of controller %q would pass the gateway's limit of %d points", added, c.name, f.limits.Points)}
+		return &Refusal{Reason: penstock.ReasonUnknown, Detail: fmt.Sprintf("%d new points of controller %q would pass the gateway's limit of %d points", added, c.name, f.limits.Points)}
 	}
 	return nil
 }
 
 // LearnPoint teaches what the historian keeps of a point, at the start, whatever
 // the limits are. An error of code [penstock.Conflict] says that the
-// configuration declares another type than the one that is stored.
+// configuration declares another type than the one that is stored. Against an
+// import what is stored holds.
 func (f *Fleet) LearnPoint(controller, name string, kind penstock.Kind, unit string, provisional bool) error {
 	c, err := f.ensure(controller, int(^uint(0)>>1))
 	if err != nil {
 		return err
 	}
-	p := f.declared.of(controller, name)
-	switch {
-	case !p.declared:
-		p.kind = kind
-		p.provisional = provisional && (kind == penstock.Int64 || kind == penstock.Uint64)
-	case p.kind != kind && kind != penstock.None && !(numeric(p.kind) && numeric(kind)):
-		return penstock.Errorf(penstock.Conflict, "point %q of controller %q is declared %s, but %s is stored: declare it %s, or give the point another name", name, controller, p.kind, kind, kind)
-	}
-	if p.unit == "" {
-		p.unit = unit
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p := point.State{Kind: kind, Unit: unit}
+	p.Provisional = provisional && (kind == penstock.Int64 || kind == penstock.Uint64)
+	configured := f.declared.Of(controller, name)
+	if configured != nil {
+		want := configured.Kind
+		switch {
+		case kind == penstock.None || want == penstock.None:
+		case point.Numeric(want) && point.Numeric(kind):
+			p.Kind, p.Provisional = want, false
+		case want != kind:
+			return penstock.Errorf(penstock.Conflict, "point %q of controller %q is declared %s, but %s is stored: declare it %s, or give the point another name", name, controller, want, kind, kind)
+		}
+		if configured.Unit != "" {
+			p.Unit = configured.Unit
+		}
+	}
+	p = p.Ruled(point.Combine(configured, c.imported[name]))
 	if _, known := c.points[name]; !known {
 		f.points.Add(1)
 	}
-	c.apply(map[string]point{name: p})
+	c.apply(map[string]point.State{name: p})
 	return nil
 }
 
@@ -180,13 +187,56 @@ func (f *Fleet) Points(controller string) []Point {
 	c.mu.RLock()
 	all := make([]Point, 0, len(c.points))
 	for name, p := range c.points {
-		public := Point{Name: name, Kind: p.kind, Provisional: p.provisional, Unit: p.unit}
-		if p.limits != nil {
-			public.Min, public.Max, public.Limited = p.limits.min, p.limits.max, true
-		}
-		all = append(all, public)
+		all = append(all, public(name, p))
 	}
 	c.mu.RUnlock()
 	slices.SortFunc(all, func(a, b Point) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+func public(name string, p point.State) Point {
+	shown := Point{Name: name, Kind: p.Kind, Provisional: p.Provisional, Unit: p.Unit}
+	if p.Rules == nil {
+		return shown
+	}
+	if p.Kind == penstock.None {
+		shown.Kind = p.Rules.Kind
+	}
+	if p.Unit == "" {
+		shown.Unit = p.Rules.Unit
+	}
+	if shown.Kind != penstock.None && !point.Numeric(shown.Kind) {
+		return shown // it has neither limits nor a signal, whatever is declared
+	}
+	declared := p.Rules.Declaration()
+	shown.Min, shown.Max = declared.Min, declared.Max
+	if signal := p.Rules.Signal; shown.Unit == "" || shown.Unit == signal.Unit() {
+		shown.Signal = signal
+	}
+	return shown
+}
+
+// Signals yields what the samples of the report tell of the controller's link:
+// the values that are good to use, of points that are declared to do so, unless a
+// report stated another unit than the quantity's. To be called when the report
+// was learned.
+func (f *Fleet) Signals(r *penstock.Report) iter.Seq2[evidence.Quantity, float64] {
+	return func(yield func(evidence.Quantity, float64) bool) {
+		c := f.find(r.Controller)
+		if c == nil {
+			return
+		}
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		for i := range r.Samples {
+			s := &r.Samples[i]
+			p := c.points[s.Point]
+			if p.Rules == nil || p.Rules.Signal == "" || s.Status.IsBad() || p.Unit != "" && p.Unit != p.Rules.Signal.Unit() {
+				continue
+			}
+			if v, ok := s.Value.Number(); ok && !yield(p.Rules.Signal, v) {
+				return
+			}
+		}
+	}
 }

@@ -17,8 +17,8 @@ import (
 // pass does what the pipeline does with a report: check it, and learn from it
 // when something in it is new.
 func pass(f *fleet.Fleet, r *penstock.Report, literal bool) *fleet.Refusal {
-	fresh, refusal := f.Check(r)
-	if refusal == nil && fresh {
+	found, refusal := f.Check(r)
+	if refusal == nil && found.Fresh {
 		refusal = f.Learn(r, literal)
 	}
 	return refusal
@@ -174,7 +174,7 @@ func TestDeclaredPoints(t *testing.T) {
 	wantReason(t, pass(f, r, false), penstock.ReasonRange)
 	r.Samples[0].Value = number(1e300)
 	wantReason(t, pass(f, r, false), "")
-	if p := f.Points("pump-1"); len(p) != 1 || p[0].Unit != "%" || !p[0].Limited || p[0].Max != 100 || p[0].Provisional {
+	if p := f.Points("pump-1"); len(p) != 1 || p[0].Unit != "%" || p[0].Max == nil || *p[0].Max != 100 || p[0].Provisional {
 		t.Errorf("%+v", p)
 	}
 }
@@ -436,7 +436,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if fresh, refusal := f.Check(r); fresh || refusal != nil {
+		if found, refusal := f.Check(r); found.Fresh || refusal != nil {
 			b.Fatal(refusal)
 		}
 	}

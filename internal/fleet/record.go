@@ -12,6 +12,7 @@ import (
 const (
 	credentialKey = 'c' // the credential's public id
 	pageKey       = 'p' // the page's number
+	sheetKey      = 's' // a running number
 	keySize       = 9
 )
 

@@ -314,3 +314,13 @@ func (n *Intake) Marks(controller string) (accepted, committed penstock.Mark) {
 	defer n.mu.Unlock()
 	return n.ledger.Marks(controller, n.ledger.LastEpoch(controller))
 }
+
+// Arrivals returns how many reports of the controller were duplicates, and how many
+// sequence numbers are missing before the newest of their epochs; false when it
+// has no books.
+func (n *Intake) Arrivals(controller string) (duplicates, missing uint64, known bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	books, known := n.ledger.Books(controller)
+	return books.Duplicate, n.ledger.Missing(controller), known
+}

@@ -218,6 +218,13 @@ func TestReportsAreAcceptedOnce(t *testing.T) {
 	if books.Received != 6 || books.Accepted != 3 || books.Duplicate != 2 || books.RejectedTotal() != 1 || books.Stored != 3 {
 		t.Fatalf("books %+v", books)
 	}
+	n.admit(sequence(7, 70))
+	if duplicates, missing, known := n.intake.Arrivals("pump-1"); duplicates != 2 || missing != 3 || !known {
+		t.Errorf("%d duplicates, %d missing, known %v", duplicates, missing, known)
+	}
+	if _, _, known := n.intake.Arrivals("nobody"); known {
+		t.Error("nobody has books")
+	}
 }
 
 func TestTheSameReportTwiceInOneEnvelope(t *testing.T) {

@@ -317,6 +317,20 @@ func (l *Ledger) LastEpoch(controller string) uint64 {
 	return last
 }
 
+// Missing returns how many sequence numbers of the controller have not come, before
+// the newest of each of its epochs.
+func (l *Ledger) Missing(controller string) uint64 {
+	a := l.accounts[controller]
+	if a == nil {
+		return 0
+	}
+	var missing uint64
+	for _, e := range a.epochs {
+		missing += e.filled.Highest() - e.filled.Count()
+	}
+	return missing
+}
+
 // Books returns a copy of the controller's accounts, and whether it is known.
 func (l *Ledger) Books(controller string) (Books, bool) {
 	a := l.accounts[controller]

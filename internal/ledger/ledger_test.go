@@ -330,6 +330,26 @@ func TestLostFillsOnlyWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestMissingCountsEveryEpoch(t *testing.T) {
+	l := ledger.New(limits)
+	if n := l.Missing("pump-1"); n != 0 {
+		t.Errorf("%d are missing of nobody", n)
+	}
+	for _, id := range []penstock.Identity{
+		penstock.SequenceIdentity(1, 1), penstock.SequenceIdentity(1, 4), penstock.SequenceIdentity(2, 3), penstock.KeyIdentity("k"),
+	} {
+		accept(l, id, 7)
+	}
+	if n := l.Missing("pump-1"); n != 4 { // 1/2, 1/3, 2/1, 2/2
+		t.Errorf("%d are missing, want 4", n)
+	}
+	l.Apply(&ledger.Entry{Kind: ledger.EntryLost, Controller: "pump-1", Identity: penstock.SequenceIdentity(1, 2), Last: 3})
+	accept(l, penstock.SequenceIdentity(2, 1), 7)
+	if n := l.Missing("pump-1"); n != 1 {
+		t.Errorf("%d are missing, want 1: what is declared lost will not come", n)
+	}
+}
+
 func TestLearnTakesTheRecordsWord(t *testing.T) {
 	l := ledger.New(limits)
 	var settled interval.Set

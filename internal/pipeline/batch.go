@@ -17,27 +17,20 @@ type Batch struct {
 	encodings [][]byte // of the items, nil where there is none
 	samples   int
 	envelope  *penstock.Envelope
-	signals   []signal
+	readings  []reading // what the reports tell of their links
 
 	given  []*penstock.Report // by Report, the first used of them for this body
 	used   int
 	parsed []penstock.Report // of a decoder that fills a slice
 }
 
-// signal is a reading of a link that came with a report.
-type signal struct {
-	report   int // its place among the items
-	quantity evidence.Quantity
-	value    float64
-}
-
 // Envelope returns what the body came in, to be read only.
 func (b *Batch) Envelope() *penstock.Envelope { return b.envelope }
 
 // Signal takes what the last report that was added told of its link. It is noted
-// as evidence once the report has passed all steps.
+// as evidence once the report is accepted and durable.
 func (b *Batch) Signal(q evidence.Quantity, value float64) {
-	b.signals = append(b.signals, signal{len(b.items) - 1, q, value})
+	b.readings = append(b.readings, reading{report: len(b.items) - 1, quantity: q, value: value})
 }
 
 // Report returns an empty report to fill and to [Batch.Add]. It may have room for
@@ -107,13 +100,13 @@ func (b *Batch) reset() {
 	}
 	clear(b.items)
 	clear(b.encodings)
-	*b = Batch{items: b.items[:0], encodings: b.encodings[:0], signals: b.signals[:0], given: b.given, parsed: b.parsed[:0]}
+	*b = Batch{items: b.items[:0], encodings: b.encodings[:0], readings: b.readings[:0], given: b.given, parsed: b.parsed[:0]}
 }
 
 // keepable tells whether the batch is small enough to be kept.
 func (b *Batch) keepable() bool {
 	all := b.parsed[:cap(b.parsed)]
-	if max(cap(b.items), cap(b.signals), len(b.given)+len(all)) > keptReports {
+	if max(cap(b.items), cap(b.readings), len(b.given)+len(all)) > keptReports {
 		return false
 	}
 	samples := 0

@@ -37,5 +37,8 @@ func build(cfg Config, deps Deps) []stage {
 		}
 	}
 	add(learnName, learn{deps.Fleet})
+	if deps.Evidence != nil {
+		add(signalsName, signals{deps.Fleet})
+	}
 	return stages
 }

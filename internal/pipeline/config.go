@@ -40,7 +40,8 @@ const (
 	registerName     = "register" // always after scope, never listed
 	validateName     = "validate"
 	stampName        = "stamp"
-	learnName        = "learn" // always last, never listed
+	learnName        = "learn"  // always last, never listed
+	signalsName      = "signal" // behind it, looks at what passed
 )
 
 // stepNames are the names that a list may have, in the order in which they are
@@ -78,7 +79,7 @@ func defaultStep(name string) (Step, error) {
 		return Step{Validate: defaultValidate()}, nil
 	case stampName:
 		return Step{Stamp: &StampConfig{}}, nil
-	case scopeName, registerName, learnName:
+	case scopeName, registerName, learnName, signalsName:
 		return Step{}, penstock.Errorf(penstock.Invalid, "step %q always runs and has its own place: leave it out of the list", name)
 	}
 	if near := suggest.Nearest(name, stepNames); near != "" {

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/link"
 )
 
@@ -50,12 +49,11 @@ type decode struct {
 	config  DecodeConfig
 	formats map[string]Format
 	mapping func(name string) (Format, bool)
-	book    *evidence.Book // nil for none
-	buffers sync.Pool      // of *[]byte
+	buffers sync.Pool // of *[]byte
 }
 
 func newDecode(c DecodeConfig, deps Deps) *decode {
-	return &decode{config: c, formats: deps.Formats, mapping: deps.Mapping, book: deps.Evidence, buffers: sync.Pool{New: func() any { return new([]byte) }}}
+	return &decode{config: c, formats: deps.Formats, mapping: deps.Mapping, buffers: sync.Pool{New: func() any { return new([]byte) }}}
 }
 
 func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
@@ -92,18 +90,6 @@ func (s *decode) format(contentType string) (Format, error) {
 		return format, nil
 	}
 	return Format{}, penstock.Errorf(penstock.Unsupported, "there is no mapping %.80q: it is declared under mappings in the configuration", contentType)
-}
-
-// atEnd notes the signals of the reports that passed.
-func (s *decode) atEnd(_ context.Context, w *passage) {
-	if w.refused != nil || s.book == nil {
-		return
-	}
-	for _, told := range w.batch.signals {
-		if item := &w.items[told.report]; item.Reason == "" {
-			s.book.Controller(item.Report.Controller).Signal(told.quantity, told.value)
-		}
-	}
 }
 
 func refusedBody(err error) *refused {

@@ -101,6 +101,8 @@ type passage struct {
 	items    []intake.Item // its reports, once decoded
 	literal  bool          // whole numbers came without a type
 	fresh    bool          // a report names something that the fleet has to learn
+	signals  bool          // a report has values of points that tell of a link
+	readings []reading     // what the reports tell of links
 	budget   *budget       // of the credential, to be charged for the reports
 	step     string        // that is at work
 	now      time.Time     // when it began
@@ -130,7 +132,7 @@ type closingStep interface {
 	atEnd(ctx context.Context, w *passage)
 }
 
-// stage is a step in its place. One of envelope and report is set.
+// stage is a step in its place. At most one of envelope and report is set.
 type stage struct {
 	name     string
 	took     func(time.Duration, int) // nil when nobody wants to know
@@ -167,7 +169,11 @@ func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.
 		d.judged = append(d.judged, w.judged())
 		d.broken = d.broken || w.broken
 	}
+	readings := d.readings()
 	ticket := p.deps.Intake.Admit(d.judged)
+	if len(readings) > 0 {
+		ticket = &noting{Ticket: ticket, book: p.deps.Evidence, readings: readings}
+	}
 	if !d.broken {
 		d.clear()
 		p.desks.Put(d)
@@ -199,6 +205,9 @@ func (s *stage) run(ctx context.Context, w *passage) int {
 	if s.envelope != nil {
 		w.refused = s.envelope.onEnvelope(ctx, w)
 		return 1
+	}
+	if s.report == nil {
+		return 0
 	}
 	n := 0
 	for i := range w.items {

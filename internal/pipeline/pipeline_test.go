@@ -33,13 +33,14 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano()
 type noTable struct{}
 
 func (noTable) Put(_, _ []byte) error                    { return nil }
+func (noTable) PutAll(map[string][]byte) error           { return nil }
 func (noTable) Delete([]byte) error                      { return nil }
 func (noTable) Scan(func(key, value []byte) error) error { return nil }
 
 // ticket is resolved already.
-type ticket struct{}
+type ticket struct{ outcomes []penstock.Outcome }
 
-func (ticket) Wait(context.Context) ([]penstock.Outcome, error) { return nil, nil }
+func (t ticket) Wait(context.Context) ([]penstock.Outcome, error) { return t.outcomes, nil }
 
 // recorder stands for the intake and the observer.
 type recorder struct {
@@ -54,10 +55,20 @@ func (r *recorder) Admit(js []intake.Judged) penstock.Ticket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
+	var t ticket
 	for _, j := range js {
 		r.judged = append(r.judged, copied(j))
+		o := penstock.Outcome{Err: j.Err}
+		for _, item := range j.Reports {
+			v := penstock.Verdict{Controller: item.Report.Controller, Result: penstock.Accepted}
+			if item.Reason != "" {
+				v.Result = penstock.Rejected
+			}
+			o.Verdicts = append(o.Verdicts, v)
+		}
+		t.outcomes = append(t.outcomes, o)
 	}
-	return ticket{}
+	return t
 }
 
 // copied returns what is judged with memory of its own: the pipeline's is used
@@ -163,7 +174,7 @@ func (b *bench) envelope(reports ...*penstock.Report) penstock.Envelope {
 func (b *bench) submit(t testing.TB, e penstock.Envelope) intake.Judged {
 	t.Helper()
 	b.judged = nil
-	if b.pipeline.Submit(t.Context(), []penstock.Envelope{e}) == nil || len(b.judged) != 1 {
+	if _, err := b.pipeline.Submit(t.Context(), []penstock.Envelope{e}).Wait(t.Context()); err != nil || len(b.judged) != 1 {
 		t.Fatalf("the intake got %d envelopes", len(b.judged))
 	}
 	return b.judged[0]

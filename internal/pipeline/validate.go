@@ -76,8 +76,9 @@ func (s *validate) onReport(_ context.Context, w *passage, item *intake.Item) *f
 			sample.Flags |= penstock.SkewedClock
 		}
 	}
-	fresh, refusal := s.fleet.Check(r)
-	w.fresh = w.fresh || fresh
+	found, refusal := s.fleet.Check(r)
+	w.fresh = w.fresh || found.Fresh
+	w.signals = w.signals || found.Signals
 	return refusal
 }
 

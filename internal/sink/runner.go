@@ -80,7 +80,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		}
 		r.Health.Failing(err.Error())
-		r.Logger.Warn("delivery to the record failed; what waits is in the spool", "error", err, "retry_in", backoff, "through", r.Record.Through())
+		r.Logger.Warn("delivery to the record failed; what waits is in the spool", "error", err, "retry_in", backoff.String(), "through", r.Record.Through())
 		if wait(ctx, backoff) != nil {
 			return nil
 		}

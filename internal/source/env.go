@@ -35,6 +35,9 @@ type Env struct {
 	// Memory outlives a failure of the source: what one puts there, the next one
 	// made from the same configuration finds. See [Remembered].
 	Memory *any
+	// Files is the directory for what sources keep on disk beside the reports, a
+	// folder a protocol. It may not exist yet.
+	Files string
 }
 
 // Remembered returns what the source before this one left, or else what make

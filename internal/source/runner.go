@@ -37,7 +37,7 @@ func run(ctx context.Context, s Spec, env Env, next penstock.Handler) {
 		pause := backoff/2 + rand.N(backoff/2) // sources that failed together do not come back together
 		backoff = min(2*backoff, lastBackoff)
 		env.Status.Failing(err.Error())
-		env.Log.Warn("a source failed; it is started again", "error", err, "retry_in", pause.Round(time.Millisecond))
+		env.Log.Warn("a source failed; it is started again", "error", err, "retry_in", pause.Round(time.Millisecond).String())
 		if Pause(ctx, pause) != nil {
 			return
 		}

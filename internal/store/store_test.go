@@ -125,6 +125,20 @@ func TestRowsHaveLimits(t *testing.T) {
 	if err := s.Table("t").Put(nil, make([]byte, store.MaxTableValue+1)); penstock.CodeOf(err) != penstock.TooLarge {
 		t.Errorf("value: %v", err)
 	}
+	// Of many rows all are written, or none.
+	rows := map[string][]byte{"a": []byte("1"), "b": []byte("2")}
+	if err := s.Table("t").PutAll(rows); err != nil {
+		t.Fatal(err)
+	}
+	rows["a"], rows["c"] = []byte("3"), make([]byte, store.MaxTableValue+1)
+	if err := s.Table("t").PutAll(rows); penstock.CodeOf(err) != penstock.TooLarge {
+		t.Errorf("one of many values: %v", err)
+	}
+	got := map[string]string{}
+	err := s.Table("t").Scan(func(key, value []byte) error { got[string(key)] = string(value); return nil })
+	if err != nil || !maps.Equal(got, map[string]string{"a": "1", "b": "2"}) {
+		t.Errorf("%v, %v", got, err)
+	}
 }
 
 func TestPagesAreTheWholeRangeOnce(t *testing.T) {

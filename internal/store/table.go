@@ -35,13 +35,24 @@ func (t *Table) row(key []byte) []byte {
 // Put makes value durable under key. Its error has code [penstock.TooLarge] when
 // either is over its limit.
 func (t *Table) Put(key, value []byte) error {
-	if len(key) > MaxTableKey || len(value) > MaxTableValue {
-		return penstock.Errorf(penstock.TooLarge, "a row has at most %d bytes of key and %d of value, this one %d and %d", MaxTableKey, MaxTableValue, len(key), len(value))
+	return t.PutAll(map[string][]byte{string(key): value})
+}
+
+// PutAll makes the values durable under their keys, all or, with an error, none
+// of them. Its error has code [penstock.TooLarge] when a key or a value is over
+// its limit.
+func (t *Table) PutAll(values map[string][]byte) error {
+	for key, value := range values {
+		if len(key) > MaxTableKey || len(value) > MaxTableValue {
+			return penstock.Errorf(penstock.TooLarge, "a row has at most %d bytes of key and %d of value, this one %d and %d", MaxTableKey, MaxTableValue, len(key), len(value))
+		}
 	}
-	content := binary.AppendUvarint(nil, uint64(len(key)))
-	content = append(append(content, key...), value...)
 	b := t.store.NewBatch()
-	b.Set(t.row(key), content)
+	for key, value := range values {
+		content := binary.AppendUvarint(nil, uint64(len(key)))
+		content = append(append(content, key...), value...)
+		b.Set(t.row([]byte(key)), content)
+	}
 	return t.store.Commit(b)
 }
 

@@ -41,6 +41,14 @@ type Details struct {
 	Detail  string          `json:"detail" doc:"What happened to this request."`
 	Do      string          `json:"do" doc:"What to do about it."`
 	Results json.RawMessage `json:"results,omitempty" doc:"The results of the reports, where some were judged."`
+	Rows    []Row           `json:"rows,omitempty" doc:"What is wrong with the rows of a sheet: the first of it, where there is much."`
+}
+
+// Row is what is wrong with a row of a sheet.
+type Row struct {
+	Line   int    `json:"line" doc:"In the file, from 1."`
+	Column string `json:"column,omitempty"`
+	Detail string `json:"detail"`
 }
 
 // Error is an error that is answered as a problem of a kind.
@@ -49,6 +57,7 @@ type Error struct {
 	Detail     string
 	RetryAfter time.Duration   // sent as Retry-After when positive
 	Results    json.RawMessage // extension member "results"
+	Rows       []Row           // extension member "rows"
 }
 
 // Error returns the detail.
@@ -78,7 +87,7 @@ func From(err error) *Error {
 
 // Details returns the body that the error is answered with.
 func (e *Error) Details() Details {
-	return Details{Type: e.Kind.Type(), Title: e.Kind.Title, Status: e.Kind.Status, Code: e.Kind.Code, Detail: e.Detail, Do: e.Kind.Do, Results: e.Results}
+	return Details{Type: e.Kind.Type(), Title: e.Kind.Title, Status: e.Kind.Status, Code: e.Kind.Code, Detail: e.Detail, Do: e.Kind.Do, Results: e.Results, Rows: e.Rows}
 }
 
 // JSON returns the body that the error is answered with.

@@ -40,16 +40,23 @@ const maxManagement = 64 << 10
 
 // ReadJSON reads a small body strictly into a struct.
 func (c *Call) ReadJSON(into any) error {
-	media, _, err := mime.ParseMediaType(c.R.Header.Get("Content-Type"))
-	if err != nil || media != JSONType || len(c.R.Header["Content-Encoding"]) > 0 {
-		return penstock.Errorf(penstock.Unsupported, "This takes Content-Type: application/json without compression.")
-	}
-	b := c.NewBody()
+	b, err := c.ReadBody(JSONType, maxManagement)
 	defer b.Free()
-	if err := b.ReadAll(c.RawBody(), maxManagement); err != nil {
+	if err != nil {
 		return err
 	}
 	return strictJSON(b.Bytes, into)
+}
+
+// ReadBody reads a body of the media type, without compression; more than limit
+// bytes are refused. The caller frees it, also with an error.
+func (c *Call) ReadBody(mediaType string, limit int64) (*Body, error) {
+	media, _, err := mime.ParseMediaType(c.R.Header.Get("Content-Type"))
+	if err != nil || media != mediaType || len(c.R.Header["Content-Encoding"]) > 0 {
+		return nil, penstock.Errorf(penstock.Unsupported, "This takes Content-Type: %s without compression.", mediaType)
+	}
+	b := c.NewBody()
+	return b, b.ReadAll(c.RawBody(), limit)
 }
 
 // strictJSON reads one JSON object into a struct. Keys that are unknown, written

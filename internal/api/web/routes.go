@@ -93,12 +93,11 @@ func (r *Route) parameters(in string) string {
 	return strings.Join(names, ", ")
 }
 
-// newMux checks the table and makes the multiplexer of it. A path with another
-// method is answered with the methods that it has, and any other path as not
-// there.
+// newMux checks the table and makes the multiplexer of it. What no route takes is
+// answered with the methods that the path has, and as not there when it has none.
 func (s *Server) newMux(routes []Route) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
-	methods := map[string][]string{}
+	methods := []string{http.MethodHead} // which every GET answers
 	for i := range routes {
 		r := &routes[i]
 		if r.Access == undeclared {
@@ -108,28 +107,33 @@ func (s *Server) newMux(routes []Route) (*http.ServeMux, error) {
 			return nil, penstock.Errorf(penstock.Internal, "the route %s has the rule %q, which is not a role", r.name(), r.Access)
 		}
 		mux.Handle(r.name(), s.handle(r))
-		methods[r.Path] = append(methods[r.Path], r.Method)
+		methods = append(methods, r.Method)
 	}
-	for path, allowed := range methods {
-		if slices.Contains(allowed, http.MethodGet) {
-			allowed = append(allowed, http.MethodHead)
+	slices.Sort(methods)
+	methods = slices.Compact(methods)
+	mux.Handle("/", s.handle(&Route{Path: "other", Access: Open, Serve: func(c *Call) error {
+		if allowed := allowedAt(mux, methods, c.R); len(allowed) > 0 {
+			return c.notAllowed(strings.Join(allowed, ", "))
 		}
-		slices.Sort(allowed)
-		mux.Handle(path, s.handle(notAllowed(path, strings.Join(allowed, ", "))))
-	}
-	if _, taken := methods["/"]; !taken {
-		mux.Handle("/", s.handle(&Route{Path: "other", Access: Open, Serve: notFound}))
-	}
+		return problem.New(problem.NotFound, "There is nothing at this path.")
+	}}))
 	return mux, nil
 }
 
-func notFound(*Call) error {
-	return problem.New(problem.NotFound, "There is nothing at this path.")
+// allowedAt returns those of the methods with which a route takes the request. The
+// multiplexer itself is asked: one path may belong to several patterns.
+func allowedAt(mux *http.ServeMux, methods []string, r *http.Request) (allowed []string) {
+	for _, method := range methods {
+		probe := *r
+		probe.Method = method
+		if _, pattern := mux.Handler(&probe); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
 }
 
-func notAllowed(path, allowed string) *Route {
-	return &Route{Path: path, Access: Open, Serve: func(c *Call) error {
-		c.Header().Set("Allow", allowed)
-		return problem.New(problem.Method, "This path takes "+allowed+".")
-	}}
+func (c *Call) notAllowed(allowed string) error {
+	c.Header().Set("Allow", allowed)
+	return problem.New(problem.Method, "This path takes "+allowed+".")
 }

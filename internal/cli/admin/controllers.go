@@ -21,7 +21,7 @@ func newControllers(env shell.Env) *cobra.Command {
 		Args:  shell.CommandArgs,
 		RunE:  shell.ShowHelp,
 	}
-	cmd.AddCommand(newControllersList(env), newControllersAdd(env), newControllersRevoke(env), newControllersAdmit(env))
+	cmd.AddCommand(newControllersList(env), newControllersAdd(env), newControllersRevoke(env), newControllersAdmit(env), newControllersExport(env), newControllersImport(env))
 	return cmd
 }
 

@@ -24,6 +24,9 @@ func newLinks(env shell.Env) *cobra.Command {
 controllers, since it started: frames that were whole, checksum and framing
 errors, timeouts, sessions made and lost, the signal where a link tells it.
 
+BOOKS says what the ledger knows of a controller's reports, for ever: duplicates,
+and sequence numbers that are missing now.
+
 An error of the checksum stands on the port: the damaged bytes may be those that
 say who sent them. '*' stands for any run of characters.`,
 		Example: "  penstock links\n  penstock links pump-17 --bad\n  penstock links --port 'line-*' --json",
@@ -56,10 +59,10 @@ say who sent them. '*' stands for any run of characters.`,
 }
 
 func printLinks(env shell.Env, l apiclient.Links) error {
-	t := output.NewTable(env.Stdout, "KIND", "NAME", "HEARD", "PEER", "SIGNAL", "COUNTS")
+	t := output.NewTable(env.Stdout, "KIND", "NAME", "HEARD", "PEER", "SIGNAL", "COUNTS", "BOOKS")
 	for _, part := range kindsOfLinks(l) {
 		for _, k := range part.links {
-			if err := t.Row(part.kind, k.Name, shell.Never(k.Heard), k.Peer, signals(k.Signals), counts(k.Counts)); err != nil {
+			if err := t.Row(part.kind, k.Name, shell.Never(k.Heard), k.Peer, signals(k.Signals), counts(k.Counts), booked(k.Books)); err != nil {
 				return err
 			}
 		}
@@ -104,4 +107,16 @@ func counts(all map[string]uint64) string {
 		shown = append(shown, fmt.Sprintf("%s %d", name, all[name]))
 	}
 	return strings.Join(shown, ", ")
+}
+
+// booked shows what the ledger knows, leaving out what is zero.
+func booked(b *apiclient.LinkBooks) string {
+	known := map[string]uint64{}
+	if b != nil && b.Duplicate > 0 {
+		known["duplicate"] = b.Duplicate
+	}
+	if b != nil && b.Gap > 0 {
+		known["gap"] = b.Gap
+	}
+	return counts(known)
 }

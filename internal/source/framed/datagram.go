@@ -40,7 +40,7 @@ func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
 		if err != nil {
 			return penstock.Errorf(penstock.Unavailable, "udp: %w", err)
 		}
-		bodies := s.bodies(buffer[:n], func() { s.reply(socket, peer, s.config.Answers.Damaged, nil) })
+		bodies := s.bodies(buffer[:n], peer.String(), func() { s.reply(socket, peer, s.config.Answers.Damaged, nil) })
 		if len(bodies) == 0 {
 			continue
 		}
@@ -69,7 +69,7 @@ func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
 
 // bodies returns copies of the frames in a datagram. What is no frame is noted,
 // and damaged is called for one whose checksum does not hold.
-func (s *Source) bodies(datagram []byte, damaged func()) (all [][]byte) {
+func (s *Source) bodies(datagram []byte, peer string, damaged func()) (all [][]byte) {
 	if s.config.Framing == nil {
 		s.port.Count(evidence.Received)
 		return [][]byte{bytes.Clone(datagram)}
@@ -84,7 +84,7 @@ func (s *Source) bodies(datagram []byte, damaged func()) (all [][]byte) {
 			all = append(all, bytes.Clone(f.Body))
 			return
 		}
-		s.port.Bad(f.Event, f.Bytes, f.Why)
+		s.port.Bad(f.Event, f.Bytes, s.from(peer)+f.Why)
 		if f.Event == evidence.Checksum {
 			damaged()
 		}
@@ -92,7 +92,7 @@ func (s *Source) bodies(datagram []byte, damaged func()) (all [][]byte) {
 	framer.Feed(datagram, take)
 	framer.Idle(take)
 	if framer.Pending() > 0 {
-		s.port.Bad(evidence.Framing, datagram, "the datagram ends before its frame does")
+		s.port.Bad(evidence.Framing, datagram, s.from(peer)+"the datagram ends before its frame does")
 	}
 	return all
 }

@@ -326,6 +326,9 @@ func TestAnswersInOrder(t *testing.T) {
 	if page.Counted(evidence.Received) != 2 || page.Counted(evidence.Checksum) != 1 {
 		t.Errorf("%+v", page.Summary())
 	}
+	if bad := page.BadFrames(); len(bad) != 1 || !strings.HasPrefix(bad[0].Why, "127.0.0.1:") {
+		t.Errorf("the evidence does not say who sent a damaged frame: %+v", bad)
+	}
 	if controller, ok := st.book.FindController("pump-17"); !ok || controller.Counted(evidence.Received) != 2 || controller.Counted(evidence.Checksum) != 0 {
 		t.Error("the controller's page is wrong")
 	}

@@ -107,7 +107,7 @@ func (st *stream) isSerial() bool { return st.config.Serial != nil }
 func (st *stream) keep(f framing.Frame) {
 	if f.Event != evidence.Received {
 		st.noise += f.Size
-		st.port.Bad(f.Event, f.Bytes, f.Why)
+		st.port.Bad(f.Event, f.Bytes, st.from(st.peer)+f.Why)
 		if f.Event == evidence.Checksum {
 			st.frames = append(st.frames, framing.Frame{Event: f.Event})
 		}
@@ -191,6 +191,15 @@ func (st *stream) send(reply *Answer, body []byte) error {
 	return err
 }
 
+// from begins a sentence of the evidence with the sender, where a port has
+// several of them.
+func (s *Source) from(peer string) string {
+	if s.config.Listen == "" && s.config.UDP == "" {
+		return ""
+	}
+	return peer + ": "
+}
+
 // envelope returns the envelope of a frame.
 func (s *Source) envelope(body []byte, peer string, received time.Time) penstock.Envelope {
 	return penstock.Envelope{
@@ -205,13 +214,13 @@ func (s *Source) judge(body []byte, peer string, o penstock.Outcome) *Answer {
 			s.port.Count(evidence.Refused)
 			return s.config.Answers.Later
 		}
-		s.port.Bad(evidence.Malformed, body, o.Err.Error())
+		s.port.Bad(evidence.Malformed, body, s.from(peer)+o.Err.Error())
 		return s.config.Answers.Refused
 	}
 	reply := s.config.Answers.Accepted
 	for _, v := range o.Verdicts {
 		if v.Result == penstock.Rejected {
-			s.port.Bad(evidence.Refused, body, fmt.Sprintf("%s: %s", v.Reason, v.Detail))
+			s.port.Bad(evidence.Refused, body, fmt.Sprintf("%s%s: %s", s.from(peer), v.Reason, v.Detail))
 			reply = s.config.Answers.Refused
 			continue
 		}

@@ -156,6 +156,8 @@ func (l *line) check(err error) bool {
 	switch {
 	case broken != nil && timeout: // nothing is wrong but that it must be made anew
 		l.disconnect()
+	case broken != nil && !l.stop():
+		return false // it did not break: the source ends, and closed it
 	case broken != nil:
 		l.port.Count(evidence.Lost)
 		l.disconnect()

@@ -3,6 +3,7 @@ package modbus_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -229,5 +230,49 @@ func TestAnAdapterIsUnpluggedAndComesBack(t *testing.T) {
 	testkit.Eventually(t, func() bool { return count(penstock.Uint64) > before+1 }, "values after the adapter came back")
 	if n := count(penstock.None); n != 1 || status.last() != "ok" {
 		t.Errorf("it was told %d times, and the source says %q", n, status.last())
+	}
+}
+
+// A source that is stopped closes its lines itself: that is no line that broke.
+func TestStoppingIsNoBreakdown(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	asked := make(chan struct{})
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { // a device that never answers
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := conn.Read(make([]byte, 16)); err == nil {
+			close(asked)
+		}
+		io.Copy(io.Discard, conn)
+	})
+	l := modbus.Line{TCP: listener.Addr().String(), Timeout: 10 * time.Second, Devices: []modbus.Device{
+		{Controller: "a", Unit: 1, Groups: []modbus.Group{{Every: 50 * time.Millisecond, Points: []modbus.Point{point("x", "holding 7", "")}}}},
+	}}
+	book, status := evidence.NewBook(time.Now), &states{}
+	s, err := modbus.New(modbus.Config{Lines: []modbus.Line{l}}, sourcetest.Env(book, status, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	work.Go(func() { <-asked; stop() })
+	if err := s.Run(ctx, sourcetest.NewDesk(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if status.last() != "ok" {
+		t.Errorf("the source says %q", status.last())
+	}
+	for _, port := range book.Ports() {
+		if port.Counts[evidence.Lost] != 0 {
+			t.Errorf("%s: counted as lost", port.Name)
+		}
 	}
 }

@@ -190,7 +190,7 @@ func (c *conn) shake(ctx context.Context) error {
 		if err := t.HandshakeContext(ctx); err != nil {
 			var plain tls.RecordHeaderError
 			if errors.As(err, &plain) {
-				c.port.Bad(evidence.Malformed, plain.RecordHeader[:], "the client does not speak TLS: "+plain.Msg)
+				c.note(evidence.Malformed, plain.RecordHeader[:], "the client does not speak TLS: "+plain.Msg)
 			}
 			return &ending{wire.Success, fmt.Sprintf("the TLS handshake failed: %v", err), evidence.Refused}
 		}
@@ -217,19 +217,35 @@ func (c *conn) turnedAway() {
 	if c.why.event == evidence.Malformed {
 		return // noted with its bytes
 	}
-	c.port.Bad(c.why.event, []byte(c.connect.ClientID), c.why.text)
-	if c.page != nil {
-		c.page.Bad(c.why.event, []byte(c.connect.ClientID), c.why.text)
-	}
+	c.note(c.why.event, []byte(c.connect.ClientID), c.why.text)
 	c.log.Debug("a client was not let in", "peer", c.raw.RemoteAddr().String(), "client", c.connect.ClientID, "why", c.why.text)
 }
 
 // bad notes a packet that could not be used.
 func (c *conn) bad(f *wire.Frame, why string) {
-	c.port.Bad(evidence.Malformed, f.Bytes(), why)
+	c.note(evidence.Malformed, f.Bytes(), why)
+}
+
+// note keeps what was wrong, and who sent it, on the port and on the page of the
+// client's controller.
+func (c *conn) note(e evidence.Event, b []byte, why string) {
+	why = caller(c.raw, c.connect) + ": " + why
+	c.port.Bad(e, b, why)
 	if c.page != nil {
-		c.page.Bad(evidence.Malformed, f.Bytes(), why)
+		c.page.Bad(e, b, why)
 	}
+}
+
+// caller names a client by what is known of it so far.
+func caller(raw net.Conn, connect wire.Connect) string {
+	who := raw.RemoteAddr().String()
+	if id := connect.ClientID; id != "" {
+		who += fmt.Sprintf(" client %.64q", id)
+	}
+	if user := connect.User; user != "" {
+		who += fmt.Sprintf(" user %.64q", user)
+	}
+	return who
 }
 
 // count counts an event on the port and on the client's controller.

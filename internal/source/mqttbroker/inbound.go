@@ -21,6 +21,7 @@ const (
 // item is one publish under way.
 type item struct {
 	id       uint16
+	topic    string
 	qos      byte
 	message  *fanout.Message // for the subscribers
 	size     int             // of the packet's body
@@ -90,7 +91,7 @@ func (in *inbound) publish(ctx context.Context, f *wire.Frame) error {
 	if p.Dup {
 		c.count(evidence.Resent)
 	}
-	it := item{id: p.ID, qos: p.QoS, size: len(f.Body), envelope: -1}
+	it := item{id: p.ID, topic: p.Topic, qos: p.QoS, size: len(f.Body), envelope: -1}
 	if err := in.room(ctx, it.size); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package mqttbroker_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -375,6 +376,9 @@ func TestRightsToPublish(t *testing.T) {
 	page, ok := st.book.FindController("pump-17")
 	if !ok || page.Counted(evidence.Refused) != 5 || page.Counted(evidence.Connected) != 1 || page.Counted(evidence.Received) != 7 {
 		t.Errorf("the page of pump-17: %v", fmt.Sprint(ok))
+	}
+	if why := page.BadFrames()[0].Why; !regexp.MustCompile(`^127\.0\.0\.1:\d+ client "auto-.*" user "x": topic "reports/pump-18": .*not publish`).MatchString(why) {
+		t.Errorf("the evidence does not say who did what: %s", why)
 	}
 }
 

@@ -104,10 +104,7 @@ func (in *inbound) settle(ctx context.Context, b *batch) error {
 func (in *inbound) complete(acks []byte, it *item, v reason.Verdict) []byte {
 	c := in.c
 	if v.Code.Failed() {
-		c.port.Bad(evidence.Refused, payload(it), v.Text)
-		if c.page != nil {
-			c.page.Bad(evidence.Refused, payload(it), v.Text)
-		}
+		c.note(evidence.Refused, payload(it), fmt.Sprintf("topic %.64q: %s", it.topic, v.Text))
 	} else if it.message != nil {
 		c.distribute(it.message)
 	}

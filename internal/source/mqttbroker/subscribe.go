@@ -39,7 +39,7 @@ func (c *conn) subscribe(f *wire.Frame) error {
 	for i, asked := range p.Subscriptions {
 		codes[i] = c.grant(asked)
 		if codes[i].Failed() {
-			c.port.Bad(evidence.Refused, []byte(asked.Filter), "a subscription that the client may not have, or that is none")
+			c.port.Bad(evidence.Refused, []byte(asked.Filter), caller(c.raw, c.connect)+": a subscription that the client may not have, or that is none")
 			if c.version == wire.V311 {
 				codes[i] = wire.Unspecified
 			}

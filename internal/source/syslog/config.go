@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -115,7 +116,7 @@ func (r Rule) compile() (made rule, err error) {
 	if r.Event != "" {
 		i := slices.IndexFunc(evidence.Events(), func(e evidence.Event) bool { return e.String() == r.Event })
 		if i < 0 {
-			return made, penstock.Errorf(penstock.Invalid, "there is no event %q", r.Event)
+			return made, penstock.Errorf(penstock.Invalid, "there is no event %q: write one of %s", r.Event, strings.Join(eventNames(), ", "))
 		}
 		made.event, made.counts = evidence.Events()[i], true
 	}
@@ -129,6 +130,14 @@ func (r Rule) compile() (made rule, err error) {
 		}
 	}
 	return made, nil
+}
+
+// eventNames returns the words for events that a rule can count.
+func eventNames() (names []string) {
+	for _, e := range evidence.Events() {
+		names = append(names, e.String())
+	}
+	return names
 }
 
 func or(text, otherwise string) string {

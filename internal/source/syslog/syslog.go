@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -208,9 +209,9 @@ func (s *Source) read(ctx context.Context, c net.Conn, next penstock.Handler, po
 			line, err := in.next()
 			if err != nil {
 				if code := penstock.CodeOf(err); code == penstock.TooLarge || code == penstock.Invalid {
-					port.Bad(evidence.Framing, line, err.Error())
+					port.Bad(evidence.Framing, line, peer+": "+err.Error())
 				} else if errors.Is(err, io.ErrUnexpectedEOF) {
-					port.Bad(evidence.Framing, line, "the connection ended inside a message")
+					port.Bad(evidence.Framing, line, peer+": the connection ended inside a message")
 				}
 				return errors.Join(err, s.deliver(ctx, batch, next, port))
 			}
@@ -226,23 +227,23 @@ func (s *Source) read(ctx context.Context, c net.Conn, next penstock.Handler, po
 func (s *Source) add(batch []penstock.Envelope, p *parser, d datagram, port *evidence.Page) []penstock.Envelope {
 	m, err := p.parse(d.bytes)
 	if err != nil {
-		port.Bad(evidence.Malformed, d.bytes, err.Error())
+		port.Bad(evidence.Malformed, d.bytes, d.peer+": "+err.Error())
 		return batch
 	}
 	port.Count(evidence.Received)
 	host, _, _ := net.SplitHostPort(d.peer)
 	values := []string{or(m.host, host), or(m.app, "-"), host}
 	controller := s.controller.Expand(senderNames, values)
-	s.note(m.text, controller, values)
 	if !s.principal.Scope.Covers(controller) {
-		port.Count(evidence.Refused)
+		port.Bad(evidence.Refused, d.bytes, fmt.Sprintf("%s: the name %q is none of the source's controllers", d.peer, controller))
 		return batch
 	}
 	seq := s.number(controller)
 	if seq == 0 {
-		port.Count(evidence.Refused)
+		port.Bad(evidence.Refused, d.bytes, fmt.Sprintf("%s: the source has as many devices as it may, and %q would be another", d.peer, controller))
 		return batch
 	}
+	s.note(m.text, controller, values)
 	s.env.Evidence.Controller(controller).Peer(d.peer)
 	sample := penstock.Sample{
 		Point: s.point.Expand(senderNames, values), Value: penstock.TextValue(m.text), Native: uint32(m.priority),

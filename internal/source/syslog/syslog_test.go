@@ -178,7 +178,7 @@ func TestRules(t *testing.T) {
 			{Match: `rssi[= ](?P<value>-?[0-9.]+)`, Signal: "rssi", Controller: "pump-{host}"},
 			{Match: `(?P<unit>\w+): carrier lost`, Event: "lost", Controller: "{unit}"},
 		},
-	}, book, 2, "<14>1 - modem-9 - - - - rssi=-87.5 dBm", "<14>1 - modem-9 - - - - pump7: carrier lost", "<14>1 - stranger - - - - hello", "noise")
+	}, book, 2, "<14>1 - modem-9 - - - - rssi=-87.5 dBm", "<14>1 - modem-9 - - - - pump7: carrier lost", "<14>1 - stranger - - - - rssi=-20 dBm", "noise")
 	if got := book.Controller("pump-modem-9").Readings(evidence.RSSI); len(got) != 1 || got[0].Value != -87.5 {
 		t.Errorf("signal %v", got)
 	}
@@ -186,8 +186,14 @@ func TestRules(t *testing.T) {
 		t.Error("the lost carrier was not counted")
 	}
 	port := book.Port("test/udp")
-	if port.Counted(evidence.Refused) != 1 || port.Counted(evidence.Malformed) != 1 || string(port.BadFrames()[0].Bytes) != "noise" {
+	if port.Counted(evidence.Refused) != 1 || port.Counted(evidence.Malformed) != 1 {
 		t.Errorf("counts %v", book.Ports())
+	}
+	if bad := port.BadFrames(); len(bad) != 2 || !strings.Contains(bad[0].Why, `127.0.0.1:`) || !strings.Contains(bad[0].Why, `"stranger"`) || string(bad[1].Bytes) != "noise" {
+		t.Errorf("bad frames %v", bad)
+	}
+	if _, known := book.FindController("pump-stranger"); known {
+		t.Error("a message that is refused says something of a link")
 	}
 }
 

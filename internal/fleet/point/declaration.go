@@ -1,8 +1,7 @@
-package fleet
+package point
 
 import (
 	"errors"
-	"math"
 	"strings"
 
 	"github.com/penstock/penstock"
@@ -17,6 +16,7 @@ type Declaration struct {
 	Unit       string   `yaml:"unit,omitempty" jsonschema_description:"UCUM unit; empty: the first that a report states"`
 	Min        *float64 `yaml:"min,omitempty" jsonschema_description:"smallest value that is taken"`
 	Max        *float64 `yaml:"max,omitempty" jsonschema_description:"largest value that is taken"`
+	Signal     string   `yaml:"signal,omitempty" jsonschema_description:"what the point tells of the controller's own link: rssi or optical_power in dBm, snr or attenuation in dB; its values stand at the controller in 'penstock links'"`
 }
 
 // Validate returns an error of code [penstock.Invalid] when the declaration
@@ -30,19 +30,21 @@ func (d *Declaration) Validate() error {
 type declaration struct {
 	rank              int // its place in the configuration
 	controller, point penstock.Scope
-	template          point
+	rules             *Rules
 }
 
-// declarations are those of the configuration. The first that matches holds.
+// Declarations are those of the configuration. The first that matches holds.
 // Those that name one point are found at once, because lists of all points of a
 // plant are long; patterns are few.
-type declarations struct {
+type Declarations struct {
 	exact    map[[2]string]declaration // by controller and point
 	patterns []declaration             // by rank
 }
 
-func compile(all []Declaration) (*declarations, error) {
-	compiled := &declarations{exact: map[[2]string]declaration{}}
+// Compile makes the declarations ready to match, or returns an error of code
+// [penstock.Invalid] that names all that are wrong.
+func Compile(all []Declaration) (*Declarations, error) {
+	compiled := &Declarations{exact: map[[2]string]declaration{}}
 	var problems []error
 	for i := range all {
 		d, err := all[i].compile()
@@ -63,9 +65,8 @@ func compile(all []Declaration) (*declarations, error) {
 	return compiled, nil
 }
 
-// of returns what the configuration says of a point: the zero point when it says
-// nothing.
-func (d *declarations) of(controller, name string) point {
+// Of returns what the configuration says of a point: nil when it says nothing.
+func (d *Declarations) Of(controller, name string) *Rules {
 	exact, found := d.exact[[2]string{controller, name}]
 	for i := range d.patterns {
 		p := &d.patterns[i]
@@ -73,10 +74,10 @@ func (d *declarations) of(controller, name string) point {
 			break
 		}
 		if p.controller.Covers(controller) && p.point.Covers(name) {
-			return p.template
+			return p.rules
 		}
 	}
-	return exact.template
+	return exact.rules
 }
 
 func (d *Declaration) compile() (declaration, error) {
@@ -84,34 +85,10 @@ func (d *Declaration) compile() (declaration, error) {
 	if d.Controller == "" || d.Point == "" {
 		return compiled, penstock.Errorf(penstock.Invalid, "it needs a controller and a point; \"*\" matches all")
 	}
-	p := &compiled.template
-	if d.Type != "" {
-		kind, ok := penstock.ParseKind(d.Type)
-		if !ok || kind == penstock.None {
-			return compiled, penstock.Errorf(penstock.Invalid, "type %q is none of float64, int64, uint64, bool and text", d.Type)
-		}
-		p.kind, p.declared = kind, true
+	r, wrong := d.Rules()
+	if wrong != nil {
+		return compiled, wrong.Err
 	}
-	if err := penstock.CheckUnit(d.Unit); err != nil {
-		return compiled, err
-	}
-	p.unit = d.Unit
-	if d.Min == nil && d.Max == nil {
-		return compiled, nil
-	}
-	if p.kind == penstock.Bool || p.kind == penstock.Text {
-		return compiled, penstock.Errorf(penstock.Invalid, "a point of type %s has no min and max", p.kind)
-	}
-	r := &limits{math.Inf(-1), math.Inf(1)}
-	if d.Min != nil {
-		r.min = *d.Min
-	}
-	if d.Max != nil {
-		r.max = *d.Max
-	}
-	if !(r.min <= r.max) { // NaN too
-		return compiled, penstock.Errorf(penstock.Invalid, "min %v is not at or below max %v", r.min, r.max)
-	}
-	p.limits = r
+	compiled.rules = &r
 	return compiled, nil
 }

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/penstock/penstock/internal/api/problem"
+	"github.com/penstock/penstock/internal/api/query"
+	"github.com/penstock/penstock/internal/api/web"
+)
+
+// sheets answers for controllers and points as CSV.
+type sheets struct{ sheets Sheets }
+
+const (
+	csvType  = "text/csv"
+	maxSheet = 32 << 20 // bytes of a sheet that is imported
+)
+
+func (s *sheets) routes() []web.Route {
+	return []web.Route{{
+		Method: http.MethodGet, Path: "/v1/controllers/export", Access: web.Viewer, Serve: s.export,
+		Summary: "Controllers and points as CSV",
+		Details: "A row for each point, and one for each controller without points. A text that a spreadsheet would take for a formula has a quote before it. The import reads it back.",
+		Params:  []web.Param{query.ControllerParam()},
+		Answer:  []web.Media{{Name: csvType}},
+	}, {
+		Method: http.MethodPost, Path: "/v1/controllers/import", Access: web.Admin, Serve: s.importSheet,
+		Summary: "Register controllers and declare points from CSV",
+		Details: "The columns are those of the export, in any order; only controller is needed. All rows are imported or, when there is a problem with one, none. What the sheet does not name stays as it is.",
+		Params:  []web.Param{{In: "query", Name: "dry_run", Doc: "1: tell what is wrong and what would change, and change nothing.", Example: "1"}},
+		Body:    []web.Media{{Name: csvType}},
+		Answer:  []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[SheetImported]()}},
+	}}
+}
+
+// SheetImported tells what an import changed, or with dry_run would change.
+type SheetImported struct {
+	DryRun      bool `json:"dry_run"`
+	Rows        int  `json:"rows"`
+	Controllers int  `json:"controllers" doc:"Became registered."`
+	Points      int  `json:"points" doc:"Are declared now, or otherwise than before."`
+}
+
+// export answers GET /v1/controllers/export.
+func (s *sheets) export(c *web.Call) error {
+	pattern := c.Value("controller")
+	c.Header().Set("Content-Type", csvType+"; charset=utf-8; header=present")
+	c.Header().Set("Content-Disposition", `attachment; filename="controllers.csv"`)
+	b := c.NewBody()
+	defer b.Free()
+	for part := range s.sheets.Export(func(controller string) bool { return c.Sees(pattern, controller) }) {
+		b.Bytes = append(b.Bytes, part...)
+		if err := c.Send(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importSheet answers POST /v1/controllers/import.
+func (s *sheets) importSheet(c *web.Call) error {
+	dry := c.Value("dry_run") == "1"
+	b, err := c.ReadBody(csvType, maxSheet)
+	defer b.Free()
+	if err != nil {
+		return err
+	}
+	r, err := s.sheets.Import(b.Bytes, c.Covers, dry)
+	if err != nil {
+		return err
+	}
+	if len(r.Problems) > 0 {
+		return sheetProblem(r)
+	}
+	if !dry {
+		c.Log().Info("a sheet was imported", "rows", r.Rows, "controllers", r.Controllers, "points", r.Points, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
+	}
+	return c.JSON(http.StatusOK, SheetImported{DryRun: dry, Rows: r.Rows, Controllers: r.Controllers, Points: r.Points})
+}
+
+func sheetProblem(r SheetResult) error {
+	first := r.Problems[0]
+	where := fmt.Sprint("line ", first.Line)
+	if first.Column != "" {
+		where += ", " + first.Column
+	}
+	p := problem.New(problem.Invalid, fmt.Sprintf("Nothing was imported. Problems: %d. The first, %s: %s", len(r.Problems)+r.More, where, first.Detail))
+	p.Rows = r.Problems
+	return p
+}
