@@ -22,12 +22,13 @@ import (
 type Source struct {
 	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 
-	Syslog *syslog.Config     `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
-	Framed *framed.Config     `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
-	Modbus *modbus.Config     `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
-	AMQP   *amqp.Config       `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
-	MQTT   *mqttclient.Config `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
-	OPCUA  *opcua.Config      `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
+	Link   *linkgate.SerialConfig `yaml:"link,omitempty" jsonschema_description:"controllers that speak the link protocol on a serial line"`
+	Syslog *syslog.Config         `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
+	Framed *framed.Config         `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
+	Modbus *modbus.Config         `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
+	AMQP   *amqp.Config           `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
+	MQTT   *mqttclient.Config     `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
+	OPCUA  *opcua.Config          `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
 }
 
 // kinds returns every kind of source there is, with the settings of this entry.
@@ -35,6 +36,7 @@ func (s *Source) kinds() []kind {
 	return []kind{
 		kindOf("amqp", s.AMQP, amqp.New),
 		kindOf("framed", s.Framed, framed.New),
+		kindOf("link", s.Link, linkgate.NewSerial),
 		kindOf("modbus", s.Modbus, modbus.New),
 		kindOf("mqtt", s.MQTT, mqttclient.New),
 		kindOf("opcua", s.OPCUA, opcua.New),

@@ -98,7 +98,7 @@ func (f *flight) settleThrough(now time.Time, base uint64) bool {
 
 // settle notes that numbers are settled, and tells whether one of them was news.
 func (f *flight) settle(now time.Time, r link.Range) (news bool) {
-	var measured *sent
+	var newest *sent
 	for seq := r.First; seq <= r.Last; seq++ {
 		e := f.entry(seq)
 		if e == nil {
@@ -110,15 +110,17 @@ func (f *flight) settle(now time.Time, r link.Range) (news bool) {
 		if e.fate == inFlight && e.at.After(f.ackedAt) {
 			f.ackedAt = e.at
 		}
-		if !e.again && (measured == nil || e.at.After(measured.at)) {
-			measured = e
+		if newest == nil || e.at.After(newest.at) {
+			newest = e
 		}
 		f.leave(e)
 		e.fate, news = done, true
 		f.cwnd += e.cost
 	}
-	if measured != nil {
-		f.measure(now.Sub(measured.at))
+	// Where the newest is a resend, the answer may be to that. Those before it were
+	// heard of so late perhaps because an ack was lost: they measure nothing either.
+	if newest != nil && !newest.again {
+		f.measure(now.Sub(newest.at))
 	}
 	if news {
 		f.quietSince, f.doublings = now, 0

@@ -74,14 +74,17 @@ func (r *Rota) Over(now time.Time, address uint16, waiting uint64) {
 	}
 }
 
-// Next returns when [Rota.Turn] should be called at the latest.
+// Next returns when [Rota.Turn] should be called at the latest: the zero time for at
+// once, when a controller had no turn yet.
 func (r *Rota) Next() time.Time {
 	if !r.until.IsZero() {
 		return r.until
 	}
 	var next time.Time
 	for i := range r.places {
-		next = earliest(next, r.places[i].due)
+		if due := r.places[i].due; i == 0 || due.Before(next) {
+			next = due
+		}
 	}
 	return next
 }

@@ -69,3 +69,21 @@ func TestALateAnswerEndsNobodysTurn(t *testing.T) {
 		t.Errorf("the turn of %d, %v", a, ok)
 	}
 }
+
+// TestTheFirstRoundDoesNotWait: all are due when a line begins, and nobody's pause
+// keeps back one that had no turn yet.
+func TestTheFirstRoundDoesNotWait(t *testing.T) {
+	r := session.NewRota(session.RotaConfig{Addresses: []uint16{1, 2, 3}, Budget: 480, Rate: 960, Idle: 5 * time.Second})
+	for _, want := range []uint16{1, 2, 3} {
+		if next := r.Next(); next.After(start) {
+			t.Errorf("the turn of %d is due after %v", want, next.Sub(start))
+		}
+		if got, ok := r.Turn(start); got != want || !ok {
+			t.Errorf("the turn is that of %d (%v), not of %d", got, ok, want)
+		}
+		r.Over(start, want, 0)
+	}
+	if next := r.Next(); !next.Equal(start.Add(5 * time.Second)) {
+		t.Errorf("the next round begins after %v", next.Sub(start))
+	}
+}

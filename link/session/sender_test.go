@@ -356,3 +356,60 @@ func TestRefusalsOnTheWay(t *testing.T) {
 		t.Errorf("%d refusals were heard", w.refusals)
 	}
 }
+
+// TestALostAckDoesNotStretchTheTimeout: the ack of a resend covers what was sent
+// long before it, whose own ack was lost. That says nothing of the way.
+func TestALostAckDoesNotStretchTheTimeout(t *testing.T) {
+	const trip = 20 * time.Millisecond
+	s := newSender(t, session.SenderConfig{Epoch: 7}, 1, link.Welcome{})
+	now, base := start, uint64(0)
+	for range 20 { // the way is known
+		s.Offer(base + 1)
+		wantSent(t, s, now, base+1)
+		base++
+		now = now.Add(trip)
+		hear(t, s, now, ack(link.Ack{Accepted: base}))
+	}
+	s.Offer(base + 10)
+	if got, _ := sentNow(t, s, now); len(got) != 10 {
+		t.Fatalf("%v went out", got)
+	}
+	now = s.Next() // their ack was lost
+	if now.Sub(start) > 20*trip+250*time.Millisecond {
+		t.Fatalf("the timeout comes after %v", now.Sub(start))
+	}
+	if got, _ := sentNow(t, s, now); len(got) == 0 || len(got) == 10 {
+		t.Fatalf("%v went again, and not some of them", got)
+	}
+	base += 10
+	now = now.Add(trip)
+	hear(t, s, now, ack(link.Ack{Accepted: base}))
+	s.Offer(base + 1)
+	wantSent(t, s, now, base+1)
+	if wait := s.Next().Sub(now); wait > 210*time.Millisecond {
+		t.Errorf("after an ack was lost the sender waits %v for the next, with a round trip of %v", wait, trip)
+	}
+}
+
+// TestALongerWayIsMeasured: what was thought lost too early and did not go again
+// tells how long the way has become.
+func TestALongerWayIsMeasured(t *testing.T) {
+	s := newSender(t, session.SenderConfig{Epoch: 7}, 10, link.Welcome{})
+	if got, _ := sentNow(t, s, start); len(got) != 10 {
+		t.Fatalf("%v went out", got)
+	}
+	now := s.Next()
+	again, _ := sentNow(t, s, now)
+	if len(again) == 0 || len(again) == 10 {
+		t.Fatalf("%v went again, and not some of them", again)
+	}
+	now = start.Add(3 * time.Second)
+	top := again[len(again)-1]
+	hear(t, s, now, ack(link.Ack{Accepted: top}))
+	hear(t, s, now, ack(link.Ack{Accepted: 10}))
+	s.Offer(11)
+	wantSent(t, s, now, 11)
+	if wait := s.Next().Sub(now); wait < 3*time.Second {
+		t.Errorf("on a way of 3 s the sender waits %v", wait)
+	}
+}

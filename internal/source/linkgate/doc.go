@@ -11,6 +11,11 @@
 // sequence (controller, epoch, seq). Nothing is acknowledged when the gateway
 // stops or its connection breaks in between: it comes again.
 //
+// On a serial line the gateway asks one controller after another. It waits for none
+// longer than a turn takes, and asks one that is silent more and more seldom. A
+// frame is found by its delimiter, its length and its checksums, never by time. Who
+// speaks there is what the configuration says of line and address.
+//
 // Every connection has a bounded memory: one small buffer before its hello, and the
 // window after it. New connections are let in at a rate, in their order.
 package linkgate

@@ -1,0 +1,73 @@
+package linkgate
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// Serial is a serial line with controllers on it. They are named by the
+// configuration: the line carries no credential.
+type Serial struct {
+	desk
+	line SerialConfig
+	open func() (wire, error)
+}
+
+// wire is an open line.
+type wire interface {
+	io.ReadWriteCloser
+	SetWriteDeadline(time.Time) error
+}
+
+var _ penstock.Source = (*Serial)(nil)
+
+// NewSerial returns the source of a line. The error has code [penstock.Invalid].
+func NewSerial(c SerialConfig, env source.Env) (*Serial, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Serial{desk: desk{env: env, port: env.Evidence.Port(env.Name)}, line: c.withDefaults()}
+	s.open = s.openPort
+	return s, nil
+}
+
+func (s *Serial) openPort() (wire, error) {
+	port, err := serialport.Open(s.line.Serial)
+	if err != nil {
+		return nil, err
+	}
+	return &tty{port, s.port}, nil
+}
+
+// Run speaks on the line until ctx ends, or the line fails.
+func (s *Serial) Run(ctx context.Context, next penstock.Handler) error {
+	w, err := s.open()
+	if err != nil {
+		return err
+	}
+	s.env.Status.OK()
+	return newLine(s, w).run(ctx, next)
+}
+
+// tty is a serial port that notes the troubles of its line.
+type tty struct {
+	*serialport.Port
+	page *evidence.Page
+}
+
+// Read implements io.Reader.
+func (t *tty) Read(b []byte) (int, error) {
+	n, err := t.Port.Read(b)
+	f := t.Faults()
+	t.page.Add(evidence.Framing, f.Framing)
+	t.page.Add(evidence.Parity, f.Parity)
+	t.page.Add(evidence.Break, f.Breaks)
+	t.page.Add(evidence.Overrun, f.Overrun)
+	return n, err
+}
