@@ -98,7 +98,7 @@ func (s *Source) listen(ctx context.Context, next penstock.Handler) error {
 	s.env.Status.OK()
 	free := make(chan struct{}, s.config.Connections)
 	for {
-		conn, err := listener.Accept()
+		conn, err := source.Accept(ctx, listener, s.env.Log)
 		if ctx.Err() != nil {
 			return nil
 		}

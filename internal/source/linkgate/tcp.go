@@ -65,16 +65,12 @@ func (t *TCP) Run(ctx context.Context, next penstock.Handler) error {
 		if turnstile.wait(ctx) != nil {
 			return nil
 		}
-		c, err := l.Accept()
+		c, err := source.Accept(ctx, l, t.env.Log)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			t.env.Log.Warn("a connection could not be accepted", "error", err) // too many open files: later
-			continue
+			return penstock.Errorf(penstock.Unavailable, "listen.link: %w", err)
 		}
 		t.open.Go(func() { t.serve(ctx, c, next) })
 	}

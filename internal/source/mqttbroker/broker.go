@@ -3,7 +3,6 @@ package mqttbroker
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -80,7 +79,6 @@ const (
 	packetPatience  = 30 * time.Second // for the rest of a packet that has begun
 	writePatience   = 20 * time.Second // for a client to take what is sent to it
 	lastWord        = time.Second      // for a client to take its last packet
-	acceptPause     = 100 * time.Millisecond
 )
 
 // Run accepts connections until ctx ends or the listener fails. It returns when
@@ -130,24 +128,16 @@ func (b *broker) accept(ctx context.Context, l net.Listener) error {
 		if err := b.gate.Wait(ctx); err != nil {
 			return nil // told to end
 		}
-		nc, err := l.Accept()
+		nc, err := source.Accept(ctx, l, b.log)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
 				nc.Close()
 			}
 			return nil
-		case errors.Is(err, net.ErrClosed):
-			return penstock.Errorf(penstock.Unavailable, "the listener on %s was closed: %w", b.address, err)
-		case err != nil: // too many open files, say
-			b.env.Status.Failing(err.Error())
-			b.log.Warn("a connection could not be accepted", "error", err)
-			if source.Pause(ctx, acceptPause) != nil {
-				return nil
-			}
-			continue
+		case err != nil:
+			return penstock.Errorf(penstock.Unavailable, "listen.%s: %w", listenName, err)
 		}
-		b.env.Status.OK()
 		c := newConn(b, nc)
 		c.pending = b.gate.Enter(func() { c.end(endPending) })
 		b.work.Go(func() { c.serve(ctx) })

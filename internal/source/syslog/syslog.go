@@ -198,7 +198,7 @@ func (s *Source) accept(ctx context.Context, l net.Listener, next penstock.Handl
 	places := make(chan struct{}, maxConnections)
 	port := s.env.Evidence.Port(s.env.Name + "/" + l.Addr().Network())
 	for {
-		c, err := l.Accept()
+		c, err := source.Accept(ctx, l, s.env.Log)
 		if err != nil {
 			return penstock.Errorf(penstock.Unavailable, "%w", err)
 		}
