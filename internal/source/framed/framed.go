@@ -62,24 +62,7 @@ func (s *Source) serial(ctx context.Context, next penstock.Handler) error {
 		return err
 	}
 	s.env.Status.OK()
-	return s.stream(ctx, &line{port, s.port}, s.env.Name, next)
-}
-
-// line is a serial port that notes the troubles of its line.
-type line struct {
-	*serialport.Port
-	page *evidence.Page
-}
-
-// Read reads from the port.
-func (l *line) Read(b []byte) (int, error) {
-	n, err := l.Port.Read(b)
-	f := l.Faults()
-	l.page.Add(evidence.Framing, f.Framing)
-	l.page.Add(evidence.Parity, f.Parity)
-	l.page.Add(evidence.Break, f.Breaks)
-	l.page.Add(evidence.Overrun, f.Overrun)
-	return n, err
+	return s.stream(ctx, &source.Line{Port: port, Page: s.port}, s.env.Name, next)
 }
 
 // listen takes connections until the listener fails.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/serialport"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -42,7 +41,7 @@ func (s *Serial) openPort() (wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tty{port, s.port}, nil
+	return &source.Line{Port: port, Page: s.port}, nil
 }
 
 // Run speaks on the line until ctx ends, or the line fails.
@@ -53,21 +52,4 @@ func (s *Serial) Run(ctx context.Context, next penstock.Handler) error {
 	}
 	s.env.Status.OK()
 	return newLine(s, w).run(ctx, next)
-}
-
-// tty is a serial port that notes the troubles of its line.
-type tty struct {
-	*serialport.Port
-	page *evidence.Page
-}
-
-// Read implements io.Reader.
-func (t *tty) Read(b []byte) (int, error) {
-	n, err := t.Port.Read(b)
-	f := t.Faults()
-	t.page.Add(evidence.Framing, f.Framing)
-	t.page.Add(evidence.Parity, f.Parity)
-	t.page.Add(evidence.Break, f.Breaks)
-	t.page.Add(evidence.Overrun, f.Overrun)
-	return n, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/modbus/wire"
 )
 
@@ -128,9 +129,5 @@ func (l *line) countFaults() {
 	if l.serial == nil {
 		return
 	}
-	f := l.serial.Faults()
-	l.port.Add(evidence.Framing, f.Framing)
-	l.port.Add(evidence.Parity, f.Parity)
-	l.port.Add(evidence.Break, f.Breaks)
-	l.port.Add(evidence.Overrun, f.Overrun)
+	source.NoteFaults(l.port, l.serial.Faults())
 }
