@@ -194,12 +194,5 @@ func (s *turnstile) wait(ctx context.Context) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return source.Pause(ctx, d)
 }
