@@ -55,10 +55,38 @@ func (e *WriteError) Error() string {
 // twice. 0 is before the first.
 type Position uint64
 
-// Delivery is a report on its way to the record, with its place in the spool.
+// Delivery is one entry of a node's spool on its way to a sink: a report, or what
+// a person decided about one that is in quarantine.
 type Delivery struct {
 	Position Position
-	Report   *Report
+	Report   *Report   // nil for a decision
+	Hold     string    // not empty: a step wants the report in quarantine, for this reason
+	Decision *Decision // nil for a report
+}
+
+// Decision is what a person decided about a report in quarantine. It goes through
+// the spool as a report does, so that what follows from it happens once.
+type Decision struct {
+	Verb       Verb
+	Controller string // whose report it is
+	Number     uint64 // of the report in the quarantine of the record
+}
+
+// Verb says what is to become of a report in quarantine.
+type Verb uint8
+
+// The verbs. The numbers are part of the formats on disk.
+const (
+	Retry   Verb = 1 // store it now, if it can be
+	Discard Verb = 2 // give it up
+)
+
+// Batch is what a record settles at once.
+type Batch struct {
+	// First to Last are the positions that are settled with the batch: those
+	// without a delivery hold nothing for a record.
+	First, Last Position
+	Deliveries  []Delivery // in the order of their positions
 }
 
 // Settlement is what the record did with one delivery.
@@ -69,17 +97,55 @@ const (
 	Stored      Settlement = 1 // every sample is in the record
 	StoredTwice Settlement = 2 // the identity was there already: nothing was written
 	Quarantined Settlement = 3 // refused by the record, kept with its reason for a person
+	Discarded   Settlement = 4 // a person gave it up
+	Unchanged   Settlement = 5 // a decision about what is not in quarantine any more
 )
 
-// A Record is the store that decides what is settled: the system of record.
+// Receipt is what a record answers to a batch.
+type Receipt struct {
+	Settlements []Settlement // one for each delivery
+	// Known is what the record holds of the batch's controllers that came through
+	// other nodes. It may be left out for epochs of which it holds no more than
+	// this node delivered.
+	Known []Known
+}
+
+// Known is what a record holds of an epoch of a controller.
+type Known struct {
+	Controller string
+	Epoch      uint64
+	Settled    []SeqRange // sorted, disjoint
+}
+
+// SeqRange is the sequence numbers from First to Last.
+type SeqRange struct{ First, Last uint64 }
+
+// Settled is a run of positions that a record has settled.
+type Settled struct {
+	First, Last Position
+	// Other has the settlements that are not Stored, by position. It is complete for
+	// all that was not yet forgotten.
+	Other map[Position]Settlement
+}
+
+// A Record is a store that decides what is settled. It keeps its place in this
+// node's spool in the transaction that writes the samples. One of a node's records
+// is the system of record, which moves the committed watermark.
 type Record interface {
-	// Settle writes the deliveries and the fact that all positions up to through
-	// are settled, in one durable transaction, and tells what it did with each.
-	// Deliveries come in the order of their positions. Called again with what is
-	// settled already, it changes nothing and answers the same. An error means
-	// that nothing of it may be taken as settled.
-	Settle(ctx context.Context, ds []Delivery, through Position) ([]Settlement, error)
-	// Through returns the last position that is settled.
-	Through() Position
+	// Resume returns what of this node's spool is settled, by position, and makes
+	// this process the only one that settles for the node. It is called before the
+	// first Settle and after every error of one, whose effect it thereby tells.
+	// Code [Conflict]: what the record has settled for the node comes from another
+	// history of its spool (an old copy of its disk, or a twin).
+	Resume(ctx context.Context) ([]Settled, error)
+	// Settle writes the batch in one durable transaction and tells what it did with
+	// each delivery. Batches come in any order and may come again; what is settled
+	// already stays as it is and is answered as before. After an error it is unknown
+	// whether the batch is settled.
+	Settle(ctx context.Context, b Batch) (Receipt, error)
+	// Forget tells that nobody will ask again for the settlements of the positions up
+	// to through.
+	Forget(ctx context.Context, through Position) error
+	// Close releases what the record holds. It is legal twice.
 	Close() error
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/fleet/sheet"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -19,11 +20,33 @@ import (
 type recordView struct{ *historian.Historian }
 
 // Counters implements intake.Record.
-func (v recordView) Counters(yield func(controller string, stored, storedTwice, quarantined uint64) bool) {
+func (v recordView) Counters(yield func(controller string, o ledger.Outcomes) bool) {
 	v.Historian.Counters(func(controller string, c historian.Counters) bool {
-		return yield(controller, c.Stored, c.StoredTwice, c.Quarantined)
+		return yield(controller, ledger.Outcomes{Stored: c.Stored, StoredTwice: c.StoredTwice, Quarantined: c.Quarantined})
 	})
 }
+
+// embedded is the historian as a record. It stands on this node's disk and serves
+// no other, so that it is past a position and all before it.
+type embedded struct{ *historian.Historian }
+
+// Resume implements penstock.Record.
+func (e embedded) Resume(context.Context) ([]penstock.Settled, error) {
+	if through := e.Through(); through > 0 {
+		return []penstock.Settled{{First: 1, Last: through}}, nil
+	}
+	return nil, nil
+}
+
+// Settle implements penstock.Record.
+func (e embedded) Settle(ctx context.Context, b penstock.Batch) (penstock.Receipt, error) {
+	what, err := e.Historian.Settle(ctx, b.Deliveries, b.Last)
+	return penstock.Receipt{Settlements: what}, err
+}
+
+// Forget implements penstock.Record: the historian bounds by itself what it can
+// answer again.
+func (embedded) Forget(context.Context, penstock.Position) error { return nil }
 
 // queries is the historian as the API asks it.
 type queries struct{ *historian.Historian }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -97,7 +98,7 @@ func (w *work) run(lives, steps int) {
 func (w *work) step(n *node) {
 	switch w.rng.IntN(12) {
 	case 0:
-		if err := n.intake.Checkpoint(); err != nil {
+		if _, err := n.intake.Checkpoint(math.MaxUint64); err != nil {
 			w.t.Fatal(err)
 		}
 	case 1:

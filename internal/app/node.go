@@ -167,7 +167,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		return err
 	}
 	n.runner = sink.NewRunner(sink.Options{
-		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
+		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
 	})
 	formats, err := formats(o.config)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -191,7 +192,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	err = server.Run(outer, g.pipeline)
 	stop(nil)
 	work.Wait()
-	if err = errors.Join(err, g.intake.Checkpoint(), failure(inner)); err == nil {
+	if err = errors.Join(err, g.checkpoint(), failure(inner)); err == nil {
 		g.Log.Info("the gateway has stopped in good order")
 	}
 	return err
@@ -276,11 +277,18 @@ func (g *gateway) upkeep(ctx context.Context) error {
 		case <-flush.C:
 			g.complain("the fleet could not be written", g.fleet.Flush())
 		case <-checkpoint.C:
-			g.complain("the ledger's snapshot could not be written", g.intake.Checkpoint())
+			g.complain("the ledger's snapshot could not be written", g.checkpoint())
 		case <-retention.C:
 			g.complain("old samples could not be deleted", g.retain(ctx))
 		}
 	}
+}
+
+// checkpoint makes the next start short, and lets go of what nobody needs of the
+// spool.
+func (g *gateway) checkpoint() error {
+	_, err := g.intake.Checkpoint(math.MaxUint64)
+	return err
 }
 
 func (g *gateway) complain(what string, err error) {

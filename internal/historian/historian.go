@@ -54,8 +54,6 @@ type Historian struct {
 	owned   sync.WaitGroup
 }
 
-var _ penstock.Record = (*Historian)(nil)
-
 // heads is the samples that are in no chunk yet. The controllers have the rows
 // that came since the last flush began.
 type heads struct {

@@ -12,8 +12,10 @@ import (
 	"github.com/penstock/penstock/internal/store"
 )
 
-// Settle implements [penstock.Record]: what it returns well is durable, with the
-// fact that it is settled, and can be read.
+// Settle writes the deliveries and the fact that all positions up to through are
+// settled, and tells what it did with each. What it returns well is durable and can
+// be read. Deliveries come in the order of their positions; what is settled already
+// is answered as before.
 //
 // A sequence or a key is stored once, with all its samples. Of a natural report
 // each sample is stored whose series has none at its time; where another value

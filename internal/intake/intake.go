@@ -12,16 +12,19 @@ import (
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// Record is what the intake asks of the system of record at the start.
+// Record is what the intake asks, at the start, of a system of record that stands
+// on the same disk and can tell at once.
 type Record interface {
 	Through() penstock.Position
 	Settled(yield func(controller string, epoch uint64, settled *interval.Set) bool) error
-	Counters(yield func(controller string, stored, storedTwice, quarantined uint64) bool)
+	Counters(yield func(controller string, o ledger.Outcomes) bool)
 }
 
-// Options are what an Intake works with. All but Limits are required.
+// Options are what an Intake works with. All but Record and Limits are required.
 type Options struct {
-	Log    *spool.Spool
+	Log *spool.Spool
+	// Record is nil where the system of record stands elsewhere: then what it has
+	// settled is known from the newest snapshot, until [Intake.Settled] tells more.
 	Record Record
 	// Replayed is told, at the start, of each report that is accepted and not yet
 	// in the record.
@@ -41,7 +44,8 @@ type Intake struct {
 	mu       sync.Mutex
 	ledger   *ledger.Ledger
 	applied  penstock.Position          // the last entry folded into the ledger
-	settled  penstock.Position          // the last entry that the record is known to be past
+	settled  interval.Set               // the positions that the record is known to have settled
+	kept     [2]penstock.Position       // through where the record was known to stand at the last two snapshots
 	deferred map[penstock.Reason]uint64 // refusals that are booked with the next commit
 }
 
@@ -204,32 +208,65 @@ func tryAgain(text string) error {
 	return penstock.RetryLater(penstock.Unavailable, time.Second, text)
 }
 
-// Settled folds in what the record did with the deliveries, and that it is past
-// all positions up to through.
-func (n *Intake) Settled(ds []penstock.Delivery, what []penstock.Settlement, through penstock.Position) {
+// Settled folds in what the record did with a batch. What it was told before it
+// is not told again.
+func (n *Intake) Settled(b penstock.Batch, r penstock.Receipt) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.settled = through
-	for i, d := range ds {
-		n.ledger.Settle(d.Report.Controller, d.Report.Identity, what[i])
+	for i, d := range b.Deliveries {
+		switch {
+		case n.settled.Contains(uint64(d.Position)):
+		case d.Decision != nil:
+			n.ledger.Resolve(d.Decision.Controller, r.Settlements[i])
+		default:
+			n.ledger.Settle(d.Report.Controller, d.Report.Identity, r.Settlements[i])
+		}
+	}
+	n.settled.Add(uint64(b.First), uint64(b.Last))
+	for _, k := range r.Known {
+		n.learn(k)
 	}
 }
 
-// Damage takes back accepted reports that can no longer be read: digests holds
-// what the spool knew of each, lost stands where it knows nothing, by position
-// from first. It returns when that is durable, so that resends are new.
-func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests [][]byte) error {
+// Learn folds in what the record holds of an epoch, through whichever node it came.
+func (n *Intake) Learn(known []penstock.Known) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, k := range known {
+		n.learn(k)
+	}
+}
+
+func (n *Intake) learn(k penstock.Known) {
+	var set interval.Set
+	for _, r := range k.Settled {
+		set.Add(r.First, r.Last)
+	}
+	n.ledger.Learn(k.Controller, k.Epoch, &set)
+}
+
+// Past returns the positions that the record is known to have settled. The set is
+// the caller's.
+func (n *Intake) Past() interval.Set {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.settled.Clone()
+}
+
+// Decide appends what a person decided to the log. The record learns of it in its
+// turn. It returns when the decision is durable.
+func (n *Intake) Decide(ctx context.Context, d penstock.Decision) error {
+	return n.append(ctx, func(s *submission) {
+		s.decide(ledger.Entry{Kind: ledger.EntryDecision, Controller: d.Controller, Verb: d.Verb, Number: d.Number})
+	})
+}
+
+// append appends the entries that by decides, and returns when they are durable.
+func (n *Intake) append(ctx context.Context, by func(*submission)) error {
 	ticket := newTicket(nil)
 	s := n.newSubmission(ticket)
 	n.mu.Lock()
-	for i, digest := range digests {
-		position := first + penstock.Position(i)
-		e, err := ledger.DecodeEntry(digest)
-		if err != nil || e.Kind != ledger.EntryReport || position <= max(n.settled, n.ledger.DamagedThrough()) {
-			continue // unknown; or whole in its digest, as decisions are; or seen to before
-		}
-		s.decide(ledger.Entry{Kind: ledger.EntryDamaged, Controller: e.Controller, Identity: e.Identity, Position: position})
-	}
+	by(s)
 	var err error
 	if len(s.entries) > 0 {
 		err = n.log.Append(s.entries, func(first penstock.Position, err error) {
@@ -249,16 +286,38 @@ func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests []
 	return ticket.err
 }
 
+// Damage takes back accepted reports that can no longer be read: digests holds
+// what the spool knew of each, lost stands where it knows nothing, by position
+// from first. It returns when that is durable, so that resends are new.
+func (n *Intake) Damage(ctx context.Context, first penstock.Position, digests [][]byte) error {
+	return n.append(ctx, func(s *submission) {
+		for i, digest := range digests {
+			position := first + penstock.Position(i)
+			e, err := ledger.DecodeEntry(digest)
+			if err != nil || e.Kind != ledger.EntryReport || n.settled.Contains(uint64(position)) || position <= n.ledger.DamagedThrough() {
+				continue // unknown; or whole in its digest, as decisions are; or seen to before
+			}
+			s.decide(ledger.Entry{Kind: ledger.EntryDamaged, Controller: e.Controller, Identity: e.Identity, Position: position})
+		}
+	})
+}
+
 // Checkpoint writes a snapshot of the ledger and lets go of the part of the log
-// that both the snapshot and the record are past.
-func (n *Intake) Checkpoint() error {
+// that the snapshot and the record are past, as far as floor. It returns through
+// where no later start will ask the record again what it settled.
+func (n *Intake) Checkpoint(floor penstock.Position) (penstock.Position, error) {
 	n.mu.Lock()
-	snapshot, through, settled := n.ledger.AppendSnapshot(nil), n.applied, n.settled
+	through, settled := n.applied, penstock.Position(n.settled.Through(1))
+	snapshot := n.appendSnapshot(nil)
 	n.mu.Unlock()
 	if err := n.log.WriteSnapshot(through, snapshot); err != nil {
-		return penstock.Errorf(penstock.CodeOf(err), "snapshot of the ledger: %w", err)
+		return 0, penstock.Errorf(penstock.CodeOf(err), "snapshot of the ledger: %w", err)
 	}
-	return n.log.Release(min(through, settled))
+	n.mu.Lock()
+	n.kept[0], n.kept[1] = n.kept[1], settled // the log falls back to the last but one
+	forgotten := n.kept[0]
+	n.mu.Unlock()
+	return forgotten, n.log.Release(min(through, settled, floor))
 }
 
 // Account is the books of one controller.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -51,9 +52,9 @@ func (r *record) Settled(yield func(string, uint64, *interval.Set) bool) error {
 	return nil
 }
 
-func (r *record) Counters(yield func(string, uint64, uint64, uint64) bool) {
+func (r *record) Counters(yield func(string, ledger.Outcomes) bool) {
 	for controller, c := range r.counters {
-		if !yield(controller, c[0], c[1], c[2]) {
+		if !yield(controller, ledger.Outcomes{Stored: c[0], StoredTwice: c[1], Quarantined: c[2]}) {
 			return
 		}
 	}
@@ -140,7 +141,9 @@ func (n *node) deliver() {
 				continue
 			}
 			n.record.settle(report)
-			n.intake.Settled([]penstock.Delivery{{Position: rec.Position, Report: report}}, []penstock.Settlement{penstock.Stored}, rec.Position)
+			n.intake.Settled(penstock.Batch{
+				First: rec.Position, Last: rec.Position, Deliveries: []penstock.Delivery{{Position: rec.Position, Report: report}},
+			}, penstock.Receipt{Settlements: []penstock.Settlement{penstock.Stored}})
 		}
 	}
 }
@@ -349,7 +352,7 @@ func TestARestartGoesOnFromTheSnapshot(t *testing.T) {
 			n.deliver()
 		}
 		if seq%8 == 0 {
-			if err := n.intake.Checkpoint(); err != nil {
+			if _, err := n.intake.Checkpoint(math.MaxUint64); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,50 +13,74 @@ import (
 // replayAtOnce is how many entries of the log are read at once at the start.
 const replayAtOnce = 1024
 
-// Open builds the ledger from its newest snapshot, from what the record says is
-// settled, and from the log after both.
+// Open builds the ledger from its newest snapshot, from what a record on the same
+// disk says is settled, and from the log after both.
 func Open(o Options) (*Intake, error) {
 	if o.Limits == (ledger.Limits{}) {
 		o.Limits = ledger.DefaultLimits()
 	}
-	through, l, err := restore(o.Log, o.Limits)
+	n := &Intake{log: o.Log, now: o.Now, applied: o.Log.Durable(), deferred: map[penstock.Reason]uint64{}}
+	snapshot, err := n.restore(o.Limits)
 	if err != nil {
 		return nil, err
 	}
-	n := &Intake{log: o.Log, now: o.Now, ledger: l, deferred: map[penstock.Reason]uint64{}}
-	n.applied, n.settled = o.Log.Durable(), o.Record.Through()
-	r := replay{
-		ledger: l, replayed: o.Replayed, snapshot: through, settled: o.Record.Through(),
-		waiting: map[string]uint64{},
+	if o.Record != nil {
+		n.settled = interval.Set{}
+		if through := o.Record.Through(); through > 0 {
+			n.settled.Add(1, uint64(through))
+		}
+		err = o.Record.Settled(func(controller string, epoch uint64, settled *interval.Set) bool {
+			n.ledger.Learn(controller, epoch, settled)
+			return true
+		})
+		if err != nil {
+			return nil, penstock.Errorf(penstock.CodeOf(err), "what the record has settled: %w", err)
+		}
 	}
-	err = o.Record.Settled(func(controller string, epoch uint64, settled *interval.Set) bool {
-		l.Learn(controller, epoch, settled)
-		return true
-	})
-	if err != nil {
-		return nil, penstock.Errorf(penstock.CodeOf(err), "what the record has settled: %w", err)
-	}
+	r := replay{ledger: n.ledger, replayed: o.Replayed, snapshot: snapshot, settled: &n.settled, waiting: map[string]uint64{}}
 	if err := r.run(o.Log); err != nil {
 		return nil, err
 	}
-	o.Record.Counters(func(controller string, stored, storedTwice, quarantined uint64) bool {
-		l.Restock(controller, stored, storedTwice, quarantined)
-		return true
-	})
-	l.Recount(r.waiting)
+	if o.Record != nil {
+		o.Record.Counters(func(controller string, outcomes ledger.Outcomes) bool {
+			n.ledger.Restock(controller, outcomes)
+			return true
+		})
+	}
+	n.ledger.Recount(r.waiting)
 	return n, nil
 }
 
-func restore(log *spool.Spool, limits ledger.Limits) (penstock.Position, *ledger.Ledger, error) {
-	through, snapshot, err := log.Snapshot()
+// snapshotVersion is the first byte of a snapshot; the positions that the record
+// has settled, and the ledger's own snapshot, follow.
+const snapshotVersion = 2
+
+// appendSnapshot appends the snapshot of what the intake knows. n.mu is held.
+func (n *Intake) appendSnapshot(dst []byte) []byte {
+	return n.ledger.AppendSnapshot(n.settled.AppendBinary(append(dst, snapshotVersion)))
+}
+
+// restore takes over the newest snapshot, and returns through which position it
+// stands.
+func (n *Intake) restore(limits ledger.Limits) (penstock.Position, error) {
+	through, snapshot, err := n.log.Snapshot()
 	if penstock.CodeOf(err) == penstock.NotFound {
-		return 0, ledger.New(limits), nil
+		n.ledger = ledger.New(limits)
+		return 0, nil
 	}
 	if err != nil {
-		return 0, nil, penstock.Errorf(penstock.CodeOf(err), "snapshot of the ledger: %w", err)
+		return 0, penstock.Errorf(penstock.CodeOf(err), "snapshot of the ledger: %w", err)
 	}
-	l, err := ledger.Restore(snapshot, limits)
-	return through, l, err
+	if len(snapshot) == 0 || snapshot[0] != snapshotVersion {
+		return 0, penstock.Errorf(penstock.Unsupported, "snapshot of the ledger: its version is not %d, the one that this program reads", snapshotVersion)
+	}
+	settled, rest, err := interval.Decode(snapshot[1:])
+	if err != nil {
+		return 0, penstock.Errorf(penstock.Corrupt, "snapshot of the ledger: %w", err)
+	}
+	n.settled = settled
+	n.ledger, err = ledger.Restore(rest, limits)
+	return through, err
 }
 
 // replay folds the log into a ledger after a restart. Entries at or below the
@@ -66,7 +90,7 @@ type replay struct {
 	ledger   *ledger.Ledger
 	replayed func(*penstock.Report)
 	snapshot penstock.Position
-	settled  penstock.Position
+	settled  *interval.Set
 	waiting  map[string]uint64
 	decoder  Decoder
 }
@@ -74,7 +98,7 @@ type replay struct {
 func (r *replay) run(log *spool.Spool) error {
 	// What was released is in the snapshot and in the record, or was lost with an
 	// older log, which the spool has said.
-	reader := log.NewReader(max(min(r.snapshot, r.settled)+1, log.First()))
+	reader := log.NewReader(max(min(r.snapshot, penstock.Position(r.settled.Through(1)))+1, log.First()))
 	defer reader.Close()
 	for {
 		records, err := reader.Next(replayAtOnce)
@@ -118,10 +142,10 @@ func (r *replay) entry(position penstock.Position, e *ledger.Entry, report *pens
 		r.ledger.Apply(e)
 	}
 	switch {
-	case e.Kind == ledger.EntryDamaged && e.Position > r.settled:
+	case e.Kind == ledger.EntryDamaged && !r.settled.Contains(uint64(e.Position)):
 		r.waiting[e.Controller]--
 	case e.Kind != ledger.EntryReport:
-	case position <= r.settled:
+	case r.settled.Contains(uint64(position)):
 		r.ledger.Resettle(e.Controller, e.Identity)
 	default:
 		r.waiting[e.Controller]++

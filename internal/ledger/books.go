@@ -26,6 +26,9 @@ type Books struct {
 	Damaged     uint64 // could not be read any more and was asked for again
 }
 
+// Outcomes are the accounts of what a record did with a controller's reports.
+type Outcomes struct{ Stored, StoredTwice, Quarantined, Discarded uint64 }
+
 // RejectedTotal returns the sum over the reasons.
 func (b *Books) RejectedTotal() uint64 {
 	var n uint64

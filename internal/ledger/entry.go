@@ -18,6 +18,7 @@ const (
 	EntryLost     EntryKind = 4 // the controller declared seq to Last lost: they fill their places
 	EntryTally    EntryKind = 5 // duplicates and rejections, counted
 	EntryDamaged  EntryKind = 6 // a report that was accepted cannot be read any more: it is asked for again
+	EntryDecision EntryKind = 7 // what a person decided about a report in quarantine
 )
 
 // Entry is one fact in the spool, as far as the ledger is concerned.
@@ -31,6 +32,8 @@ type Entry struct {
 	Position    penstock.Position    // EntryDamaged: where the report stood
 	Duplicates  uint64               // EntryTally
 	Rejections  []Rejection          // EntryTally
+	Verb        penstock.Verb        // EntryDecision
+	Number      uint64               // EntryDecision: of the report in the quarantine
 }
 
 // Rejection counts rejections for one reason.
@@ -44,7 +47,8 @@ type Rejection struct {
 func (e *Entry) AppendBinary(dst []byte) []byte {
 	dst = append(dst, byte(e.Kind))
 	dst = appendString(dst, e.Controller)
-	if e.Kind == EntryTally {
+	switch e.Kind {
+	case EntryTally:
 		dst = binary.AppendUvarint(dst, e.Duplicates)
 		dst = binary.AppendUvarint(dst, uint64(len(e.Rejections)))
 		for _, r := range e.Rejections {
@@ -52,6 +56,8 @@ func (e *Entry) AppendBinary(dst []byte) []byte {
 			dst = binary.AppendUvarint(dst, r.Count)
 		}
 		return dst
+	case EntryDecision:
+		return binary.AppendUvarint(append(dst, byte(e.Verb)), e.Number)
 	}
 	dst = appendIdentity(dst, e.Identity)
 	switch e.Kind {
@@ -87,6 +93,9 @@ func DecodeEntry(b []byte) (Entry, error) {
 	case EntryDamaged:
 		e.Identity = d.identity()
 		e.Position = penstock.Position(d.uvarint())
+	case EntryDecision:
+		e.Verb = penstock.Verb(d.byte())
+		e.Number = d.uvarint()
 	default:
 		return Entry{}, penstock.Errorf(penstock.Unsupported, "ledger: entry of kind %d is unknown", e.Kind)
 	}

@@ -244,6 +244,23 @@ func (l *Ledger) applyDamaged(e *Entry) {
 // it has been seen to.
 func (l *Ledger) DamagedThrough() penstock.Position { return l.damagedThrough }
 
+// Resolve folds in what the record did with a report in quarantine about which a
+// person decided.
+func (l *Ledger) Resolve(controller string, s penstock.Settlement) {
+	b := &l.account(controller).books
+	switch s {
+	case penstock.Stored:
+		b.Quarantined--
+		b.Stored++
+	case penstock.StoredTwice:
+		b.Quarantined--
+		b.StoredTwice++
+	case penstock.Discarded:
+		b.Quarantined--
+		b.Discarded++
+	}
+}
+
 // Settle folds in what the record did with an accepted report.
 func (l *Ledger) Settle(controller string, id penstock.Identity, s penstock.Settlement) {
 	a := l.account(controller)
@@ -274,8 +291,8 @@ func (l *Ledger) Recount(waiting map[string]uint64) {
 	}
 }
 
-// Learn adds what the record says is settled in an epoch. It is called before
-// anything is applied.
+// Learn adds what the record says is settled in an epoch, through this node or
+// another.
 func (l *Ledger) Learn(controller string, epochNumber uint64, settled *interval.Set) {
 	e := l.account(controller).epoch(epochNumber)
 	for span := range settled.All {
@@ -286,9 +303,9 @@ func (l *Ledger) Learn(controller string, epochNumber uint64, settled *interval.
 }
 
 // Restock sets a controller's accounts of settled reports to the record's own.
-func (l *Ledger) Restock(controller string, stored, storedTwice, quarantined uint64) {
+func (l *Ledger) Restock(controller string, o Outcomes) {
 	b := &l.account(controller).books
-	b.Stored, b.StoredTwice, b.Quarantined = stored, storedTwice, quarantined
+	b.Stored, b.StoredTwice, b.Quarantined, b.Discarded = o.Stored, o.StoredTwice, o.Quarantined, o.Discarded
 }
 
 // Marks returns the accepted mark and the committed watermark of an epoch.

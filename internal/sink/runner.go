@@ -5,16 +5,21 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// Intake is what the runner tells of settlements and damage.
+// Intake is what the runner of the system of record tells of settlements and damage.
 type Intake interface {
-	Settled(ds []penstock.Delivery, what []penstock.Settlement, through penstock.Position)
+	// Past returns the positions whose settlements the intake was told.
+	Past() interval.Set
+	Settled(b penstock.Batch, r penstock.Receipt)
 	Damage(ctx context.Context, first penstock.Position, digests [][]byte) error
 }
 
@@ -80,7 +85,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		}
 		r.Health.Failing(err.Error())
-		r.Logger.Warn("delivery to the record failed; what waits is in the spool", "error", err, "retry_in", backoff.String(), "through", r.Record.Through())
+		r.Logger.Warn("delivery to the record failed; what waits is in the spool", "error", err, "retry_in", backoff.String())
 		if wait(ctx, backoff) != nil {
 			return nil
 		}
@@ -90,7 +95,10 @@ func (r *Runner) Run(ctx context.Context) error {
 
 // deliver reads on from where the record stands until something fails.
 func (r *Runner) deliver(ctx context.Context, progress func()) error {
-	through := r.Record.Through()
+	through, err := r.resume(ctx)
+	if err != nil {
+		return err
+	}
 	reader := r.Log.NewReader(through + 1)
 	defer reader.Close()
 	for {
@@ -100,77 +108,137 @@ func (r *Runner) deliver(ctx context.Context, progress func()) error {
 		if err := wait(ctx, r.Linger); err != nil {
 			return err
 		}
-		b, err := r.gather(ctx, reader)
-		if err != nil {
+		b := batch{}
+		if err := r.gather(ctx, reader, &b, math.MaxUint64); err != nil {
 			return err
 		}
-		if b.through == 0 {
+		if b.First == 0 {
 			continue
 		}
-		if err := r.settle(ctx, b); err != nil {
+		if err := r.settle(ctx, b.Batch); err != nil {
 			return err
 		}
-		through = b.through
+		through = b.Last
 		progress()
 	}
+}
+
+// resume asks the record where it stands, and tells the intake what it settled
+// and nobody has been told: the process before this one ended, or the connection
+// broke, between the two.
+func (r *Runner) resume(ctx context.Context) (through penstock.Position, err error) {
+	settled, err := r.Record.Resume(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var all interval.Set
+	told := r.Intake.Past()
+	for _, run := range settled {
+		all.Add(uint64(run.First), uint64(run.Last))
+		var untold interval.Set
+		untold.Add(uint64(run.First), uint64(run.Last))
+		for span := range told.All {
+			untold.Remove(span.First, span.Last)
+		}
+		for span := range untold.All {
+			if err := r.tell(ctx, penstock.Position(span.First), penstock.Position(span.Last), run.Other); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return penstock.Position(all.Through(1)), nil
+}
+
+// tell tells the intake of a run of positions that the record has settled.
+func (r *Runner) tell(ctx context.Context, first, last penstock.Position, other map[penstock.Position]penstock.Settlement) error {
+	if last < r.Log.First() {
+		return nil // released: it was told before
+	}
+	reader := r.Log.NewReader(max(first, r.Log.First()))
+	defer reader.Close()
+	var b batch
+	for b.Last < last {
+		if err := r.gather(ctx, reader, &b, last); err != nil {
+			return err
+		}
+		b.samples = 0
+	}
+	b.First = first
+	receipt := penstock.Receipt{Settlements: make([]penstock.Settlement, len(b.Deliveries))}
+	for i, d := range b.Deliveries {
+		if receipt.Settlements[i] = penstock.Stored; other[d.Position] != 0 {
+			receipt.Settlements[i] = other[d.Position]
+		}
+	}
+	r.Intake.Settled(b.Batch, receipt)
+	return nil
 }
 
 // batch is what goes to the record at once. Decisions in the log carry nothing
 // for it, but move its place.
 type batch struct {
-	deliveries []penstock.Delivery
-	samples    int
-	through    penstock.Position // 0 when there was nothing to read
+	penstock.Batch
+	samples int
 }
 
-// gather reads the log until the batch is full or the log has no more.
-func (r *Runner) gather(ctx context.Context, reader *spool.Reader) (batch, error) {
-	var b batch
-	for b.samples < r.Batch {
-		records, err := reader.Next(readAtOnce)
+// gather reads the log until the batch is full, has what stands at last, or the log
+// has no more.
+func (r *Runner) gather(ctx context.Context, reader *spool.Reader, b *batch, last penstock.Position) error {
+	for b.samples < r.Batch && b.Last < last {
+		atOnce := readAtOnce
+		if b.First == 0 {
+			atOnce = 1 // it says where the batch begins
+		}
+		records, err := reader.Next(int(min(penstock.Position(atOnce), last-b.Last)))
 		for i := range records {
-			if err := r.take(ctx, &b, &records[i]); err != nil {
-				return batch{}, err
+			if err := r.take(ctx, b, &records[i]); err != nil {
+				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return batch{}, penstock.Errorf(penstock.CodeOf(err), "reading the spool: %w", err)
+			return penstock.Errorf(penstock.CodeOf(err), "reading the spool: %w", err)
 		}
 	}
-	return b, nil
+	return nil
 }
 
 // take adds a record of the log to the batch. Reports that can no longer be read
 // are taken back first, so that their controllers send them again.
 func (r *Runner) take(ctx context.Context, b *batch, rec *spool.Record) error {
-	b.through = rec.Last
+	if b.Last = rec.Last; b.First == 0 {
+		b.First = rec.First
+	}
 	if rec.Damaged {
 		r.Logger.Error("reports in the spool can no longer be read; their controllers are asked to send them again",
 			"first", rec.First, "last", rec.Last, "identities_known", len(rec.Digests) > 0)
 		return r.Intake.Damage(ctx, rec.First, rec.Digests)
 	}
-	_, report, err := r.decoder.Decode(rec.Data)
+	entry, report, err := r.decoder.Decode(rec.Data)
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "spool position %d: %w", rec.Position, err)
 	}
-	if report != nil {
-		b.deliveries = append(b.deliveries, penstock.Delivery{Position: rec.Position, Report: report})
+	switch {
+	case report != nil:
+		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: report})
 		b.samples += len(report.Samples)
+	case entry.Kind == ledger.EntryDecision:
+		decision := &penstock.Decision{Verb: entry.Verb, Controller: entry.Controller, Number: entry.Number}
+		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Decision: decision})
 	}
 	return nil
 }
 
 // settle hands a batch to the record and tells the others what became of it.
-func (r *Runner) settle(ctx context.Context, b batch) error {
-	what, err := r.Record.Settle(ctx, b.deliveries, b.through)
+func (r *Runner) settle(ctx context.Context, b penstock.Batch) error {
+	receipt, err := r.Record.Settle(ctx, b)
 	if err != nil {
 		return err
 	}
-	r.Intake.Settled(b.deliveries, what, b.through)
-	r.publish(b.deliveries, what)
+	r.Intake.Settled(b, receipt)
+	r.publish(b.Deliveries, receipt.Settlements)
 	return nil
 }
 
@@ -178,7 +246,7 @@ func (r *Runner) settle(ctx context.Context, b batch) error {
 func (r *Runner) publish(ds []penstock.Delivery, what []penstock.Settlement) {
 	reports := make([]*penstock.Report, 0, len(ds))
 	for i, d := range ds {
-		if what[i] == penstock.Stored {
+		if d.Report != nil && what[i] == penstock.Stored {
 			reports = append(reports, d.Report)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/keyring"
+	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/testkit"
@@ -30,21 +31,30 @@ type record struct {
 	calls   int
 }
 
-func (r *record) Settle(_ context.Context, ds []penstock.Delivery, through penstock.Position) ([]penstock.Settlement, error) {
+func (r *record) Resume(context.Context) ([]penstock.Settled, error) {
+	if through := r.Through(); through > 0 {
+		return []penstock.Settled{{First: 1, Last: through}}, nil
+	}
+	return nil, nil
+}
+
+func (*record) Forget(context.Context, penstock.Position) error { return nil }
+
+func (r *record) Settle(_ context.Context, b penstock.Batch) (penstock.Receipt, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
 	if r.fail > 0 {
 		r.fail--
-		return nil, penstock.Errorf(penstock.Unavailable, "the record is down")
+		return penstock.Receipt{}, penstock.Errorf(penstock.Unavailable, "the record is down")
 	}
-	what := make([]penstock.Settlement, len(ds))
-	for i, d := range ds {
+	what := make([]penstock.Settlement, len(b.Deliveries))
+	for i, d := range b.Deliveries {
 		what[i] = penstock.Stored
 		r.stored[d.Report.Identity]++
 	}
-	r.through = through
-	return what, nil
+	r.through = b.Last
+	return penstock.Receipt{Settlements: what}, nil
 }
 
 func (r *record) Through() penstock.Position {
@@ -53,9 +63,9 @@ func (r *record) Through() penstock.Position {
 	return r.through
 }
 
-func (*record) Close() error                                                      { return nil }
-func (*record) Settled(func(string, uint64, *interval.Set) bool) error            { return nil }
-func (*record) Counters(func(controller string, stored, twice, held uint64) bool) {}
+func (*record) Close() error                                             { return nil }
+func (*record) Settled(func(string, uint64, *interval.Set) bool) error   { return nil }
+func (*record) Counters(func(controller string, o ledger.Outcomes) bool) {}
 
 func (r *record) count(id penstock.Identity) int {
 	r.mu.Lock()
