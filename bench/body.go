@@ -36,6 +36,9 @@ func jsonBodies(connection, readings int, epoch uint64) bodyMaker {
 	}
 }
 
+// emptyBodies returns a maker of bodies of nothing.
+func emptyBodies(int, int, uint64) bodyMaker { return func(dst []byte) []byte { return dst } }
+
 // A template is a body up to its seq.
 type template struct {
 	text  []byte

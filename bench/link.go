@@ -94,13 +94,13 @@ func (s settings) link(ctx context.Context) error {
 	}
 	rate := f.perSecond() * linkReadings
 	t := newTable(fmt.Sprintf("Link protocol over TLS, %d connections with %d reports of %d readings under way each", s.lines, linkDepth, linkReadings),
-		"what", "value", "floor", "of the floor")
-	t.row("readings/s, durable", number(rate), number(linkFloor), ratio(rate, linkFloor))
-	t.row("server CPU s a million readings", fmt.Sprintf("%.2f", f.cpuPerMillion(linkReadings)), "", "")
-	t.row("p50, p99 of an acknowledgement", duration(f.p50)+", "+duration(f.p99), "", "")
-	t.row("peak memory", size(f.peak), "", "")
-	t.row("all connected after", duration(first), duration(stormFloor), ratio(stormFloor.Seconds(), first.Seconds()))
-	t.row("all back after they broke at once", duration(back), duration(stormFloor), ratio(stormFloor.Seconds(), back.Seconds()))
+		"what", "value", "floor", "of the floor", "scaled")
+	t.row("readings/s, durable", number(rate), number(linkFloor), ratio(rate, linkFloor), ratio(rate, linkFloor*s.speed))
+	t.row("server CPU s a million readings", fmt.Sprintf("%.2f", f.cpuPerMillion(linkReadings)), "", "", "")
+	t.row("p50, p99 of an acknowledgement", duration(f.p50)+", "+duration(f.p99), "", "", "")
+	t.row("peak memory", size(f.peak), "", "", "")
+	t.row("all connected after", duration(first), duration(stormFloor), ratio(stormFloor.Seconds(), first.Seconds()), "")
+	t.row("all back after they broke at once", duration(back), duration(stormFloor), ratio(stormFloor.Seconds(), back.Seconds()), "")
 	t.print()
 	return nil
 }

@@ -22,6 +22,7 @@ type settings struct {
 	idle        int
 	controllers int
 	headline    time.Duration
+	speed       float64 // of this machine, against that of the floors; 0: not measured
 	lines       int
 	only        string
 }
@@ -57,7 +58,7 @@ func finish(err error) {
 }
 
 // run measures everything and prints one table after the other.
-func (s settings) run(ctx context.Context) error {
+func (s *settings) run(ctx context.Context) error {
 	if flag.NArg() > 0 || min(s.rounds, s.connections, s.controllers) < 1 || s.length <= 0 || min(s.idle, s.lines) < 0 {
 		return errors.New("every number must be positive, and there are no arguments; see -help")
 	}

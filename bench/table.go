@@ -82,7 +82,7 @@ func duration(d time.Duration) string {
 // ratio says how many times better than the floor a figure is: from 1 on it
 // holds.
 func ratio(better, worse float64) string {
-	if worse <= 0 {
+	if worse <= 0 || better <= 0 {
 		return "–"
 	}
 	mark := ""

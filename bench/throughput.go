@@ -29,9 +29,18 @@ type work struct {
 
 const mediaJSON = "application/json"
 
+// The floors were set on a machine that answered so many empty requests a second
+// over TLS with bare net/http. Machines differ, and one differs from hour to hour:
+// what the same load comes to in a run tells how fast its machine is.
+const (
+	helloName   = "bare net/http, empty"
+	helloFloors = 88_000
+)
+
 // works are the loads in the order in which a round runs them: the bare server
 // stands beside the gateway's load with the same bodies.
 var works = []work{
+	{name: helloName, media: mediaJSON, readings: 1, body: emptyBodies, bare: true},
 	{name: "bare net/http, JSON x1", media: mediaJSON, readings: 1, body: jsonBodies, bare: true},
 	{name: "JSON x1", media: mediaJSON, readings: 1, body: jsonBodies, floor: 20_000, cpuFloor: 50},
 	{name: "bare net/http, JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, bare: true},
@@ -72,7 +81,7 @@ func (s settings) machine() ([]flushes, error) {
 }
 
 // throughput loads the gateway and the bare server in turn.
-func (s settings) throughput(ctx context.Context, flushed []flushes) error {
+func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
 	if len(chosen) == 0 {
 		return nil
@@ -106,11 +115,16 @@ func (s settings) throughput(ctx context.Context, flushed []flushes) error {
 			figures[i] = append(figures[i], f)
 		}
 	}
-	printThroughput(chosen, figures, s.connections)
+	if chosen[0].name == helloName {
+		s.speed = median(figures[0]).perSecond() / helloFloors
+		fmt.Printf("\nThis machine answers %s empty requests a second over TLS; that of the floors answered %s. \"Scaled\" holds a figure against the floor times %.2f.\n",
+			number(median(figures[0]).perSecond()), number(helloFloors), s.speed)
+	}
+	s.printThroughput(chosen, figures)
 	if s.only != "" {
 		return nil
 	}
-	if err := s.details(ctx, gateway, median(figures[1]), flushed); err != nil {
+	if err := s.details(ctx, gateway, median(figures[2]), flushed); err != nil {
 		return err
 	}
 	if s.idle > 0 {
@@ -148,32 +162,32 @@ func median(figures []figure) figure {
 	return sorted[len(sorted)/2]
 }
 
-func printThroughput(works []work, figures [][]figure, connections int) {
-	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", connections, len(figures[0])),
-		"work", "readings/s", "range", "of the floor", "of bare", "server CPU s/M", "of the floor", "with the record", "p50", "p99", "peak memory")
+func (s settings) printThroughput(works []work, figures [][]figure) {
+	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", s.connections, len(figures[0])),
+		"work", "readings/s", "range", "of the floor", "scaled", "of bare", "server CPU s/M", "of the floor", "scaled", "with the record", "p50", "p99", "peak memory")
 	bare := map[string]float64{}
 	for i, w := range works {
 		f := median(figures[i])
 		rate := f.perSecond() * float64(w.readings)
 		shape := fmt.Sprint(w.media, w.readings)
-		ofBare, ofFloor, ofCPU := "", "", ""
+		ofBare, ofFloor, scaled, ofCPU, scaledCPU := "", "", "", "", ""
 		if w.bare {
 			bare[shape] = rate
 		} else if b := bare[shape]; b > 0 {
 			ofBare = fmt.Sprintf("%.2f", rate/b)
 		}
 		if w.floor > 0 {
-			ofFloor = ratio(rate, w.floor)
+			ofFloor, scaled = ratio(rate, w.floor), ratio(rate, w.floor*s.speed)
 		}
 		if w.cpuFloor > 0 {
-			ofCPU = ratio(w.cpuFloor, f.cpuPerMillion(w.readings))
+			ofCPU, scaledCPU = ratio(w.cpuFloor, f.cpuPerMillion(w.readings)), ratio(w.cpuFloor, f.cpuPerMillion(w.readings)*s.speed)
 		}
 		low, high := rate, rate
 		for _, f := range figures[i] {
 			low = min(low, f.perSecond()*float64(w.readings))
 			high = max(high, f.perSecond()*float64(w.readings))
 		}
-		t.row(w.name, number(rate), number(low)+" – "+number(high), ofFloor, ofBare, fmt.Sprintf("%.2f", f.cpuPerMillion(w.readings)), ofCPU,
+		t.row(w.name, number(rate), number(low)+" – "+number(high), ofFloor, scaled, ofBare, fmt.Sprintf("%.2f", f.cpuPerMillion(w.readings)), ofCPU, scaledCPU,
 			fmt.Sprintf("%.2f", f.whole/float64(w.readings)*1e6),
 			duration(f.p50), duration(f.p99), size(f.peak))
 	}
@@ -182,13 +196,13 @@ func printThroughput(works []work, figures [][]figure, connections int) {
 
 // details measures latency at half of the load that the gateway can take.
 func (s settings) details(ctx context.Context, gateway *process, full figure, flushed []flushes) error {
-	half, err := s.load(works[1], gateway, full.perSecond()/2).run(ctx, gateway)
+	half, err := s.load(works[2], gateway, full.perSecond()/2).run(ctx, gateway)
 	if err != nil {
 		return err
 	}
-	t := newTable("Beside it", "what", "value", "floor", "of the floor", "note")
+	t := newTable("Beside it", "what", "value", "floor", "of the floor", "scaled", "note")
 	disk := flushed[1].p99
-	t.row("p99 of an acknowledgement at half load, JSON x1", duration(half.p99), "5 ms", ratio(5*float64(time.Millisecond), float64(half.p99)),
+	t.row("p99 of an acknowledgement at half load, JSON x1", duration(half.p99), "5 ms", ratio(5*float64(time.Millisecond), float64(half.p99)), ratio(5*float64(time.Millisecond), float64(half.p99)*s.speed),
 		fmt.Sprintf("%.1f × the p99 of a 4 KiB flush in this run; %s requests/s", float64(half.p99)/float64(disk), number(half.perSecond())))
 	t.print()
 	return nil
