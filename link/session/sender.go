@@ -84,6 +84,7 @@ type Sender struct {
 	retryAt   time.Time // of the next hello
 	backoff   backoff
 	pace      pace
+	ask       ask
 	askTime   bool
 	stuck     uint64
 	out       []byte
@@ -232,6 +233,8 @@ func (s *Sender) welcome(now time.Time, payload []byte) (Event, error) {
 	s.flight.reset(s.settled.base())
 	s.flight.unit = min(s.largest, 1200) + reportCost
 	s.flight.cwnd = firstFlight * s.flight.unit
+	s.ask.reset()
+	s.waitForRecord(now)
 	return e, nil
 }
 
@@ -263,7 +266,16 @@ func (s *Sender) acked(now time.Time, payload []byte) (Event, error) {
 	if !s.config.Stream {
 		s.flight.findLost(now)
 	}
+	s.waitForRecord(now)
 	return e, nil
+}
+
+// waitForRecord has the sender ask for the committed mark where the ack that tells
+// it may be lost.
+func (s *Sender) waitForRecord(now time.Time) {
+	if !s.config.Stream {
+		s.ask.heard(now, &s.settled, s.flight.trip.usually(), s.heartbeat)
+	}
 }
 
 func (s *Sender) refused(now time.Time, payload []byte) (Event, error) {
@@ -307,7 +319,7 @@ func (s *Sender) Next() time.Time {
 	}
 	next := earliest(s.said.Add(s.heartbeat), s.heard.Add(silences*s.heartbeat))
 	if !s.config.Stream {
-		next = earliest(next, s.flight.timeout())
+		next = earliest(earliest(next, s.flight.timeout()), s.ask.due)
 	}
 	next = earliest(next, s.flight.laterAt)
 	if s.pace.rate > 0 && s.hasData() && s.flight.cost < s.limit() {
