@@ -15,10 +15,11 @@ type ask struct {
 	pause time.Duration // before it
 	asked bool          // a question is not answered
 	usual estimate      // of the time from accepted to committed
+	never bool          // the carrier loses no ack
 }
 
 // reset forgets what was waited for: a session begins.
-func (a *ask) reset() { *a = ask{usual: a.usual} }
+func (a *ask) reset() { *a = ask{usual: a.usual, never: a.never} }
 
 // heard takes the marks of an ack. Trip is the round trip, most the pause between
 // questions at the most.
@@ -28,6 +29,7 @@ func (a *ask) heard(now time.Time, s *settled, trip, most time.Duration) {
 		a.reset()
 	}
 	switch {
+	case a.never:
 	case a.mark == 0 && s.accepted > s.committed:
 		a.mark, a.since = s.accepted, now
 		a.pause = min(max(2*trip+a.usual.rarely(), leastTimeout), most)

@@ -68,18 +68,14 @@ func (s *Sender) talk(now time.Time, load Load) {
 	}
 	silent := len(s.out) == before && !now.Before(s.said.Add(s.heartbeat))
 	if s.ask.question(now, s.heartbeat) && !data || silent {
-		s.sayHeartbeat(now)
+		start := len(s.out)
+		m := link.Heartbeat{Newest: s.newest, Waiting: s.Waiting(), Signals: s.signals()}
+		s.out = m.Append(s.out, s.header())
+		s.pace.spend(now, len(s.out)-start)
 	}
 	if len(s.out) > before {
 		s.said = now
 	}
-}
-
-func (s *Sender) sayHeartbeat(now time.Time) {
-	start := len(s.out)
-	m := link.Heartbeat{Newest: s.newest, Waiting: s.Waiting(), Signals: s.signals()}
-	s.out = m.Append(s.out, s.header())
-	s.pace.spend(now, len(s.out)-start)
 }
 
 func (s *Sender) signals() []link.Signal {

@@ -98,6 +98,7 @@ func NewSender(c SenderConfig, newest, committed uint64) *Sender {
 		config: c, newest: newest, largest: min(c.Largest, link.MaxPayload),
 		backoff: backoff{rand: c.Rand}, pace: pace{rate: c.Rate, polled: c.Polled, budget: -1},
 	}
+	s.ask.never = c.Stream
 	s.settled = settled{epoch: c.Epoch, accepted: committed, committed: committed}
 	s.flight.reset(committed)
 	return s
@@ -234,7 +235,7 @@ func (s *Sender) welcome(now time.Time, payload []byte) (Event, error) {
 	s.flight.unit = min(s.largest, 1200) + reportCost
 	s.flight.cwnd = firstFlight * s.flight.unit
 	s.ask.reset()
-	s.waitForRecord(now)
+	s.ask.heard(now, &s.settled, s.flight.trip.usually(), s.heartbeat)
 	return e, nil
 }
 
@@ -266,16 +267,8 @@ func (s *Sender) acked(now time.Time, payload []byte) (Event, error) {
 	if !s.config.Stream {
 		s.flight.findLost(now)
 	}
-	s.waitForRecord(now)
+	s.ask.heard(now, &s.settled, s.flight.trip.usually(), s.heartbeat)
 	return e, nil
-}
-
-// waitForRecord has the sender ask for the committed mark where the ack that tells
-// it may be lost.
-func (s *Sender) waitForRecord(now time.Time) {
-	if !s.config.Stream {
-		s.ask.heard(now, &s.settled, s.flight.trip.usually(), s.heartbeat)
-	}
 }
 
 func (s *Sender) refused(now time.Time, payload []byte) (Event, error) {
