@@ -92,9 +92,6 @@ func (g *gateway) start(t *testing.T, udp bool) {
 		at = config.Address(g.address)
 	}
 	settings := linkgate.Default()
-	// The last word on what is committed may be lost on the way; the next heartbeat
-	// brings it, and a test must not wait minutes for it.
-	settings.Heartbeat = config.Duration(2 * time.Second)
 	var s penstock.Source
 	var err error
 	if udp {

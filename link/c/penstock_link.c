@@ -466,7 +466,7 @@ static void rest(penstock_link *l, uint32_t retry)
 static uint32_t timeout(const penstock_link *l)
 {
     uint32_t t = 1000;
-    if (l->measured)
+    if (l->smoothed)
         t = l->smoothed + 4 * l->deviation;
     if (t < 200)
         t = 200;
@@ -475,17 +475,70 @@ static uint32_t timeout(const penstock_link *l)
     return t << l->doublings;
 }
 
-static void measure(penstock_link *l, uint32_t ms)
+/* measure takes one more measurement, weighed as TCP weighs round trips. */
+static void measure(uint32_t *smoothed, uint32_t *deviation, uint32_t ms)
 {
-    uint32_t off = ms > l->smoothed ? ms - l->smoothed : l->smoothed - ms;
-    if (!l->measured) {
-        l->measured = 1;
-        l->smoothed = ms;
-        l->deviation = ms / 2;
+    uint32_t off;
+    if (ms < 1)
+        ms = 1; /* 0 is: not measured yet */
+    off = ms > *smoothed ? ms - *smoothed : *smoothed - ms;
+    if (*smoothed == 0) {
+        *smoothed = ms;
+        *deviation = ms / 2;
         return;
     }
-    l->deviation = (3 * l->deviation + off) / 4;
-    l->smoothed = (7 * l->smoothed + ms) / 8;
+    *deviation = (3 * *deviation + off) / 4;
+    *smoothed = (7 * *smoothed + ms + 4) / 8;
+}
+
+/* set_question sets the time of the next question. */
+static void set_question(penstock_link *l, uint32_t pause)
+{
+    l->ask_pause = pause < 200 ? 200 : pause;
+    if (l->ask_pause > l->heartbeat)
+        l->ask_pause = l->heartbeat;
+    l->ask_at = now(l) + l->ask_pause;
+}
+
+/*
+ * wait_for_record sees that the committed mark arrives although acks may be lost:
+ * while something is accepted and not committed, heartbeats ask for an ack. What it
+ * waits for is the record's usual delay, which it measures. An answer without the
+ * mark says that the record is slow: the next question comes twice as late.
+ */
+static void wait_for_record(penstock_link *l)
+{
+    uint32_t usual;
+    if (l->c.carrier == PENSTOCK_STREAM)
+        return; /* it loses no ack */
+    if (l->ask_mark != 0 && l->committed >= l->ask_mark) {
+        usual = now(l) - l->ask_since;
+        measure(&l->usual, &l->unusual, usual < l->heartbeat ? usual : l->heartbeat);
+        l->ask_mark = 0;
+    }
+    if (l->ask_mark == 0 && l->accepted > l->committed) {
+        usual = l->usual == 0 ? 1000 : l->usual + 4 * l->unusual;
+        l->ask_mark = l->accepted;
+        l->ask_since = now(l);
+        l->asked = 0;
+        set_question(l, 2 * (l->smoothed == 0 ? 1000 : l->smoothed) + usual);
+    } else if (l->ask_mark != 0 && l->asked) {
+        l->asked = 0;
+        set_question(l, 2 * l->ask_pause);
+    }
+}
+
+/*
+ * question tells whether it is time to ask, and then sets the time of the next. No
+ * answer to the last says that a frame was lost: the next comes only a little later.
+ */
+static int question(penstock_link *l)
+{
+    if (l->ask_mark == 0 || !due(now(l), l->ask_at))
+        return 0;
+    set_question(l, l->asked ? l->ask_pause + l->ask_pause / 4 : l->ask_pause);
+    l->asked = 1;
+    return 1;
 }
 
 /* ---- Sealing --------------------------------------------------------------- */
@@ -629,6 +682,19 @@ static int send(penstock_link *l, uint8_t kind, const writer *w)
     return 1;
 }
 
+static void put_signals(penstock_link *l, writer *w)
+{
+    penstock_signal all[PENSTOCK_MAX_SIGNALS];
+    size_t i, n = l->c.signals ? l->c.signals(l->c.user, all) : 0;
+    if (n > PENSTOCK_MAX_SIGNALS)
+        n = PENSTOCK_MAX_SIGNALS;
+    put_uvarint(w, n);
+    for (i = 0; i < n; i++) {
+        put_byte(w, all[i].kind);
+        put_uvarint(w, zigzag(all[i].tenths));
+    }
+}
+
 static void send_hello(penstock_link *l)
 {
     writer w = payload(l);
@@ -641,7 +707,7 @@ static void send_hello(penstock_link *l)
     if (l->c.token)
         put_string(&w, l->c.token);
     put_string(&w, l->c.client);
-    put_uvarint(&w, 0); /* signals */
+    put_signals(l, &w);
     rest(l, 0);         /* which says when to try again */
     l->greeting = (uint8_t)send(l, PENSTOCK_HELLO, &w);
 }
@@ -651,8 +717,25 @@ static void send_heartbeat(penstock_link *l)
     writer w = payload(l);
     put_uvarint(&w, l->newest);
     put_uvarint(&w, l->newest - (l->accepted > l->committed ? l->accepted : l->committed));
-    put_uvarint(&w, 0); /* signals */
+    put_signals(l, &w);
     send(l, PENSTOCK_HEARTBEAT, &w);
+}
+
+/* around returns what a frame of a few bytes has around it on the line. */
+static int32_t around(const penstock_link *l)
+{
+    return PENSTOCK_FRAME_OVERHEAD + (l->c.gcm ? PENSTOCK_SEAL_OVERHEAD : 0) + 3;
+}
+
+static void send_time_request(penstock_link *l)
+{
+    writer w = payload(l);
+    if (l->c.polled && l->budget < around(l) + 8)
+        return; /* in the next turn */
+    l->asked_at = l->c.clock(l->c.user);
+    put_fixed(&w, (uint64_t)l->asked_at, 8);
+    l->time_asked = (uint8_t)send(l, PENSTOCK_TIME_REQUEST, &w);
+    l->time_due = 0;
 }
 
 static void send_over(penstock_link *l)
@@ -695,12 +778,12 @@ static int send_data(penstock_link *l)
     if (w.room > l->largest)
         w.room = l->largest;
     if (l->c.polled) { /* what the frame will have around it on the line */
-        uint32_t around = PENSTOCK_FRAME_OVERHEAD + (l->c.gcm ? PENSTOCK_SEAL_OVERHEAD : 0) + 3;
+        uint32_t frame = (uint32_t)around(l);
         uint32_t left = (uint32_t)l->budget - (uint32_t)l->budget / 254;
-        if (left < around)
+        if (left < frame)
             return 0;
-        if (w.room > left - around)
-            w.room = left - around;
+        if (w.room > left - frame)
+            w.room = left - frame;
     }
     if (l->window == 0)
         return 0;
@@ -769,11 +852,15 @@ static uint32_t talk(penstock_link *l)
     uint32_t next, said = l->said;
     int more = 0;
     expire(l);
+    if (l->time_due)
+        send_time_request(l);
     while (send_data(l))
         more = 1;
-    if (!more && l->said == said && due(now(l), l->said + l->heartbeat))
+    if ((question(l) && !more) || (!more && l->said == said && due(now(l), l->said + l->heartbeat)))
         send_heartbeat(l);
     next = expire(l);
+    if (l->ask_mark != 0)
+        next = least(next, until(l, l->ask_at));
     return least(next, least(until(l, l->said + l->heartbeat), until(l, l->heard + 3 * l->heartbeat)));
 }
 
@@ -832,7 +919,7 @@ static int settle(penstock_link *l, uint64_t first, uint64_t last)
             l->cwnd += r.size + REPORT_COST;
     }
     if (have)
-        measure(l, time - measured);
+        measure(&l->smoothed, &l->deviation, time - measured);
     if (news) {
         l->quiet_since = time;
         l->doublings = 0;
@@ -897,6 +984,7 @@ static int on_ack(penstock_link *l, reader *r)
     }
     raise(l, accepted, committed);
     find_lost(l);
+    wait_for_record(l);
     return 0;
 }
 
@@ -1002,6 +1090,8 @@ static int on_welcome(penstock_link *l, reader *r)
     begin_again(l);
     raise(l, accepted, committed);
     l->acked_any = 0;
+    l->ask_mark = 0;
+    wait_for_record(l);
     return 0;
 }
 
@@ -1071,6 +1161,20 @@ static int on_bye(penstock_link *l, reader *r)
     return 0;
 }
 
+static int on_time(penstock_link *l, reader *r)
+{
+    uint64_t t1 = get_fixed64(r), t2 = get_fixed64(r), t3 = get_fixed64(r), t4;
+    if (!whole(r))
+        return PENSTOCK_E_PAYLOAD;
+    if (!l->time_asked || t1 != (uint64_t)l->asked_at)
+        return 0; /* of a request before, or a second time */
+    l->time_asked = 0;
+    t4 = (uint64_t)l->c.clock(l->c.user);
+    l->c.behind(l->c.user, (int64_t)(t2 - t1) / 2 + (int64_t)(t3 - t4) / 2,
+                (int64_t)((t4 - t1) - (t3 - t2)) / 2);
+    return 0;
+}
+
 static int on_turn(penstock_link *l, reader *r)
 {
     uint64_t budget = get_uvarint(r);
@@ -1099,6 +1203,8 @@ static int on_frame(penstock_link *l, const penstock_frame *f)
         return on_ack(l, &r);
     case PENSTOCK_REFUSAL:
         return on_refusal(l, &r);
+    case PENSTOCK_TIME_ANSWER:
+        return on_time(l, &r);
     case PENSTOCK_TURN:
         return on_turn(l, &r);
     case PENSTOCK_GATEWAY_BYE:
@@ -1195,6 +1301,8 @@ void penstock_link_receive(penstock_link *l, const uint8_t *b, size_t n)
     }
 }
 
+void penstock_link_ask_time(penstock_link *l) { l->time_due = l->c.clock != NULL && l->c.behind != NULL; }
+
 /* ---- Life ------------------------------------------------------------------ */
 
 void penstock_link_init(penstock_link *l, const penstock_config *c)
@@ -1213,7 +1321,7 @@ void penstock_link_init(penstock_link *l, const penstock_config *c)
 void penstock_link_connected(penstock_link *l)
 {
     l->connected = 1;
-    l->open = l->greeting = l->lost = l->skip = 0;
+    l->open = l->greeting = l->lost = l->skip = l->time_asked = 0;
     l->filled = 0;
     l->budget = -1;
     l->retry_at = now(l);

@@ -145,6 +145,21 @@ enum { /* what becomes of a report that was refused */
     PENSTOCK_HOLLOW = 2   /* it is given up, and an empty one goes under its number */
 };
 
+enum { /* signals of a modem */
+    PENSTOCK_RSSI = 1,        /* dBm */
+    PENSTOCK_SNR = 2,         /* dB */
+    PENSTOCK_RSRP = 3,        /* dBm */
+    PENSTOCK_RSRQ = 4,        /* dB */
+    PENSTOCK_OPTICAL = 5,     /* received power, dBm */
+    PENSTOCK_ATTENUATION = 6, /* dB */
+    PENSTOCK_MAX_SIGNALS = 8
+};
+
+typedef struct {
+    uint8_t kind;
+    int32_t tenths; /* of its unit: -735 is -73.5 dBm */
+} penstock_signal;
+
 typedef struct {
     void *user; /* first argument of every callback */
 
@@ -164,6 +179,15 @@ typedef struct {
     void (*refused)(void *user, uint64_t seq, int verdict, const char *reason, const char *text);
     /* The gateway's clock, from a welcome: nanoseconds since 1970 UTC. NULL where nobody asks. */
     void (*time)(void *user, int64_t gateway);
+    /* The controller's own clock, nanoseconds since 1970 UTC, for penstock_link_ask_time. NULL where it has none. */
+    int64_t (*clock)(void *user);
+    /*
+     * The answer to penstock_link_ask_time: the controller's clock is behind the gateway's
+     * by so many nanoseconds (ahead where that is negative), give or take margin. Needs clock.
+     */
+    void (*behind)(void *user, int64_t by, int64_t margin);
+    /* What the modem says now, each kind once; returns how many it set. NULL where there is no modem to ask. */
+    size_t (*signals)(void *user, penstock_signal signals[PENSTOCK_MAX_SIGNALS]);
 
     const char *controller; /* name */
     const char *token;      /* NULL where the carrier says who it is */
@@ -208,9 +232,12 @@ typedef struct {
     uint32_t window, largest, heartbeat;
     uint32_t heard, said, retry_at, backoff;
     uint32_t smoothed, deviation, quiet_since, acked_at;
+    uint64_t ask_mark; /* what is accepted and waits for its commit, 0 for nothing */
+    uint32_t ask_since, ask_at, ask_pause, usual, unusual;
     uint32_t cwnd;
     int32_t budget;
-    uint8_t connected, greeting, doublings, measured, acked_any, skip, question, evict;
+    uint8_t connected, greeting, doublings, acked_any, skip, question, evict, asked, time_due, time_asked;
+    int64_t asked_at; /* on the controller's clock */
     penstock_guard gateways[4];
 } penstock_link;
 
@@ -230,6 +257,13 @@ uint64_t penstock_link_offer(penstock_link *l, penstock_sample *samples, size_t 
 
 /* penstock_link_receive takes what the carrier brought: any piece of a stream or a line, or a whole datagram. */
 void penstock_link_receive(penstock_link *l, const uint8_t *b, size_t n);
+
+/*
+ * penstock_link_ask_time has the next step of an open session ask for the gateway's
+ * time; the callback behind gets the answer. Like any frame it may be lost on the way:
+ * ask again when nothing came for some seconds.
+ */
+void penstock_link_ask_time(penstock_link *l);
 
 /*
  * penstock_link_step sends what is due, and returns after how many milliseconds to

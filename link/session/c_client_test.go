@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -468,6 +470,146 @@ func TestCClientWithoutMemory(t *testing.T) {
 	wantSaid("on a new connection", link.KindHello)
 	if b.do("receive %x", answer); b.open {
 		t.Error("a welcome that came before opens a session")
+	}
+}
+
+// TestCClientAsksForTheMark: the ack that tells what is committed may be lost.
+func TestCClientAsksForTheMark(t *testing.T) {
+	b, now := newCBench(t), 0
+	hear := func(frame []byte) { b.do("receive %x", frame) }
+	// step returns what it says now, and after how many milliseconds it wants to speak again.
+	step := func() (kinds []link.Kind, next int) {
+		b.do("clock %d", now)
+		for _, line := range b.do("step") {
+			if raw, ok := strings.CutPrefix(line, "write "); ok {
+				out, err := hex.DecodeString(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				kinds = append(kinds, frames(t, out)[0].Kind)
+			} else if _, err := fmt.Sscanf(line, "next %d", &next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return kinds, next
+	}
+	b.do("start %d 0 7", cDatagram)
+	b.do("connect")
+	step()
+	hear(welcome(link.Welcome{}))
+	for seq := uint64(1); seq <= 40; seq++ {
+		if seq > 1 {
+			now += 300 // the record takes so long
+			b.do("clock %d", now)
+			hear(ack(link.Ack{Accepted: seq - 1, Committed: seq - 1}))
+		}
+		b.do("offer")
+		if kinds, _ := step(); len(kinds) != 1 || kinds[0] != link.KindData {
+			t.Fatalf("report %d: it says %v", seq, kinds)
+		}
+		now += 100 // there and back
+		b.do("clock %d", now)
+		hear(ack(link.Ack{Accepted: seq, Committed: seq - 1}))
+	}
+	var pauses []int
+	for last := now; len(pauses) < 7; {
+		kinds, next := step()
+		if len(kinds) == 1 && kinds[0] == link.KindHeartbeat {
+			pauses, last = append(pauses, now-last), now
+			if len(pauses) > 4 { // the answer: nothing more is committed
+				hear(ack(link.Ack{Accepted: 40, Committed: 39}))
+				continue
+			}
+		}
+		now += next
+	}
+	if pauses[0] < 490 || pauses[0] > 600 {
+		t.Fatalf("with a round trip of 100 ms and a record that takes 300 ms it asks after %v ms", pauses)
+	}
+	want := pauses[0]
+	for i := 1; i < len(pauses); i++ {
+		if i > 1 && i <= 5 { // the last but one was not answered
+			want += want / 4
+		}
+		if i > 4 {
+			want *= 2
+		}
+		if pauses[i] != want {
+			t.Errorf("question %d comes after %d ms, not %d", i, pauses[i], want)
+		}
+	}
+	hear(ack(link.Ack{Accepted: 40, Committed: 40}))
+	if _, next := step(); b.committed != 40 || next < 5000 {
+		t.Errorf("committed %d, and it speaks again after %d ms", b.committed, next)
+	}
+}
+
+// said returns the frames in what a client that seals nothing printed.
+func said(t *testing.T, lines []string) (all []link.Frame) {
+	t.Helper()
+	for _, line := range lines {
+		if raw, ok := strings.CutPrefix(line, "write "); ok {
+			out, err := hex.DecodeString(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, frames(t, out)...)
+		}
+	}
+	return all
+}
+
+// TestCClientTellsSignalsAndAsksForTheTime holds both against the gateway's end.
+func TestCClientTellsSignalsAndAsksForTheTime(t *testing.T) {
+	b := newCBench(t)
+	gateway := session.NewReceiver(session.ReceiverConfig{Window: 10_000, Largest: 1000, Heartbeat: 10 * time.Second}, start)
+	// exchange has the gateway take what the client says, and the client the answer.
+	exchange := func(now time.Time) (effects []session.Effect, heard []string) {
+		t.Helper()
+		b.do("clock %d", now.Sub(start).Milliseconds())
+		for _, f := range said(t, b.do("step")) {
+			e := gateway.Receive(now, f)
+			if e.Err != nil {
+				t.Fatalf("%v: %v", f.Kind, e.Err)
+			}
+			if e.Do == session.Authenticate {
+				gateway.Admit(now, &e.Hello, session.Standing{})
+			}
+			effects = append(effects, e)
+		}
+		b.do("wall %d", now.Add(200*time.Millisecond-time.Hour).UnixNano()) // the way back takes so long
+		return effects, b.do("receive %x", gateway.Output())
+	}
+	want := []link.Signal{{Kind: link.SignalRSSI, Tenths: -735}, {Kind: link.SignalSNR, Tenths: 82}}
+	for _, s := range want {
+		b.do("modem %d %d", s.Kind, s.Tenths)
+	}
+	b.do("start %d 0 7", cDatagram)
+	b.do("connect")
+	if e, _ := exchange(start); len(e) != 1 || !slices.Equal(e[0].Signals, want) || !b.open {
+		t.Fatalf("the hello is taken as %+v", e)
+	}
+	b.do("modem %d %d", link.SignalOptical, math.MaxInt32)
+	want = append(want, link.Signal{Kind: link.SignalOptical, Tenths: math.MaxInt32})
+	now := start.Add(10 * time.Second)
+	if e, _ := exchange(now); len(e) != 1 || !slices.Equal(e[0].Signals, want) {
+		t.Fatalf("the heartbeat is taken as %+v", e)
+	}
+	// The controller's clock is an hour behind; the gateway is 100 ms away, and the
+	// controller 100 ms from it.
+	now = now.Add(time.Second)
+	b.do("wall %d", now.Add(-time.Hour).UnixNano())
+	b.do("time")
+	_, heard := exchange(now.Add(100 * time.Millisecond))
+	if want := fmt.Sprintf("behind %d %d", time.Hour-50*time.Millisecond, 150*time.Millisecond); len(heard) != 1 || heard[0] != want {
+		t.Errorf("it heard %q, want %q", heard, want)
+	}
+	if e, _ := exchange(now.Add(time.Second)); len(e) != 0 {
+		t.Errorf("it asks again: %+v", e)
+	}
+	stray := link.TimeAnswer{T1: 1, T2: math.MinInt64, T3: math.MaxInt64}
+	if got := b.do("receive %x", stray.Append(nil, link.Header{})); len(got) != 0 {
+		t.Errorf("an answer to no question: %q", got)
 	}
 }
 

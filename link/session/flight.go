@@ -35,15 +35,15 @@ type flight struct {
 	missing int // how many entries are
 	laterAt time.Time
 
-	smoothed, deviation time.Duration // of the round trip; 0 before the first measurement
-	doublings           uint          // of the timeout, since the last progress
-	quietSince          time.Time     // when the last progress was, or what is in flight went out
-	ackedAt             time.Time     // latest sending among those that were settled
+	trip       estimate  // of the round trip
+	doublings  uint      // of the timeout, since the last progress
+	quietSince time.Time // when the last progress was, or what is in flight went out
+	ackedAt    time.Time // latest sending among those that were settled
 }
 
 // reset forgets what was sent: a session begins.
 func (f *flight) reset(base uint64) {
-	*f = flight{base: base, entries: f.entries[:0], smoothed: f.smoothed, deviation: f.deviation}
+	*f = flight{base: base, entries: f.entries[:0], trip: f.trip}
 }
 
 // next returns the lowest number that was not sent in this session.
@@ -120,7 +120,7 @@ func (f *flight) settle(now time.Time, r link.Range) (news bool) {
 	// Where the newest is a resend, the answer may be to that. Those before it were
 	// heard of so late perhaps because an ack was lost: they measure nothing either.
 	if newest != nil && !newest.again {
-		f.measure(now.Sub(newest.at))
+		f.trip.measure(now.Sub(newest.at))
 	}
 	if news {
 		f.quietSince, f.doublings = now, 0
@@ -128,22 +128,9 @@ func (f *flight) settle(now time.Time, r link.Range) (news bool) {
 	return news
 }
 
-// measure takes a round trip, weighed as TCP does.
-func (f *flight) measure(d time.Duration) {
-	if f.smoothed == 0 {
-		f.smoothed, f.deviation = max(d, 1), d/2
-		return
-	}
-	f.deviation += ((f.smoothed - d).Abs() - f.deviation) / 4
-	f.smoothed = max(f.smoothed+(d-f.smoothed)/8, 1)
-}
-
 // wait returns how long nothing may be heard of what is in flight.
 func (f *flight) wait() time.Duration {
-	d := firstTimeout
-	if f.smoothed > 0 {
-		d = max(f.smoothed+4*f.deviation, leastTimeout)
-	}
+	d := max(f.trip.rarely(), leastTimeout)
 	return min(d<<min(f.doublings, 16), lastBackoff)
 }
 
@@ -190,7 +177,7 @@ func (f *flight) lose(e *sent) {
 // findLost gives up what is in flight and went out well before something that was
 // settled.
 func (f *flight) findLost(now time.Time) {
-	before := f.ackedAt.Add(-max(f.smoothed/4, 4*f.deviation, leastReorder))
+	before := f.ackedAt.Add(-max(f.trip.smoothed/4, 4*f.trip.deviation, leastReorder))
 	for i := range f.entries {
 		if e := &f.entries[i]; e.fate == inFlight && e.at.Before(before) {
 			f.lose(e)

@@ -62,11 +62,16 @@ func (s *Sender) talk(now time.Time, load Load) {
 		s.out = m.Append(s.out, s.header())
 		s.askTime = false
 	}
+	data := false // its ack answers what a heartbeat would ask
 	for s.hasData() && s.frame(now, load) {
+		data = true
 	}
-	if len(s.out) == before && !now.Before(s.said.Add(s.heartbeat)) {
+	silent := len(s.out) == before && !now.Before(s.said.Add(s.heartbeat))
+	if s.ask.question(now, s.heartbeat) && !data || silent {
+		start := len(s.out)
 		m := link.Heartbeat{Newest: s.newest, Waiting: s.Waiting(), Signals: s.signals()}
 		s.out = m.Append(s.out, s.header())
+		s.pace.spend(now, len(s.out)-start)
 	}
 	if len(s.out) > before {
 		s.said = now

@@ -84,6 +84,7 @@ type Sender struct {
 	retryAt   time.Time // of the next hello
 	backoff   backoff
 	pace      pace
+	ask       ask
 	askTime   bool
 	stuck     uint64
 	out       []byte
@@ -97,6 +98,7 @@ func NewSender(c SenderConfig, newest, committed uint64) *Sender {
 		config: c, newest: newest, largest: min(c.Largest, link.MaxPayload),
 		backoff: backoff{rand: c.Rand}, pace: pace{rate: c.Rate, polled: c.Polled, budget: -1},
 	}
+	s.ask.never = c.Stream
 	s.settled = settled{epoch: c.Epoch, accepted: committed, committed: committed}
 	s.flight.reset(committed)
 	return s
@@ -232,6 +234,8 @@ func (s *Sender) welcome(now time.Time, payload []byte) (Event, error) {
 	s.flight.reset(s.settled.base())
 	s.flight.unit = min(s.largest, 1200) + reportCost
 	s.flight.cwnd = firstFlight * s.flight.unit
+	s.ask.reset()
+	s.ask.heard(now, &s.settled, s.flight.trip.usually(), s.heartbeat)
 	return e, nil
 }
 
@@ -263,6 +267,7 @@ func (s *Sender) acked(now time.Time, payload []byte) (Event, error) {
 	if !s.config.Stream {
 		s.flight.findLost(now)
 	}
+	s.ask.heard(now, &s.settled, s.flight.trip.usually(), s.heartbeat)
 	return e, nil
 }
 
@@ -307,7 +312,7 @@ func (s *Sender) Next() time.Time {
 	}
 	next := earliest(s.said.Add(s.heartbeat), s.heard.Add(silences*s.heartbeat))
 	if !s.config.Stream {
-		next = earliest(next, s.flight.timeout())
+		next = earliest(earliest(next, s.flight.timeout()), s.ask.due)
 	}
 	next = earliest(next, s.flight.laterAt)
 	if s.pace.rate > 0 && s.hasData() && s.flight.cost < s.limit() {

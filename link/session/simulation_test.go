@@ -58,9 +58,17 @@ func (e *events) Pop() any {
 	return last
 }
 
+// tester is what a test and a property have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is a controller, a gateway and the way between them, in virtual time.
 type world struct {
-	t       testing.TB
+	t       tester
 	weather weather
 	rand    *rand.Rand
 	now     time.Time
@@ -68,6 +76,7 @@ type world struct {
 	turns   int
 	order   [2]time.Time // when the last bytes of each direction of a stream arrive
 	breaks  int          // counts breaks of the stream: what was under way is lost
+	dropped int          // frames lost on the way
 
 	// The controller.
 	sender    end
@@ -85,14 +94,15 @@ type world struct {
 	record    map[uint64]int  // what the record stored, and how often
 	committed uint64
 	lag       time.Duration // of the record, behind what is accepted
+	heartbeat time.Duration // that the gateway wants
 	refuse    func(seq uint64) penstock.Reason
 	busy      func() error
 }
 
-func newWorld(t testing.TB, w weather, seed uint64) *world {
+func newWorld(t tester, w weather, seed uint64) *world {
 	made := &world{
 		t: t, weather: w, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_800_000_000, 0),
-		lag: 100 * time.Millisecond, outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
+		lag: 100 * time.Millisecond, heartbeat: 10 * time.Second, outbox: map[uint64][]byte{}, node: map[uint64]bool{}, record: map[uint64]int{},
 	}
 	made.begin = func() end {
 		return session.NewSender(session.SenderConfig{
@@ -205,7 +215,7 @@ func (w *world) carry(frames []byte, to func(frame []byte)) {
 }
 
 // countReports returns how many reports a frame has.
-func countReports(t testing.TB, frame []byte) (n int) {
+func countReports(t tester, frame []byte) (n int) {
 	f, err := link.WholeFrame(frame, link.MaxPayload)
 	if err != nil {
 		t.Fatal(err)
@@ -226,6 +236,7 @@ func countReports(t testing.TB, frame []byte) (n int) {
 // drop carries one copy of a frame, or does not.
 func (w *world) drop(frame []byte, to func(frame []byte)) {
 	if w.rand.Float64() < w.weather.loss {
+		w.dropped++
 		return
 	}
 	if w.rand.Float64() < w.weather.corrupt {
@@ -249,7 +260,7 @@ func (w *world) toGateway(frame []byte) {
 		return
 	}
 	if w.receiver == nil {
-		w.receiver = session.NewReceiver(session.ReceiverConfig{Window: 64 << 10, Largest: 1000, Heartbeat: 10 * time.Second}, w.now)
+		w.receiver = session.NewReceiver(session.ReceiverConfig{Window: 64 << 10, Largest: 1000, Heartbeat: w.heartbeat}, w.now)
 	}
 	r := w.receiver
 	switch e := r.Receive(w.now, f); e.Do {

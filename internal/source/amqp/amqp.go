@@ -44,7 +44,7 @@ func New(c Config, env source.Env) (*Source, error) {
 
 // Run implements [penstock.Source]: one connection, until it breaks.
 func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
-	conn, err := s.open(ctx)
+	conn, network, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 		}
 	})
 	running, cancel := context.WithCancel(ctx)
-	err = s.work(running, conn, next, &work)
+	err = s.work(running, session{conn, network}, next, &work)
 	cancel()
 	_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
 	work.Wait()
@@ -66,11 +66,17 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 	return err
 }
 
+// session is a connection to the broker.
+type session struct {
+	*amqp091.Connection
+	network *ahead
+}
+
 // work consumes until ctx ends or something fails. What it leaves running ends
 // with ctx and the connection.
-func (s *Source) work(ctx context.Context, conn *amqp091.Connection, next penstock.Handler, work *sync.WaitGroup) error {
+func (s *Source) work(ctx context.Context, conn session, next penstock.Handler, work *sync.WaitGroup) error {
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
-	channel, deliveries, err := s.consume(conn)
+	channel, deliveries, err := s.consume(conn.Connection)
 	if err != nil {
 		return err
 	}
@@ -84,7 +90,7 @@ func (s *Source) work(ctx context.Context, conn *amqp091.Connection, next pensto
 	window := source.NewWindow[amqp091.Delivery](next, s.env.Status, s.Prefetch)
 	failed := make(chan error, 1)
 	work.Go(func() { failed <- window.Run(ctx, &settler{Source: s, channel: channel}) })
-	work.Go(func() { s.take(ctx, window, deliveries) })
+	work.Go(func() { s.take(ctx, window, deliveries, conn.network) })
 	select {
 	case <-ctx.Done():
 		return nil
@@ -100,13 +106,14 @@ func (s *Source) work(ctx context.Context, conn *amqp091.Connection, next pensto
 }
 
 // open connects and introduces the gateway.
-func (s *Source) open(ctx context.Context) (*amqp091.Connection, error) {
-	network, err := s.server.Dial(ctx, s.TLS)
+func (s *Source) open(ctx context.Context) (*amqp091.Connection, *ahead, error) {
+	dialled, err := s.server.Dial(ctx, s.TLS)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	network := newAhead(dialled)
 	if err := network.SetDeadline(time.Now().Add(answerTimeout)); err != nil { // the library takes it away again
-		return nil, penstock.Errorf(penstock.Unavailable, "connect to %s: %w", s.server.Address, err)
+		return nil, nil, penstock.Errorf(penstock.Unavailable, "connect to %s: %w", s.server.Address, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = network.Close() })
 	defer stop()
@@ -120,9 +127,9 @@ func (s *Source) open(ctx context.Context) (*amqp091.Connection, error) {
 	})
 	if err != nil {
 		_ = network.Close()
-		return nil, penstock.Errorf(penstock.Unavailable, "open the virtual host %s of the broker %s: %w", s.vhost, s.server.Address, err)
+		return nil, nil, penstock.Errorf(penstock.Unavailable, "open the virtual host %s of the broker %s: %w", s.vhost, s.server.Address, err)
 	}
-	return conn, nil
+	return conn, network, nil
 }
 
 // consume begins the consumption of the queue.
@@ -174,23 +181,40 @@ func (s *Source) broke(what string, e *amqp091.Error) error {
 }
 
 // take submits what is delivered, until the deliveries or ctx end.
-func (s *Source) take(ctx context.Context, window *source.Window[amqp091.Delivery], deliveries <-chan amqp091.Delivery) {
+func (s *Source) take(ctx context.Context, window *source.Window[amqp091.Delivery], deliveries <-chan amqp091.Delivery, network *ahead) {
 	for {
 		select {
 		case d, open := <-deliveries:
 			if !open {
 				return
 			}
+			network.taken(len(d.Body))
+			fits := s.fits(&d)
 			slot, err := window.Take(ctx, d)
 			if err != nil {
 				return // the connection ends, and the broker delivers it again
 			}
 			s.port.Count(evidence.Received)
-			slot.Submit(ctx, s.envelopes(d))
+			var es []penstock.Envelope
+			if fits {
+				es = s.envelopes(d)
+			}
+			slot.Submit(ctx, es)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// fits tells whether a message may be as large as it is. Where not, its memory is
+// free at once, though its turn to be refused comes later.
+func (s *Source) fits(d *amqp091.Delivery) bool {
+	if len(d.Body) <= s.maxMessage {
+		return true
+	}
+	s.port.Bad(evidence.Refused, d.Body, fmt.Sprintf("%s: a message of %d bytes, above max_message (%d)", d.RoutingKey, len(d.Body), s.maxMessage))
+	d.Body = nil
+	return false
 }
 
 func (s *Source) envelopes(d amqp091.Delivery) []penstock.Envelope {

@@ -221,18 +221,21 @@ func deadLetters(t *testing.T, r *rabbit) {
 	}
 	c := configOf(newTap(t, r.address), "living")
 	c.Declare, c.DeadLetter = true, "dead"
-	c.Topics = []topic.Route{{Topic: "living"}}
+	c.Topics, c.MaxMessage = []topic.Route{{Topic: "living"}}, 64<<10
 	s := run(t, c)
 	good := reports(t, 1, 3)
-	bad := amqp091.Publishing{Body: []byte("{poison")}
-	if err := publish(t.Context(), channel, "", "living", good[0], bad, good[1], bad, good[2]); err != nil {
+	bad, large := amqp091.Publishing{Body: []byte("{poison")}, amqp091.Publishing{Body: make([]byte, 6<<20)}
+	if err := publish(t.Context(), channel, "", "living", good[0], bad, good[1], large, good[2]); err != nil {
 		t.Fatal(err)
 	}
 	s.want(t, 3)
 	testkit.Eventually(t, func() bool {
 		q, err := channel.QueueDeclarePassive("grave", true, false, false, false, nil)
 		return err == nil && q.Messages == 2
-	}, "the two poisoned messages among the dead letters")
+	}, "the poisoned and the large message among the dead letters")
+	if page := s.book.Port("town"); page.Counted(evidence.Refused) != 1 || page.Counted(evidence.Malformed) != 1 {
+		t.Errorf("counts %v", page.Summary().Counts)
+	}
 	d, ok, err := channel.Get("grave", true)
 	if err != nil || !ok || string(d.Body) != "{poison" {
 		t.Errorf("the dead letter is %q, %v", d.Body, err)
@@ -264,6 +267,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"topics":            func(c *amqp.Config) { c.Topics = []topic.Route{{Topic: "a.{b"}} },
 		"comes over MQTT":   func(c *amqp.Config) { c.Topics = []topic.Route{{Topic: "#", Payload: topic.Sparkplug}} },
 		"prefetch":          func(c *amqp.Config) { c.Prefetch = 70000 },
+		"max_message":       func(c *amqp.Config) { c.MaxMessage = 100 },
 		"heartbeat":         func(c *amqp.Config) { c.Heartbeat = config.Duration(time.Hour) },
 	} {
 		c := good

@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -27,13 +28,15 @@ type Config struct {
 	Topics      []topic.Route   `yaml:"topics,omitempty" jsonschema_description:"what messages hold, by their routing key: plant.{controller}.{point...}; reports in JSON under any key when left out; the first that matches holds"`
 	MessageID   bool            `yaml:"message_id,omitempty" jsonschema_description:"the message-id of a message is its own for ever: use it as idempotency key"`
 	Prefetch    int             `yaml:"prefetch,omitempty" jsonschema_description:"messages that wait for their acknowledgement, 1 to 65535; 256 when left out"`
+	MaxMessage  config.Size     `yaml:"max_message,omitempty" jsonschema_description:"largest message that is taken, 1KiB to 16MiB; a larger one is refused for good. 1MiB when left out; prefetch times this is the memory that messages under way may take"`
 	Heartbeat   config.Duration `yaml:"heartbeat,omitempty" jsonschema_description:"a silent connection is dead after three times this, 1s to 10m; 10s when left out"`
 }
 
 // What the settings are when left out.
 const (
-	defaultPrefetch  = 256
-	defaultHeartbeat = 10 * time.Second
+	defaultPrefetch   = 256
+	defaultMaxMessage = 1 << 20
+	defaultHeartbeat  = 10 * time.Second
 )
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a
@@ -55,10 +58,11 @@ func (c *Config) Mappings() []string {
 // settings is a configuration with everything filled in.
 type settings struct {
 	Config
-	server    source.Server
-	vhost     string
-	router    *topic.Router
-	heartbeat time.Duration
+	server     source.Server
+	vhost      string
+	router     *topic.Router
+	maxMessage int
+	heartbeat  time.Duration
 }
 
 func newSettings(c Config) (s settings, err error) {
@@ -86,12 +90,9 @@ func newSettings(c Config) (s settings, err error) {
 
 // fill sets what was left out, and checks the rest.
 func (s *settings) fill() error {
-	if s.Prefetch == 0 {
-		s.Prefetch = defaultPrefetch
-	}
-	if s.heartbeat == 0 {
-		s.heartbeat = defaultHeartbeat
-	}
+	s.Prefetch = cmp.Or(s.Prefetch, defaultPrefetch)
+	s.maxMessage = cmp.Or(int(s.MaxMessage), defaultMaxMessage)
+	s.heartbeat = cmp.Or(s.heartbeat, defaultHeartbeat)
 	refuse := func(format string, args ...any) error { return penstock.Errorf(penstock.Invalid, format, args...) }
 	switch {
 	case len(s.Controllers) == 0:
@@ -104,8 +105,17 @@ func (s *settings) fill() error {
 		return refuse("exchange and bind go together: what is bound, and to what")
 	case s.router.Has(topic.Sparkplug):
 		return refuse("topics: Sparkplug B comes over MQTT")
+	}
+	return s.bounds(refuse)
+}
+
+// bounds checks the settings that are numbers.
+func (s *settings) bounds(refuse func(format string, args ...any) error) error {
+	switch {
 	case s.Prefetch < 1 || s.Prefetch > math.MaxUint16:
 		return refuse("prefetch: %d is not between 1 and 65535", s.Prefetch)
+	case s.maxMessage < 1<<10 || s.maxMessage > 16<<20:
+		return refuse("max_message: %s is not between 1KiB and 16MiB", s.MaxMessage)
 	case s.heartbeat < time.Second || s.heartbeat > 10*time.Minute:
 		return refuse("heartbeat: %v is not between 1s and 10m", s.heartbeat)
 	}

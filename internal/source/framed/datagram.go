@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
@@ -13,10 +14,29 @@ import (
 
 const (
 	maxDatagram = 64 << 10
-	// maxWaiting bounds the datagrams that wait for their decision. Those that come
-	// then stay in the kernel's buffer, and are lost when that is full.
-	maxWaiting = 256
+	// Bounds of the datagrams that wait for their decision. What comes beyond is
+	// refused, and counted: in the kernel's buffer nobody would count it.
+	maxWaiting      = 1024
+	maxWaitingBytes = 16 << 20
 )
+
+// waiting is what waits for its decision.
+type waiting struct{ datagrams, bytes atomic.Int64 }
+
+// enter tells whether there is room for a datagram of n bytes, which leaves later.
+func (w *waiting) enter(n int) bool {
+	number, bytes := w.datagrams.Add(1), w.bytes.Add(int64(n))
+	if number <= maxWaiting && bytes <= maxWaitingBytes {
+		return true
+	}
+	w.leave(n)
+	return false
+}
+
+func (w *waiting) leave(n int) {
+	w.datagrams.Add(-1)
+	w.bytes.Add(int64(-n))
+}
 
 // datagrams reads datagrams until the socket fails.
 func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
@@ -30,7 +50,7 @@ func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
 	defer socket.Close()
 	s.env.Bound("sources."+s.env.Name, socket.LocalAddr().String())
 	s.env.Status.OK()
-	free := make(chan struct{}, maxWaiting)
+	var room waiting
 	buffer := make([]byte, maxDatagram)
 	for {
 		n, peer, err := socket.ReadFrom(buffer)
@@ -44,10 +64,12 @@ func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
 		if len(bodies) == 0 {
 			continue
 		}
-		select {
-		case free <- struct{}{}:
-		case <-ctx.Done():
-			return nil
+		if !room.enter(n) {
+			s.port.Count(evidence.Overrun)
+			for _, body := range bodies {
+				s.reply(socket, peer, s.config.Answers.Later, body)
+			}
+			continue
 		}
 		envelopes := make([]penstock.Envelope, len(bodies))
 		for i, body := range bodies {
@@ -55,7 +77,7 @@ func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
 		}
 		ticket := next.Submit(ctx, envelopes)
 		deciding.Go(func() {
-			defer func() { <-free }()
+			defer room.leave(n)
 			outcomes, err := ticket.Wait(ctx)
 			if err != nil {
 				return // nothing is known, and nothing is said

@@ -52,7 +52,7 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 		return penstock.Errorf(penstock.Unavailable, "connect: %w", err)
 	}
 	s.env.Status.OK()
-	return s.stream(ctx, conn, conn.RemoteAddr().String(), next)
+	return s.stream(ctx, conn, &place{peer: conn.RemoteAddr().String()}, next)
 }
 
 // serial reads a line until it fails.
@@ -62,7 +62,7 @@ func (s *Source) serial(ctx context.Context, next penstock.Handler) error {
 		return err
 	}
 	s.env.Status.OK()
-	return s.stream(ctx, &source.Line{Port: port, Page: s.port}, s.env.Name, next)
+	return s.stream(ctx, &source.Line{Port: port, Page: s.port}, &place{peer: s.env.Name}, next)
 }
 
 // listen takes connections until the listener fails.
@@ -79,7 +79,7 @@ func (s *Source) listen(ctx context.Context, next penstock.Handler) error {
 	defer stop()
 	s.env.Bound("sources."+s.env.Name, listener.Addr().String())
 	s.env.Status.OK()
-	free := make(chan struct{}, s.config.Connections)
+	places := newPlaces(s.config.Connections, s.config.Silence)
 	for {
 		conn, err := source.Accept(ctx, listener, s.env.Log)
 		if ctx.Err() != nil {
@@ -88,22 +88,37 @@ func (s *Source) listen(ctx context.Context, next penstock.Handler) error {
 		if err != nil {
 			return penstock.Errorf(penstock.Unavailable, "listen: %w", err)
 		}
-		select {
-		case free <- struct{}{}:
-		default:
-			s.port.Bad(evidence.Refused, []byte(conn.RemoteAddr().String()), "more connections than the source takes; this is the address of one that was closed")
-			conn.Close()
+		mine := s.admit(places, conn)
+		if mine == nil {
 			continue
 		}
 		devices.Go(func() {
-			defer func() { <-free }()
-			peer := conn.RemoteAddr().String()
+			defer mine.leave()
 			s.port.Count(evidence.Connected)
-			err := s.stream(ctx, conn, peer, next)
+			err := s.stream(ctx, conn, mine, next)
 			s.port.Count(evidence.Lost)
-			s.env.Log.Debug("a connection has ended", "peer", peer, "error", err)
+			s.env.Log.Debug("a connection has ended", "peer", mine.peer, "error", err)
 		})
 	}
+}
+
+// admit gives a connection its place. Where there is none it tells the device to
+// come later, if the configuration has a word for that, and closes.
+func (s *Source) admit(places *places, conn net.Conn) *place {
+	peer := conn.RemoteAddr().String()
+	mine, gone := places.enter(s.env.Now(), conn, peer)
+	if gone != nil {
+		s.port.Bad(evidence.Timeout, []byte(gone.peer), "all places are taken, and this address brought no frame for longest: its connection was closed for another")
+		gone.conn.Close()
+	}
+	if mine == nil {
+		s.port.Bad(evidence.Refused, []byte(peer), "more connections than the source takes; this is the address of one that was closed")
+		if later := s.config.Answers.Later; later != nil && conn.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			_, _ = conn.Write(later.make(nil)) // it is closed in any case
+		}
+		conn.Close()
+	}
+	return mine
 }
 
 // ended tells whether err is the end of a connection that the source closed

@@ -365,6 +365,72 @@ func TestSilenceEndsAConnection(t *testing.T) {
 	}
 }
 
+// When all places are taken, whoever brought no frame for longest makes room for a
+// device that comes; those that report keep theirs.
+func TestASilentConnectionMakesRoom(t *testing.T) {
+	c := config()
+	c.Listen, c.Silence, c.Connections = freeAddress(t, "tcp"), 4*time.Second, 2
+	st := run(t, c)
+	silent, live := dial(t, "tcp", c.Listen), dial(t, "tcp", c.Listen)
+	defer silent.Close()
+	defer live.Close()
+	counted := func(e evidence.Event) uint64 {
+		page, _ := st.book.FindPort("test")
+		return page.Counted(e)
+	}
+	testkit.Eventually(t, func() bool { return counted(evidence.Connected) == 2 }, "both connections")
+	early := dial(t, "tcp", c.Listen)
+	defer early.Close()
+	wantReply(t, early, later)
+	wantEnd(t, early)
+	if counted(evidence.Refused) != 1 {
+		t.Errorf("a refused connection is counted %d times", counted(evidence.Refused))
+	}
+	var next *device
+	testkit.Eventually(t, func() bool {
+		if err := live.Send(t.Context(), report(1)); err != nil {
+			t.Fatal(err)
+		}
+		next = dial(t, "tcp", c.Listen)
+		return next.Send(t.Context(), report(2)) == nil || next.Close() != nil
+	}, "a place for a device that comes later")
+	defer next.Close()
+	wantEnd(t, silent)
+	if counted(evidence.Timeout) != 1 {
+		t.Errorf("the connection that made room is counted %d times", counted(evidence.Timeout))
+	}
+	if err := live.Send(t.Context(), report(3)); err != nil {
+		t.Errorf("the device that reports lost its place: %v", err)
+	}
+}
+
+// What finds no room is told so, and counted: in the kernel's buffer nobody would
+// count it.
+func TestDatagramsBeyondTheBoundAreCounted(t *testing.T) {
+	c := config()
+	c.UDP, c.Framing = freeAddress(t, "udp"), nil
+	st := run(t, c)
+	st.desk.Close()
+	d := dial(t, "udp", c.UDP)
+	defer d.Close()
+	page, _ := st.book.FindPort("test")
+	body := append([]byte("abc"), link.AppendReport(nil, report(1))...)
+	const waiting = 1024
+	for n := range uint64(waiting) { // one after another, for loopback loses what comes too fast
+		write(t, d, body)
+		testkit.Eventually(t, func() bool { return page.Counted(evidence.Received) > n }, "the datagram")
+	}
+	write(t, d, body)
+	wantReply(t, d, later)
+	if got := page.Counted(evidence.Overrun); got != 1 {
+		t.Errorf("%d datagrams are counted as overrun", got)
+	}
+	st.desk.Open()
+	for range waiting {
+		wantReply(t, d, accepted)
+	}
+}
+
 func wantEnd(t *testing.T, d *device) {
 	t.Helper()
 	if err := d.deadline(time.Now().Add(20 * time.Second)); err != nil {

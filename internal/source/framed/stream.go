@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -36,6 +37,7 @@ const (
 type stream struct {
 	*Source
 	conn     duplex
+	place    *place
 	peer     string
 	next     penstock.Handler
 	framer   *framing.Framer
@@ -46,14 +48,14 @@ type stream struct {
 
 // stream reads frames until the connection ends, and returns why it did; nil when
 // ctx ended.
-func (s *Source) stream(ctx context.Context, conn duplex, peer string, next penstock.Handler) error {
+func (s *Source) stream(ctx context.Context, conn duplex, at *place, next penstock.Handler) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	framer, err := framing.New(*s.config.Framing)
 	if err != nil {
 		return err
 	}
-	st := &stream{Source: s, conn: conn, peer: peer, next: next, framer: framer}
+	st := &stream{Source: s, conn: conn, place: at, peer: at.peer, next: next, framer: framer}
 	if err := st.run(ctx); !ended(ctx, err) && ctx.Err() == nil {
 		return err
 	}
@@ -124,6 +126,10 @@ func (st *stream) keep(f framing.Frame) {
 func (st *stream) submit(ctx context.Context) error {
 	frames := st.frames
 	st.frames = st.frames[:0]
+	if slices.ContainsFunc(frames, func(f framing.Frame) bool { return f.Event == evidence.Received }) {
+		st.place.begin(st.received)
+		defer func() { st.place.end(st.env.Now()) }()
+	}
 	for retry := firstRetry; len(frames) > 0; retry = min(2*retry, lastRetry) {
 		outcomes, err := st.decide(ctx, frames)
 		if err != nil {

@@ -140,8 +140,7 @@ func (c *conn) take(f link.Frame, es *[]penstock.Envelope, parts *[]part) (*memb
 		}
 		m = c.member(f.Address)
 	}
-	e := m.Receive(c.desk.env.Now(), f)
-	c.desk.note(m, f, &e)
+	e := c.desk.receive(m, f)
 	switch e.Do {
 	case session.Authenticate:
 		if !c.desk.judge(m, &e.Hello) {

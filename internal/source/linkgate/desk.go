@@ -79,6 +79,18 @@ func (d *desk) part(m *member) {
 	}
 }
 
+// receive gives a frame to its session. A heartbeat asks how far the reports are:
+// its answer has the marks of now.
+func (d *desk) receive(m *member, f link.Frame) session.Effect {
+	if f.Kind == link.KindHeartbeat {
+		m.behind = true
+		d.advance(m)
+	}
+	e := m.Receive(d.env.Now(), f)
+	d.note(m, f, &e)
+	return e
+}
+
 // note keeps what a frame says of the link.
 func (d *desk) note(m *member, f link.Frame, e *session.Effect) {
 	if e.Err != nil {
@@ -145,10 +157,10 @@ func (d *desk) follow(m *member, b *session.Batch) {
 
 // settle tells a session what became of its batch.
 func (d *desk) settle(m *member, b session.Batch, o penstock.Outcome) session.Effect {
+	m.behind = m.behind || len(o.Verdicts) > 0
 	for i := range o.Verdicts {
 		switch o.Verdicts[i].Result {
 		case penstock.Accepted:
-			m.behind = true
 		case penstock.Duplicate:
 			m.page.Count(evidence.Resent)
 			d.port.Count(evidence.Resent)

@@ -169,8 +169,7 @@ func (l *line) block(ctx context.Context, next penstock.Handler, block []byte, e
 		return
 	}
 	l.over(st, f)
-	e := st.Receive(l.env.Now(), f)
-	l.note(st.member, f, &e)
+	e := l.receive(st.member, f)
 	switch e.Do {
 	case session.Authenticate:
 		e.Hello.Token = "" // whoever sends one here shows it to the whole line: it proves nothing

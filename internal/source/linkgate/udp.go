@@ -238,8 +238,7 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 		}
 		frames = frames[size:]
 		m := p.member
-		e := m.Receive(u.env.Now(), f)
-		u.note(m, f, &e)
+		e := u.receive(m, f)
 		switch e.Do {
 		case session.Authenticate:
 			if !u.judge(m, &e.Hello) {

@@ -190,7 +190,9 @@ func (c *conn) shake(ctx context.Context) error {
 		if err := t.HandshakeContext(ctx); err != nil {
 			var plain tls.RecordHeaderError
 			if errors.As(err, &plain) {
-				c.note(evidence.Malformed, plain.RecordHeader[:], "the client does not speak TLS: "+plain.Msg)
+				why := &ending{wire.Success, "the client does not speak TLS: " + plain.Msg, evidence.Malformed}
+				c.note(why.event, plain.RecordHeader[:], why.text)
+				return why
 			}
 			return &ending{wire.Success, fmt.Sprintf("the TLS handshake failed: %v", err), evidence.Refused}
 		}

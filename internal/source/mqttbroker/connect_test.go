@@ -159,9 +159,15 @@ func TestTLS(t *testing.T) {
 		}
 		p.close()
 		// A client that forgot TLS is named as such.
-		forgot := dial(t, st.address)
-		forgot.send(wire.AppendConnect(nil, &wire.Connect{Version: wire.V311, CleanStart: true}))
-		forgot.closed()
-		testkit.Eventually(t, func() bool { return st.port.Counted(evidence.Malformed) == 1 }, "the plain text in the evidence")
+		refused := st.port.Counted(evidence.Refused)
+		for n := range uint64(2) {
+			forgot := dial(t, st.address)
+			forgot.send(wire.AppendConnect(nil, &wire.Connect{Version: wire.V311, CleanStart: true}))
+			forgot.closed()
+			testkit.Eventually(t, func() bool { return st.port.Counted(evidence.Malformed) == n+1 }, "the plain text in the evidence")
+		}
+		if got := st.port.Counted(evidence.Refused); got != refused {
+			t.Errorf("what is counted as malformed is counted as refused besides: %d times", got-refused)
+		}
 	}
 }

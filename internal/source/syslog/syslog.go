@@ -231,7 +231,7 @@ func (s *Source) read(ctx context.Context, c net.Conn, next penstock.Handler, po
 			return err
 		}
 		var batch []penstock.Envelope
-		for len(batch) == 0 || len(batch) < maxBatch && in.in.Buffered() > 0 {
+		for len(batch) == 0 || len(batch) < maxBatch && in.buffered() > 0 {
 			line, err := in.next()
 			if err != nil {
 				if code := penstock.CodeOf(err); code == penstock.TooLarge || code == penstock.Invalid {

@@ -17,6 +17,9 @@ static char line[4 * MOST];
 static uint8_t bytes[MOST], more[MOST], memory[1 << 16], in[4096], out[1200];
 static uint32_t clock_ms;
 static uint64_t noise = 1;
+static int64_t wall; /* the controller's own clock */
+static penstock_signal modem[PENSTOCK_MAX_SIGNALS];
+static size_t modem_says;
 static penstock_link link_;
 
 static uint32_t next_random(void *user)
@@ -52,6 +55,35 @@ static void refused(void *user, uint64_t seq, int verdict, const char *reason, c
     (void)user;
     (void)text;
     printf("refused %" PRIu64 " %d %s\n", seq, verdict, reason);
+}
+
+static int64_t read_wall(void *user)
+{
+    (void)user;
+    return wall;
+}
+
+static void behind(void *user, int64_t by, int64_t margin)
+{
+    (void)user;
+    printf("behind %" PRId64 " %" PRId64 "\n", by, margin);
+}
+
+static size_t read_modem(void *user, penstock_signal signals[PENSTOCK_MAX_SIGNALS])
+{
+    (void)user;
+    memcpy(signals, modem, modem_says * sizeof *modem);
+    return modem_says;
+}
+
+/* set_modem reads "kind tenths" of one more signal. */
+static void set_modem(const char *rest)
+{
+    int kind, tenths;
+    if (modem_says < PENSTOCK_MAX_SIGNALS && sscanf(rest, "%d %d", &kind, &tenths) == 2) {
+        modem[modem_says].kind = (uint8_t)kind;
+        modem[modem_says++].tenths = tenths;
+    }
 }
 
 static size_t from_hex(const char *s, uint8_t *b)
@@ -190,6 +222,9 @@ static void start(const char *rest)
     c.now = read_clock;
     c.random = next_random;
     c.refused = refused;
+    c.clock = read_wall;
+    c.behind = behind;
+    c.signals = read_modem;
     c.controller = "pump-17";
     c.client = "bench";
     c.epoch = epoch;
@@ -246,6 +281,12 @@ static void obey(char *command)
         offer();
     else if (strcmp(command, "clock") == 0)
         clock_ms = (uint32_t)strtoul(rest, NULL, 10);
+    else if (strcmp(command, "wall") == 0)
+        wall = strtoll(rest, NULL, 10);
+    else if (strcmp(command, "modem") == 0)
+        set_modem(rest);
+    else if (strcmp(command, "time") == 0)
+        penstock_link_ask_time(&link_);
     else if (strcmp(command, "receive") == 0)
         penstock_link_receive(&link_, bytes, from_hex(rest, bytes));
     else if (strcmp(command, "step") == 0)
