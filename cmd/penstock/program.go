@@ -31,12 +31,13 @@ func defaults() *app.Config {
 
 // serve runs the gateway of a configuration.
 func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.Config, error), s cli.Start) error {
-	log, level, err := logging.New(c.Log, s.Log, s.Terminal)
+	logs, err := logging.Open(c.Log, logging.Options{Stderr: s.Log, Terminal: s.Terminal, Program: "penstock", Now: time.Now})
 	if err != nil {
 		return err
 	}
+	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, Level: level, AllowRoot: s.AllowRoot, Version: s.Version, Log: log, Now: time.Now,
+		Config: *c, Next: next, AllowRoot: s.AllowRoot, Version: s.Version, Logs: logs, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/ingest"
+	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/api/query"
 	"github.com/penstock/penstock/internal/api/web"
 	"github.com/penstock/penstock/internal/evidence"
@@ -32,6 +33,7 @@ type Options struct {
 	Spool     query.Spool
 	Feed      *live.Feed
 	Evidence  *evidence.Book
+	Ops       ops.Parts
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -75,7 +77,7 @@ func New(o Options) (*Server, error) {
 	l := &links{book: o.Evidence, ledger: o.Ledger}
 	var err error
 	s.web, err = web.New(web.Options{
-		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes()),
+		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(), o.Ops.Routes()),
 		Auth:   o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
@@ -105,7 +107,7 @@ func (o *Options) check() error {
 	}{
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
-		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil},
+		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil}, {"Ops." + o.Ops.Missing(), o.Ops.Missing() == ""},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)

@@ -96,12 +96,12 @@ func openNode(o nodeOptions) (_ *node, err error) {
 }
 
 func (n *node) openRecord(o nodeOptions, ring *keyring.Keyring) (err error) {
-	n.store, err = store.Open(store.Options{FS: o.fs, Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: o.log})
+	n.store, err = store.Open(store.Options{FS: o.fs, Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "store: %w", err)
 	}
 	n.closers = append(n.closers, n.store.Close)
-	n.historian, err = historian.Open(historian.Options{Store: n.store, Log: o.log, Now: o.now})
+	n.historian, err = historian.Open(historian.Options{Store: n.store, Log: component(o.log, "historian"), Now: o.now})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "historian: %w", err)
 	}
@@ -114,7 +114,7 @@ func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
 	n.spool, recovery, err = spool.Open(spool.Options{
 		FS: o.fs, Dir: filepath.Join(o.dir, "spool"), Keyring: ring,
 		SegmentBytes: int64(o.config.Spool.Segment), QuotaBytes: int64(o.config.Spool.Quota),
-		Past: n.historian.Through(), Log: o.log, Now: o.now,
+		Past: n.historian.Through(), Log: component(o.log, "spool"), Now: o.now,
 	})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "spool: %w", err)
@@ -167,7 +167,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		return err
 	}
 	n.runner = sink.NewRunner(sink.Options{
-		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
+		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: n.feed, Health: n.recordHealth, Logger: component(o.log, "delivery"),
 	})
 	formats, err := formats(o.config)
 	if err != nil {
@@ -178,7 +178,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
 		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format,
-		Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
+		Evidence: n.evidence, Observer: n.metrics, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err
 }

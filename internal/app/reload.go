@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/mqttbroker"
@@ -25,11 +24,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			g.Log.Error("the new configuration does not hold; the gateway goes on with the one before", "error", err)
 			continue
 		}
-		if g.Level != nil {
-			if level, err := logging.ParseLevel(next.Log.Level); err == nil { // it was validated
-				g.Level.Set(level)
-			}
-		}
+		g.Logs.Reload(next.Log)
 		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
 		specs := next.specs()
 		g.bound.keep(specs)
@@ -46,6 +41,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 // they were.
 func needRestart(before, after Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
+	before.Log.Levels, after.Log.Levels = nil, nil
 	before.Sources, after.Sources = nil, nil
 	before.Mappings, after.Mappings = nil, nil
 	for _, c := range []*Config{&before, &after} { // what sources are made from

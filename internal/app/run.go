@@ -17,9 +17,11 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
+	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/tlsfiles"
 )
@@ -28,10 +30,9 @@ import (
 type Options struct {
 	Config    Config
 	Next      func(context.Context) (*Config, error) // waits for a new configuration; nil for none ever
-	Level     *slog.LevelVar                         // of Log; nil when it cannot change
 	AllowRoot bool
 	Version   string
-	Log       *slog.Logger
+	Logs      *logging.Logs
 	Now       func() time.Time
 	Started   func(Started) // called once, when the gateway answers
 }
@@ -76,11 +77,12 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.close()
-	n, err := openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Log, now: o.Now})
+	n, err := openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Logs.Logger(), now: o.Now})
 	if err != nil {
 		return err
 	}
-	g := &gateway{Options: o, node: n, dir: dir, listeners: l}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger()}
+	g.watchLog()
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -97,7 +99,7 @@ func checkRoot(o Options) error {
 	if strings.HasPrefix(data, "/var/") || os.Getenv("INVOCATION_ID") != "" {
 		return penstock.Errorf(penstock.Forbidden, "the gateway does not run as root: give it an account of its own, or say --allow-root")
 	}
-	o.Log.Warn("the gateway runs as root; an account of its own is safer")
+	o.Logs.Logger().Warn("the gateway runs as root; an account of its own is safer")
 	return nil
 }
 
@@ -142,6 +144,7 @@ func (l listeners) close() {
 type gateway struct {
 	Options
 	*node
+	Log       *slog.Logger
 	dir       *Directory
 	listeners listeners
 	tls       *tlsfiles.Files
@@ -212,7 +215,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	var err error
 	c := g.Config.TLS
 	g.tls, err = tlsfiles.Open(tlsfiles.Options{
-		Dir: g.dir.file("tls"), CertFile: c.Cert, KeyFile: c.Key, ClientCA: c.ClientCA, RequireClient: c.Require, Log: g.Log, Now: g.Now,
+		Dir: g.dir.file("tls"), CertFile: c.Cert, KeyFile: c.Key, ClientCA: c.ClientCA, RequireClient: c.Require, Log: component(g.Log, "tls"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, penstock.Errorf(penstock.CodeOf(err), "tls: %w", err)
@@ -234,7 +237,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Log: g.Log, Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -31,6 +31,8 @@ const (
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	BuildInfo       Name = "penstock_build_info"
+	LogLines        Name = "penstock_log_lines_total"
+	LogQueued       Name = "penstock_log_queued_lines"
 )
 
 var apiDefinitions = []Definition{
@@ -82,6 +84,10 @@ var gatewayDefinitions = []Definition{
 	{Name: CertExpiry, Kind: Gauge, Unit: "seconds", Help: "Time since 1970 at which the certificate of the HTTP API expires."},
 	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
 		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},
+	{Name: LogLines, Kind: Counter, Unit: "lines", Help: "Lines of the log that an output took, and those for which it had no room.",
+		Labels: []Label{{"output", "the output's name in the configuration, or stderr"}, {"result", "sent or dropped"}}},
+	{Name: LogQueued, Kind: Gauge, Unit: "lines", Help: "Lines of the log that wait for an output.",
+		Labels: []Label{{"output", "the output's name in the configuration, or stderr"}}},
 	{Name: Misuse, Kind: Counter, Unit: "calls", Help: "Values given to a metric that is not declared so: a fault of the gateway.",
 		Labels: []Label{{"name", "the name that was used"}}},
 }
