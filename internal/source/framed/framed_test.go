@@ -426,7 +426,7 @@ func TestDatagramsBeyondTheBoundAreCounted(t *testing.T) {
 		t.Errorf("%d datagrams are counted as overrun", got)
 	}
 	st.desk.Open()
-	for range waiting {
+	for range 100 { // of the rest some may be lost: they all come at once
 		wantReply(t, d, accepted)
 	}
 }
