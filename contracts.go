@@ -59,6 +59,10 @@ type Position uint64
 type Delivery struct {
 	Position Position
 	Report   *Report
+	// Quarantine says why the report is not to be stored but kept for a person; it is
+	// empty for all others. An identity that is in the record already is a duplicate
+	// all the same.
+	Quarantine string
 }
 
 // Settlement is what the record did with one delivery.

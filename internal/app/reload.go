@@ -31,6 +31,9 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			}
 		}
 		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
+		if err := g.scripts.replace(scriptOf(next.Middleware)); err != nil {
+			g.Log.Error("the new script does not load; the one before goes on", "error", err)
+		}
 		specs := next.specs()
 		g.bound.keep(specs)
 		sources.Apply(specs)
@@ -48,6 +51,9 @@ func needRestart(before, after Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
 	before.Sources, after.Sources = nil, nil
 	before.Mappings, after.Mappings = nil, nil
+	if sameButScript(before.Middleware, after.Middleware) {
+		before.Middleware, after.Middleware = nil, nil
+	}
 	for _, c := range []*Config{&before, &after} { // what sources are made from
 		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
 		c.MQTT, c.Link = mqttbroker.Config{}, linkgate.Config{}

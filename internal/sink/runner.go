@@ -157,7 +157,9 @@ func (r *Runner) take(ctx context.Context, b *batch, rec *spool.Record) error {
 		return penstock.Errorf(penstock.CodeOf(err), "spool position %d: %w", rec.Position, err)
 	}
 	if report != nil {
-		b.deliveries = append(b.deliveries, penstock.Delivery{Position: rec.Position, Report: report})
+		b.deliveries = append(b.deliveries, penstock.Delivery{
+			Position: rec.Position, Report: report, Quarantine: intake.Quarantine(rec.Data),
+		})
 		b.samples += len(report.Samples)
 	}
 	return nil
