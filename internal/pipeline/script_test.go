@@ -45,7 +45,9 @@ func TestScript(t *testing.T) {
 		}
 		return script.Outcome{}, penstock.RetryLater(penstock.Unavailable, 1, "script: every worker is busy")
 	})
-	send := func(seq uint64, samples ...penstock.Sample) *penstock.Report { return report("pump-17", seq, samples...) }
+	send := func(seq uint64, samples ...penstock.Sample) *penstock.Report {
+		return report("pump-17", seq, samples...)
+	}
 	flow := sample("flow", penstock.FloatValue(2.5))
 
 	item := b.send(t, send(1, flow))
