@@ -60,7 +60,7 @@ type Position uint64
 type Delivery struct {
 	Position Position
 	Report   *Report   // nil for a decision
-	Hold     string    // not empty: a step wants the report in quarantine, for this reason
+	Hold     string    // why a step wants it in quarantine, empty for most; a duplicate is one all the same
 	Decision *Decision // nil for a report
 }
 

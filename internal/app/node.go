@@ -41,6 +41,7 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	mappings  mappings
+	scripts   scripts
 
 	spoolHealth, recordHealth, storeHealth *health.Component
 
@@ -176,8 +177,11 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err := n.mappings.replace(o.config.Mappings); err != nil {
 		return err
 	}
+	if err := n.openScripts(o); err != nil {
+		return err
+	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format,
+		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
 		Evidence: n.evidence, Observer: n.metrics, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err

@@ -26,6 +26,9 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 		}
 		g.Logs.Reload(next.Log)
 		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
+		if err := g.scripts.replace(scriptOf(next.Middleware)); err != nil {
+			g.Log.Error("the new script does not load; the one before goes on", "error", err)
+		}
 		specs := next.specs()
 		g.bound.keep(specs)
 		sources.Apply(specs)
@@ -44,6 +47,9 @@ func needRestart(before, after Config) (keys []string) {
 	before.Log.Levels, after.Log.Levels = nil, nil
 	before.Sources, after.Sources = nil, nil
 	before.Mappings, after.Mappings = nil, nil
+	if sameButScript(before.Middleware, after.Middleware) {
+		before.Middleware, after.Middleware = nil, nil
+	}
 	for _, c := range []*Config{&before, &after} { // what sources are made from
 		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
 		c.MQTT, c.Link = mqttbroker.Config{}, linkgate.Config{}

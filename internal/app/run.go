@@ -279,6 +279,7 @@ func (g *gateway) upkeep(ctx context.Context) error {
 			g.watch()
 		case <-flush.C:
 			g.complain("the fleet could not be written", g.fleet.Flush())
+			g.complain("what the script keeps could not be written", g.scripts.flush())
 		case <-checkpoint.C:
 			g.complain("the ledger's snapshot could not be written", g.checkpoint())
 		case <-retention.C:

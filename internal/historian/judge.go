@@ -27,8 +27,9 @@ type verdict struct {
 }
 
 // judge decides by the identity of the report, or, when it is natural, by each
-// sample.
-func (s *settler) judge(r *penstock.Report) (verdict, error) {
+// sample. What is to go to quarantine does, unless it is a duplicate.
+func (s *settler) judge(d *penstock.Delivery) (verdict, error) {
+	r := d.Report
 	v := verdict{settlement: penstock.Stored}
 	if err := errors.Join(penstock.CheckControllerName(r.Controller), r.Identity.Check()); err != nil {
 		v.controller = s.controller("")
@@ -54,6 +55,9 @@ func (s *settler) judge(r *penstock.Report) (verdict, error) {
 	if twice {
 		v.settlement = penstock.StoredTwice
 		return v, nil
+	}
+	if d.Hold != "" {
+		return v.refuse(d.Hold), nil
 	}
 	if reason := s.resolve(r, &v); reason != "" {
 		return v.refuse(reason), nil

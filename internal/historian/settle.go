@@ -151,7 +151,7 @@ func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
 			return penstock.Stored, nil // it has no sample to be told by
 		}
 	}
-	v, err := s.judge(d.Report)
+	v, err := s.judge(d)
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,8 @@ package intake
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/ledger"
@@ -14,7 +16,11 @@ import (
 const (
 	entryReport   = 1 // received and accepted time, fingerprint (8 bytes each), source, report in the link codec
 	entryDecision = 2 // an entry of the ledger
+	entryHeld     = 3 // why it goes to quarantine, and what follows is as for a report
 )
+
+// maxHeld bounds the bytes of why a report goes to quarantine.
+const maxHeld = 1 << 10
 
 const reportHeader = 1 + 3*8 // bytes before the source
 
@@ -27,6 +33,43 @@ func appendReport(dst []byte, r *penstock.Report) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(r.Source)))
 	dst = append(dst, r.Source...)
 	return link.AppendReport(dst, r)
+}
+
+// appendItem appends the entry of an accepted report with what a step said of it.
+func appendItem(dst []byte, item *Item) []byte {
+	if item.Quarantine == "" {
+		return appendReport(dst, item.Report)
+	}
+	why := item.Quarantine
+	if len(why) > maxHeld {
+		why = strings.ToValidUTF8(why[:maxHeld], "")
+	}
+	dst = binary.AppendUvarint(append(dst, entryHeld), uint64(len(why)))
+	return appendReport(append(dst, why...), item.Report)
+}
+
+// cutHeld takes an entry apart into why the report goes to quarantine and the entry
+// of the report.
+func cutHeld(data []byte) (why string, rest []byte, err error) {
+	length, n := binary.Uvarint(data[1:])
+	if n <= 0 || length > maxHeld || length > uint64(len(data)-1-n) {
+		return "", nil, malformed("reason of a quarantined report entry")
+	}
+	rest = data[1+n:]
+	if why = string(rest[:length]); why == "" || !utf8.ValidString(why) {
+		return "", nil, malformed("reason of a quarantined report entry")
+	}
+	return why, rest[length:], nil
+}
+
+// Quarantine returns why the report of an entry is to go to quarantine, and an empty
+// text for every other entry.
+func Quarantine(data []byte) string {
+	if len(data) == 0 || data[0] != entryHeld {
+		return ""
+	}
+	why, _, _ := cutHeld(data) // Decode says what is wrong with it
+	return why
 }
 
 // appendDecision appends the entry of anything but an accepted report.
@@ -61,6 +104,13 @@ type Decoder struct {
 func (d *Decoder) Decode(data []byte) (ledger.Entry, *penstock.Report, error) {
 	if len(data) == 0 {
 		return ledger.Entry{}, nil, malformed("empty entry")
+	}
+	if data[0] == entryHeld {
+		_, rest, err := cutHeld(data)
+		if err != nil || len(rest) == 0 || rest[0] != entryReport {
+			return ledger.Entry{}, nil, malformed("quarantined report entry")
+		}
+		data = rest
 	}
 	switch data[0] {
 	case entryDecision:

@@ -18,6 +18,12 @@ type Item struct {
 	Detail  string           // when refused: a sentence for the sender
 	Trusted bool             // when refused: the sender may speak for the controller, so that the refusal fills the sequence
 	Filter  bool             // to be admitted, but dropped on purpose by a step: settled without reaching the record
+	// Quarantine says why the report is admitted but not to be stored: it goes to
+	// quarantine as it came. Empty for all others.
+	Quarantine string
 
 	encoded []byte // the report's entry in the spool, in the submission's memory
 }
+
+// Decided tells that no further step has to look at the report.
+func (i *Item) Decided() bool { return i.Reason != "" || i.Filter || i.Quarantine != "" }

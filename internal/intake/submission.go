@@ -79,7 +79,7 @@ func (s *submission) encode(js []Judged, now int64) {
 				continue
 			}
 			item.Report.AcceptedTime = now
-			item.encoded = s.write(func(b []byte) []byte { return appendReport(b, item.Report) })
+			item.encoded = s.write(func(b []byte) []byte { return appendItem(b, item) })
 		}
 	}
 }

@@ -30,6 +30,8 @@ func build(cfg Config, deps Deps) []stage {
 			add(name, newDecode(*c.Decode, deps))
 			add(scopeName, scope{})
 			add(registerName, register{deps.Fleet})
+		case scriptName:
+			add(name, scripted{deps.Script})
 		case validateName:
 			add(name, newValidate(*c.Validate, deps.Fleet))
 		case stampName:

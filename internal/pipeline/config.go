@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/script"
 	"github.com/penstock/penstock/internal/suggest"
 )
 
@@ -22,6 +23,7 @@ type Step struct {
 	Log          *LogConfig          `yaml:"log,omitempty" jsonschema_description:"writes a sample of what comes, and what is refused"`
 	Checksum     *ChecksumConfig     `yaml:"checksum,omitempty" jsonschema_description:"verifies the checksum that came with a body"`
 	Decode       *DecodeConfig       `yaml:"decode,omitempty" jsonschema_description:"turns a body into reports"`
+	Script       *script.Config      `yaml:"script,omitempty" jsonschema_description:"runs the user's own JavaScript on each report"`
 	Validate     *ValidateConfig     `yaml:"validate,omitempty" jsonschema_description:"checks types, units, limits, statuses and times"`
 	Stamp        *StampConfig        `yaml:"stamp,omitempty" jsonschema_description:"gives samples without a time the gateway's"`
 
@@ -38,6 +40,7 @@ const (
 	decodeName       = "decode"
 	scopeName        = "scope"    // always after decode, never listed
 	registerName     = "register" // always after scope, never listed
+	scriptName       = "script"
 	validateName     = "validate"
 	stampName        = "stamp"
 	learnName        = "learn"  // always last, never listed
@@ -47,7 +50,7 @@ const (
 // stepNames are the names that a list may have, in the order in which they are
 // told to people.
 var stepNames = []string{
-	limitPeerName, authenticateName, limitName, logName, checksumName, decodeName, validateName, stampName,
+	limitPeerName, authenticateName, limitName, logName, checksumName, decodeName, scriptName, validateName, stampName,
 }
 
 // Default returns the list that stands when none is configured.
@@ -75,6 +78,8 @@ func defaultStep(name string) (Step, error) {
 		return Step{Checksum: &ChecksumConfig{}}, nil
 	case decodeName:
 		return Step{Decode: defaultDecode()}, nil
+	case scriptName:
+		return Step{Script: script.Default()}, nil
 	case validateName:
 		return Step{Validate: defaultValidate()}, nil
 	case stampName:
@@ -143,6 +148,7 @@ func (s *Step) name() (string, settings) {
 	note(logName, s.Log != nil, s.Log)
 	note(checksumName, s.Checksum != nil, s.Checksum)
 	note(decodeName, s.Decode != nil, s.Decode)
+	note(scriptName, s.Script != nil, s.Script)
 	note(validateName, s.Validate != nil, s.Validate)
 	note(stampName, s.Stamp != nil, s.Stamp)
 	if count != 1 {
@@ -169,6 +175,8 @@ var order = []struct{ first, second, why string }{
 	{limitName, decodeName, "what is over a limit must not cost its decoding"},
 	{logName, decodeName, "it chooses what to log before the work is done"},
 	{checksumName, decodeName, "damaged bytes must not be decoded"},
+	{decodeName, scriptName, "it changes reports"},
+	{scriptName, validateName, "what a script makes of a report is checked as if it had come so"},
 	{decodeName, validateName, "it judges reports"},
 	{decodeName, stampName, "it changes reports"},
 }

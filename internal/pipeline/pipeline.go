@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ type Deps struct {
 	// of a media type; nil where there are none. It is asked for every envelope, so
 	// that a mapping can be changed.
 	Mapping  func(name string) (Format, bool)
+	Script   Script         // of the step of that name; nil when it is not listed
 	Evidence *evidence.Book // where signals are noted; nil for none
 	Observer Observer       // nil for none
 	Log      *slog.Logger   // nil for none
@@ -150,6 +152,9 @@ func New(cfg Config, deps Deps) (*Pipeline, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	if deps.Script == nil && slices.ContainsFunc(cfg, func(s Step) bool { return s.Script != nil }) {
+		return nil, penstock.Errorf(penstock.Invalid, "script: there is nothing here that runs one")
+	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
@@ -212,12 +217,15 @@ func (s *stage) run(ctx context.Context, w *passage) int {
 	n := 0
 	for i := range w.items {
 		item := &w.items[i]
-		if item.Reason != "" {
+		if item.Decided() {
 			continue
 		}
 		n++
 		if refusal := s.report.onReport(ctx, w, item); refusal != nil {
 			item.Reason, item.Detail = refusal.Reason, s.name+": "+refusal.Detail
+		}
+		if w.refused != nil {
+			return n
 		}
 	}
 	return n

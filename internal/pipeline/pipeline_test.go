@@ -109,6 +109,11 @@ type bench struct {
 
 func newBench(t testing.TB, cfg pipeline.Config, o fleet.Options) *bench {
 	t.Helper()
+	return newBenchWith(t, cfg, o, func(*pipeline.Deps) {})
+}
+
+func newBenchWith(t testing.TB, cfg pipeline.Config, o fleet.Options, change func(*pipeline.Deps)) *bench {
+	t.Helper()
 	b := &bench{recorder: recorder{counts: map[string]int{}}, now: time.Unix(0, noon)}
 	b.book = evidence.NewBook(func() time.Time { return b.now })
 	o.Now, o.Rand = func() time.Time { return b.now }, rand.Reader
@@ -117,10 +122,12 @@ func newBench(t testing.TB, cfg pipeline.Config, o fleet.Options) *bench {
 		t.Fatal(err)
 	}
 	b.token = b.grant(t, "pump-*", "tank-1")
-	b.pipeline, err = pipeline.New(cfg, pipeline.Deps{
+	deps := pipeline.Deps{
 		Fleet: b.fleet, Intake: b, Observer: b, Formats: formats(), Now: o.Now,
 		Log: slog.New(slog.NewJSONHandler(&b.log, nil)), Evidence: b.book, Mapping: b.find,
-	})
+	}
+	change(&deps)
+	b.pipeline, err = pipeline.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestSchemaNamesEverySetting(t *testing.T) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.AnyOf) != 2 || len(s.AnyOf[0].Enum) != 8 || len(s.AnyOf[1].Properties) != 8 {
+	if len(s.AnyOf) != 2 || len(s.AnyOf[0].Enum) != 9 || len(s.AnyOf[1].Properties) != 9 {
 		t.Fatalf("schema %s", text)
 	}
 	for name, step := range s.AnyOf[1].Properties {

@@ -35,7 +35,7 @@ func (s signals) atEnd(_ context.Context, w *passage) {
 		return
 	}
 	for i := range w.items {
-		if item := &w.items[i]; item.Reason == "" && !item.Filter {
+		if item := &w.items[i]; !item.Decided() {
 			for q, v := range s.fleet.Signals(item.Report) {
 				w.readings = append(w.readings, reading{report: i, quantity: q, value: v})
 			}

@@ -222,7 +222,7 @@ func (r *Runner) take(ctx context.Context, b *batch, rec *spool.Record) error {
 	}
 	switch {
 	case report != nil:
-		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: report})
+		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: report, Hold: intake.Quarantine(rec.Data)})
 		b.samples += len(report.Samples)
 	case entry.Kind == ledger.EntryDecision:
 		decision := &penstock.Decision{Verb: entry.Verb, Controller: entry.Controller, Number: entry.Number}

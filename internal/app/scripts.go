@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/script"
+)
+
+// scripts runs the script of the configuration that holds now.
+type scripts struct {
+	states *script.States // nil when no script is configured
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu     sync.RWMutex
+	engine *script.Engine
+}
+
+var _ pipeline.Script = (*scripts)(nil)
+
+// openScripts loads the script of the configuration, if it has one.
+func (n *node) openScripts(o nodeOptions) (err error) {
+	settings := scriptOf(o.config.Middleware)
+	if settings == nil {
+		return nil
+	}
+	s := &n.scripts
+	s.log, s.now = o.log, o.now
+	if s.states, err = script.OpenStates(n.store.Table("script")); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, s.close)
+	return s.replace(settings)
+}
+
+// scriptOf returns the settings of the script, nil when there is none.
+func scriptOf(steps pipeline.Config) *script.Config {
+	for i := range steps {
+		if steps[i].Script != nil {
+			return steps[i].Script
+		}
+	}
+	return nil
+}
+
+// replace loads the script again. An error leaves the one before at work.
+func (s *scripts) replace(settings *script.Config) error {
+	if s.states == nil || settings == nil {
+		return nil // a step that comes or goes takes hold at the next start
+	}
+	fresh, err := script.New(script.Options{Config: *settings, States: s.states, Log: s.log, Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	before := s.engine
+	s.engine = fresh
+	s.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	if err := before.Close(); err != nil {
+		s.log.Warn("the script before left something behind", "error", err)
+	}
+	return nil
+}
+
+// Run implements [pipeline.Script].
+func (s *scripts) Run(ctx context.Context, r *penstock.Report) (script.Outcome, error) {
+	for {
+		engine := s.current()
+		out, err := engine.Run(ctx, r)
+		if penstock.CodeOf(err) == penstock.Closed && engine != s.current() {
+			continue // it was replaced at this moment
+		}
+		return out, err
+	}
+}
+
+func (s *scripts) current() *script.Engine {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.engine
+}
+
+// flush writes what the script keeps of the controllers.
+func (s *scripts) flush() error {
+	if s.states == nil {
+		return nil
+	}
+	return s.states.Flush()
+}
+
+// close ends the script. Nothing is submitted any more by then.
+func (s *scripts) close() error {
+	var err error
+	if engine := s.current(); engine != nil {
+		err = engine.Close()
+	}
+	return errors.Join(err, s.flush())
+}
+
+// sameButScript tells whether two lists of steps differ in nothing that needs a
+// restart: the settings of a script do not.
+func sameButScript(a, b pipeline.Config) bool {
+	return reflect.DeepEqual(withoutScript(a), withoutScript(b))
+}
+
+func withoutScript(steps pipeline.Config) pipeline.Config {
+	plain := append(pipeline.Config{}, steps...)
+	for i := range plain {
+		if plain[i].Script != nil {
+			plain[i].Script = script.Default()
+		}
+	}
+	return plain
+}

@@ -1,0 +1,304 @@
+package script
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/penstock/penstock"
+)
+
+// Options are what an engine works with. All are required but Source.
+type Options struct {
+	Config Config
+	Source string  // of the script; read from Config.File when empty
+	States *States // what scripts keep of the controllers
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// Outcome is what becomes of a report. The zero Outcome lets it go on unchanged.
+type Outcome struct {
+	Changed    bool
+	Samples    []penstock.Sample // when Changed: those that go on, in memory of their own
+	Dropped    bool              // by the script, on purpose
+	Fault      *Fault            // what the script did wrong; the report goes on as it was
+	Quarantine bool              // by the fault: it is to be kept for a person
+	Rejected   bool              // by the fault: it is to be refused
+	Lines      []Line            // of the console
+	Took       time.Duration
+}
+
+// Line is what a script said on its console.
+type Line struct {
+	Level slog.Level
+	Text  string
+}
+
+// Engine runs a script. It is safe for concurrent use.
+type Engine struct {
+	config  Config
+	source  string
+	line    int // of onReport
+	states  *States
+	now     func() time.Time
+	console *console
+
+	idle   chan *worker // those that wait for work
+	stuck  atomic.Int32 // workers that nobody waits for any more
+	ended  chan struct{}
+	closed chan struct{}
+	once   sync.Once
+	work   sync.WaitGroup
+}
+
+// New loads the script, and returns an error of code [penstock.Invalid] when it
+// cannot be read or does not load; that wraps a [*Fault].
+func New(o Options) (*Engine, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	source := o.Source
+	if source == "" {
+		var err error
+		if source, err = readSource(o.Config.File); err != nil {
+			return nil, err
+		}
+	}
+	e := &Engine{
+		config: o.Config, source: source, states: o.States, now: o.Now,
+		console: newConsole(o.Log, o.Config.name(), o.Now),
+		idle:    make(chan *worker, o.Config.Workers),
+		ended:   make(chan struct{}, o.Config.Workers),
+		closed:  make(chan struct{}),
+	}
+	m, fault := newMachine(&e.config, source)
+	if fault != nil {
+		return nil, penstock.Errorf(penstock.Invalid, "script: %w", fault)
+	}
+	e.line = m.line
+	for range o.Config.Workers {
+		w := &worker{engine: e, machine: m, jobs: make(chan *job)}
+		m = nil // the others make theirs when they are needed
+		e.work.Go(w.serve)
+		e.idle <- w
+	}
+	return e, nil
+}
+
+func readSource(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", penstock.Errorf(penstock.Invalid, "script: %w", err)
+	}
+	if info.Size() > maxSource {
+		return "", penstock.Errorf(penstock.TooLarge, "script: %s has %d bytes, and a script at most %d", file, info.Size(), maxSource)
+	}
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return "", penstock.Errorf(penstock.Invalid, "script: %w", err)
+	}
+	if !utf8.Valid(source) || strings.ContainsRune(string(source), 0) {
+		return "", penstock.Errorf(penstock.Invalid, "script: %s is no text in UTF-8", file)
+	}
+	return string(source), nil
+}
+
+// The bounds of waiting for a worker, and for the same controller's report before.
+const maxWait = time.Second
+
+// Run has the script look at the report, which it does not change or keep. The
+// error is one of a temporary code: all workers were busy for too long. What the
+// script did wrong stands in the outcome, and in the log.
+func (e *Engine) Run(ctx context.Context, r *penstock.Report) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	held, err := e.states.hold(ctx, r.Controller)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer held.release()
+	started := e.now()
+	j := &job{request: string(appendRequest(nil, r)), state: held.text(), reply: make(chan reply, 1)}
+	got, err := e.do(ctx, j)
+	if err != nil {
+		return Outcome{}, err
+	}
+	out, fault := e.conclude(r, held, &got)
+	if fault != nil {
+		out = Outcome{
+			Fault: fault, Lines: out.Lines,
+			Quarantine: e.config.OnError == ToQuarantine, Rejected: e.config.OnError == Reject,
+		}
+	}
+	out.Took = e.now().Sub(started)
+	e.console.write(ctx, r, &out)
+	return out, nil
+}
+
+// conclude makes an outcome of what a worker replied, and keeps the new state.
+func (e *Engine) conclude(r *penstock.Report, held *hold, got *reply) (out Outcome, _ *Fault) {
+	threw := func(err error) *Fault {
+		return &Fault{Kind: Threw, File: e.config.name(), Line: e.line, Text: clip(err.Error())}
+	}
+	a, err := parseAnswer(got.text)
+	if err != nil {
+		return out, threw(penstock.Errorf(penstock.Invalid, "what it answers cannot be read: %w", err))
+	}
+	out.Lines = a.lines()
+	if got.fault != nil {
+		return out, got.fault
+	}
+	if a.Samples != nil {
+		if out.Samples, err = a.apply(r); err != nil {
+			return out, threw(err)
+		}
+		out.Changed = true
+	}
+	if a.State != nil {
+		if err := held.keep(*a.State, int(e.config.State)); err != nil {
+			return out, threw(err)
+		}
+	}
+	if out.Dropped = a.Dropped || out.Changed && len(out.Samples) == 0; out.Dropped {
+		out.Changed, out.Samples = false, nil
+	}
+	return out, nil
+}
+
+// do gives the job to a worker and waits for its reply. A worker that cannot be
+// stopped is left to itself, so that only it is stuck.
+func (e *Engine) do(ctx context.Context, j *job) (reply, error) {
+	if int(e.stuck.Load()) == e.config.Workers {
+		return reply{fault: e.stuckFault("was not run: every worker is in an operation that cannot be stopped")}, nil
+	}
+	select {
+	case w := <-e.idle:
+		select {
+		case w.jobs <- j:
+		case <-e.closed:
+			return reply{}, errClosed()
+		}
+	case <-e.closed:
+		return reply{}, errClosed()
+	case <-ctx.Done():
+		return reply{}, penstock.RetryLater(penstock.Unavailable, maxWait, "script: every worker is busy")
+	}
+	patience := time.NewTimer(2*e.config.Timeout.Std() + grace)
+	defer patience.Stop()
+	select {
+	case got := <-j.reply:
+		return got, nil
+	case <-patience.C:
+	}
+	if j.settled.CompareAndSwap(false, true) {
+		e.stuck.Add(1)
+		return reply{fault: e.stuckFault("took longer than " + e.config.Timeout.String() + " in operations that cannot be stopped; its worker is out of use until they end")}, nil
+	}
+	return <-j.reply, nil
+}
+
+// grace is given to a machine that is being stopped, and to a busy processor.
+const grace = 250 * time.Millisecond
+
+func (e *Engine) stuckFault(text string) *Fault {
+	return &Fault{Kind: Stuck, File: e.config.name(), Line: e.line, Text: text}
+}
+
+func errClosed() error {
+	return penstock.RetryLater(penstock.Closed, 0, "script: it was replaced by another one")
+}
+
+// Stuck returns how many workers are in an operation that cannot be stopped.
+func (e *Engine) Stuck() int { return int(e.stuck.Load()) }
+
+// Close ends the engine when the reports under way are done. Its error says that a
+// worker could not be ended. It is legal twice.
+func (e *Engine) Close() error {
+	e.once.Do(func() { close(e.closed) })
+	patience := time.NewTimer(2*e.config.Timeout.Std() + grace)
+	defer patience.Stop()
+	for n := range e.config.Workers {
+		select {
+		case <-e.ended:
+		case <-patience.C:
+			return penstock.Errorf(penstock.Unavailable, "script: %d of %d workers are in an operation that cannot be stopped", e.config.Workers-n, e.config.Workers)
+		}
+	}
+	e.work.Wait()
+	for range e.config.Workers {
+		e.ended <- struct{}{} // for the next Close
+	}
+	return nil
+}
+
+// worker owns a machine.
+type worker struct {
+	engine  *Engine
+	machine *machine // nil until it is needed, and after a fault
+	jobs    chan *job
+}
+
+// job is one report on its way through a worker.
+type job struct {
+	request, state string
+	settled        atomic.Bool // by the worker's reply, or by who waits no longer
+	reply          chan reply  // takes one without anybody waiting
+}
+
+// reply is what a machine answered.
+type reply struct {
+	text  string // see answer; with a fault only what the console said
+	fault *Fault
+}
+
+// serve works until the engine is closed.
+func (w *worker) serve() {
+	e := w.engine
+	defer func() {
+		w.discard()
+		e.ended <- struct{}{}
+	}()
+	for {
+		select {
+		case j := <-w.jobs:
+			got := w.call(j)
+			if !j.settled.CompareAndSwap(false, true) {
+				e.stuck.Add(-1)
+				w.discard()
+			}
+			j.reply <- got
+			e.idle <- w
+		case <-e.closed:
+			return
+		}
+	}
+}
+
+// call runs the script in the worker's machine.
+func (w *worker) call(j *job) (got reply) {
+	if w.machine == nil {
+		m, fault := newMachine(&w.engine.config, w.engine.source)
+		if fault != nil {
+			return reply{fault: fault}
+		}
+		w.machine = m
+	}
+	got.text, got.fault = w.machine.call(j.request, j.state)
+	if got.fault != nil && got.fault.fresh() {
+		w.discard()
+	}
+	return got
+}
+
+func (w *worker) discard() {
+	if w.machine != nil {
+		w.machine.close()
+		w.machine = nil
+	}
+}

@@ -1,0 +1,141 @@
+package script_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/script"
+	"github.com/penstock/penstock/internal/testkit"
+)
+
+// What a script may do to harm the gateway, in the second line of its file, with the
+// way in which it is stopped.
+var hostile = []struct {
+	name, body string
+	kind       script.Kind
+}{
+	{"endless loop", `for (;;);`, script.Slow},
+	{"endless loop that catches", `for (;;) { try { for (;;); } catch { } finally { for (;;); } }`, script.Slow},
+	{"endless recursion", `function f() { return f() + 1 } f()`, script.Deep},
+	{"endless allocation", `const all = []; for (;;) all.push(new Array(1000).fill(1))`, script.Hungry},
+	{"endless allocation that catches", `const all = []; for (;;) try { for (;;) all.push({ all }) } catch { all.length = 0 }`, script.Slow},
+	{"one huge string", `"x".repeat(2 ** 28)`, script.Hungry},
+	{"strings that double", `let s = "x"; for (;;) s = (s + s).toUpperCase()`, ""},
+	{"typed array", `new Uint8Array(2 ** 30)`, script.Hungry},
+	{"regular expression", `/(a+)+$/.test("a".repeat(40) + "b")`, script.Slow},
+	{"regular expression, nested", `new RegExp("(".repeat(1e5) + ")".repeat(1e5))`, script.Threw},
+	{"deep JSON", `JSON.parse("[".repeat(1e6))`, script.Deep},
+	{"deep text", `let a = []; for (let i = 0; i < 3e4; i++) a = [a]; String(a)`, script.Deep},
+	{"deep source", `eval("[".repeat(1e5) + "]".repeat(1e5))`, script.Deep},
+	{"deep source of functions", `new Function("(()=>".repeat(5e4) + "1" + ")".repeat(5e4))`, script.Deep},
+	{"huge factorial", `let x = 1n; for (let i = 1n; ; i++) x *= i`, script.Slow},
+	{"waiting", `Atomics.wait(new Int32Array(new SharedArrayBuffer(8)), 0, 0, 1e6)`, script.Threw},
+	{"throwing getter", `report.samples = [{ get point() { throw new Error("no") } }]`, script.Threw},
+	{"endless getter", `report.samples = [{ get point() { for (;;); } }]`, script.Slow},
+	{"endless proxy", `report.samples = [new Proxy({}, { get() { for (;;); } })]`, script.Slow},
+	{"proxy without end", `const p = new Proxy({}, { get(t, k, r) { return r[k] } }); p.x`, script.Deep},
+	{"proxy of samples", `report.samples = new Proxy([], { get(t, k) { return k === "length" ? 2 ** 31 : t[k] } })`, script.Threw},
+	{"proxy of an answer", `return new Proxy(report, { get() { return 5 } })`, script.Threw},
+	{"a text of 10 MB", `report.samples[0].value = "x".repeat(1e7)`, script.Threw},
+	{"a name of 10 MB", `report.samples[0].point = "x".repeat(1e7)`, script.Threw},
+	{"an error of 10 MB", `throw new Error("x".repeat(1e7))`, script.Threw},
+	{"a million samples", `for (let i = 0; i < 7e4; i++) report.samples.push({ point: "x", value: 1 })`, ""},
+	{"state that grows", `ctx.state.all = "x".repeat(1e6)`, script.Threw},
+	{"state in a circle", `ctx.state.me = ctx.state`, script.Threw},
+	{"state that is deep", `let s = ctx.state; for (let i = 0; i < 3e3; i++) s = s.next = {}`, ""},
+	{"state that loops", `ctx.state.x = { toJSON() { for (;;); } }`, script.Slow},
+	{"state that is no JSON", `ctx.state.toJSON = () => undefined`, script.Threw},
+	{"answer of broken JSON", `ctx.state.toJSON = () => "x"; report.samples[0].value = 7; Object.prototype.toJSON = 1`, script.Threw},
+	{"prototype pollution", `Object.prototype.polluted = 1`, script.Threw},
+	{"prototype pollution by an array", `Array.prototype[5] = 1`, script.Threw},
+	{"prototype pollution by data", `const o = JSON.parse('{"__proto__": {"polluted": 1}}'); for (const k in o) for (const j in o[k]) ({})[k][j] = 1`, script.Threw},
+	{"import", `import("fs").then(() => 0); null.x`, script.Threw},
+	{"a console without end", `const s = "x".repeat(1e6); for (;;) console.log(s)`, script.Slow},
+	{"the gateway's own functions", `delete globalThis.console; run(); `, script.Threw},
+}
+
+// Every hostile script is stopped and named, and the next report goes through.
+func TestHostileScripts(t *testing.T) {
+	for _, c := range hostile {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t, "export function onReport(report, ctx) {\n  if (report.seq === 17) { "+c.body+" }\n}", func(o *script.Options) {
+				o.Config.Workers, o.Config.Timeout = 1, config.Duration(300*time.Millisecond)
+			})
+			r := pump(sample("flow", penstock.FloatValue(1)))
+			started := time.Now()
+			out := s.run(t, r)
+			f := out.Fault
+			if f == nil || c.kind != "" && f.Kind != c.kind && f.Kind != script.Hungry || f.File != "clean.js" || f.Line < 1 || f.Line > 2 || len(f.Error()) > 500 {
+				t.Errorf("%+v", f)
+			}
+			if out.Changed || out.Dropped {
+				t.Errorf("the report does not go on as it was: %+v", out)
+			}
+			if took := time.Since(started); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			t.Log(f)
+			r.Identity.Seq = 18
+			if out := s.run(t, r); out.Fault != nil || out.Changed {
+				t.Errorf("the next report: %+v %v", out, out.Fault)
+			}
+			if strings.Contains(s.log.String(), "xxxxxxxxxx"+strings.Repeat("x", 2000)) {
+				t.Error("the log has what should have been cut")
+			}
+		})
+	}
+}
+
+// An operation that cannot be stopped holds its worker alone: who waited is let go,
+// another worker goes on, and the worker comes back. When all are held, nobody waits.
+func TestStuckWorkers(t *testing.T) {
+	s := open(t, `const long = "a".repeat(20000)
+export function onReport(report) {
+  if (report.seq === 17) (long + long).indexOf(long + "b")
+}`, func(o *script.Options) { o.Config.Timeout = config.Duration(time.Millisecond) })
+	stuck, fine := pump(sample("flow", penstock.FloatValue(1))), pump(sample("flow", penstock.FloatValue(1)))
+	fine.Identity.Seq = 18
+	for n := range 3 {
+		started := time.Now()
+		out := s.run(t, stuck)
+		if out.Fault == nil || out.Fault.Kind != script.Stuck || out.Fault.Line != 2 || out.Fault.File != "clean.js" {
+			t.Fatalf("%+v", out)
+		}
+		if took := time.Since(started); n == 2 && took > 100*time.Millisecond {
+			t.Errorf("with every worker held, a report waited for %v", took)
+		}
+		if n > 0 {
+			continue
+		}
+		if s.engine.Stuck() != 1 {
+			t.Fatalf("%d workers are held, not 1", s.engine.Stuck())
+		}
+		if out := s.run(t, fine); out.Fault != nil {
+			t.Errorf("the other worker: %v", out.Fault)
+		}
+	}
+	testkit.Eventually(t, func() bool { return s.engine.Stuck() == 0 }, "the workers did not come back")
+	for range 4 {
+		if out := s.run(t, fine); out.Fault != nil {
+			t.Errorf("afterwards: %v", out.Fault)
+		}
+	}
+}
+
+// What a failing script does with its report is what the configuration says.
+func TestOnError(t *testing.T) {
+	for on, want := range map[script.OnError]script.Outcome{
+		script.Pass:         {},
+		script.ToQuarantine: {Quarantine: true},
+		script.Reject:       {Rejected: true},
+	} {
+		s := open(t, `export function onReport() { throw new Error("no") }`, func(o *script.Options) { o.Config.OnError = on })
+		out := s.run(t, pump())
+		if out.Fault == nil || out.Quarantine != want.Quarantine || out.Rejected != want.Rejected || out.Changed || out.Dropped {
+			t.Errorf("%s: %+v", on, out)
+		}
+	}
+}
