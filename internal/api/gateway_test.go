@@ -99,6 +99,12 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	o := api.Options{
 		Source: "https", Listener: ln, TLS: files.Config(), Version: "test", Auth: fleet, Registry: fleet,
 		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: newFakeOps(), Observer: g.seen,
+		Sources: func() []api.SourceState {
+			return []api.SourceState{
+				{Name: "line-3", State: "failing", Since: startOfTest, Why: "open /dev/ttyUSB0: no such device"},
+				{Name: "meters", State: "running", Since: startOfTest, Addresses: []string{"127.0.0.1:4001"}},
+			}
+		},
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return startOfTest },
 	}

@@ -14,18 +14,28 @@ import (
 
 // links answers for what happened on the way of the reports.
 type links struct {
-	book   *evidence.Book
-	ledger Ledger
+	book    *evidence.Book
+	ledger  Ledger
+	sources func() []SourceState // nil for none
+}
+
+// SourceState is how one source is now.
+type SourceState struct {
+	Name      string
+	State     string    // starting, running or failing
+	Since     time.Time // when that began
+	Why       string    // it fails, empty otherwise
+	Addresses []string  // where it listens, host:port
 }
 
 func (l *links) routes() []web.Route {
 	return []web.Route{{
 		Method: http.MethodGet, Path: "/v1/links", Access: web.Viewer, Serve: l.list,
 		Summary: "What happened on the links of controllers and on the ports of the gateway",
-		Details: "Counts since the gateway started; what stands in books is kept for ever. A checksum error stands on the port always, and on a controller only when something else than the damaged bytes names it. Ports are shown to a scope of *.",
+		Details: "Counts since the gateway started; what stands in books is kept for ever. A checksum error stands on the port always, and on a controller only when something else than the damaged bytes names it. Sources and ports are shown to a scope of *. A source that fails is tried again for ever.",
 		Params: []web.Param{
-			{In: "query", Name: "controller", Doc: "Name of the controller; * stands for any run of characters; all, and the ports, when absent.", Example: "pump-17"},
-			{In: "query", Name: "port", Doc: "Name of the port, likewise; all when absent.", Example: "line-3"},
+			{In: "query", Name: "controller", Doc: "Name of the controller; * stands for any run of characters; all, and the sources and ports, when absent.", Example: "pump-17"},
+			{In: "query", Name: "port", Doc: "Name of the port or source, likewise; all when absent.", Example: "line-3"},
 			{In: "query", Name: "detail", Doc: "1: with the last bad frames and the history of each signal.", Example: "1"},
 		},
 		Answer: []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[Links]()}},
@@ -34,8 +44,18 @@ func (l *links) routes() []web.Route {
 
 // Links is what a caller may see of the links.
 type Links struct {
-	Ports       []LinkInfo `json:"ports,omitempty"`
-	Controllers []LinkInfo `json:"controllers,omitempty"`
+	Sources     []SourceInfo `json:"sources,omitempty"`
+	Ports       []LinkInfo   `json:"ports,omitempty"`
+	Controllers []LinkInfo   `json:"controllers,omitempty"`
+}
+
+// SourceInfo is how one source is.
+type SourceInfo struct {
+	Name      string   `json:"name"`
+	State     string   `json:"state" doc:"starting, running or failing."`
+	Since     string   `json:"since" doc:"When that began."`
+	Why       string   `json:"why,omitempty" doc:"Why it fails, or failed last."`
+	Addresses []string `json:"addresses,omitempty" doc:"Where it listens."`
 }
 
 // LinkInfo is one port, or the link of one controller.
@@ -78,6 +98,7 @@ func (l *links) list(c *web.Call) error {
 	controller, port, detail := c.Value("controller"), c.Value("port"), c.Value("detail") == "1"
 	var answer Links
 	if controller == "" && c.Who.Scope.Covers("*") {
+		answer.Sources = l.states(port)
 		for _, s := range l.book.Ports() {
 			if port == "" || (penstock.Scope{port}).Covers(s.Name) {
 				page, _ := l.book.FindPort(s.Name)
@@ -102,6 +123,19 @@ func (l *links) list(c *web.Call) error {
 		}
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// states returns how the sources are whose names fit the pattern, empty for all.
+func (l *links) states(pattern string) (all []SourceInfo) {
+	if l.sources == nil {
+		return nil
+	}
+	for _, s := range l.sources() {
+		if pattern == "" || (penstock.Scope{pattern}).Covers(s.Name) {
+			all = append(all, SourceInfo{Name: s.Name, State: s.State, Since: momentText(s.Since), Why: strings.ToValidUTF8(s.Why, "\ufffd"), Addresses: s.Addresses})
+		}
+	}
+	return all
 }
 
 // books returns what the ledger knows, nil for a controller without books.

@@ -34,6 +34,7 @@ type Options struct {
 	Feed      *live.Feed
 	Evidence  *evidence.Book
 	Ops       ops.Parts
+	Sources   func() []SourceState // how they are now; nil for none
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -74,7 +75,7 @@ func New(o Options) (*Server, error) {
 		}),
 	}
 	f := &fleet{registry: o.Registry}
-	l := &links{book: o.Evidence, ledger: o.Ledger}
+	l := &links{book: o.Evidence, ledger: o.Ledger, sources: o.Sources}
 	var err error
 	s.web, err = web.New(web.Options{
 		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(), o.Ops.Routes()),

@@ -6,11 +6,21 @@ import (
 	"net/url"
 )
 
-// Links is what happened on the ports of the gateway and on the links of its
-// controllers, since it started.
+// Links is how the sources of the gateway are, and what happened on its ports and on
+// the links of its controllers since it started.
 type Links struct {
-	Ports       []Link `json:"ports,omitempty"` // shown to a scope of *
-	Controllers []Link `json:"controllers,omitempty"`
+	Sources     []SourceState `json:"sources,omitempty"` // shown to a scope of *
+	Ports       []Link        `json:"ports,omitempty"`   // shown to a scope of *
+	Controllers []Link        `json:"controllers,omitempty"`
+}
+
+// SourceState is how one source is.
+type SourceState struct {
+	Name      string   `json:"name"`
+	State     string   `json:"state"` // starting, running or failing
+	Since     string   `json:"since"` // RFC 3339
+	Why       string   `json:"why,omitempty"`
+	Addresses []string `json:"addresses,omitempty"` // where it listens
 }
 
 // Link is one port, or the link of one controller. Times are RFC 3339.

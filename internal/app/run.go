@@ -191,7 +191,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	})()
 	defer context.AfterFunc(inner, stopAPI)()
 	g.Log.Info("the gateway runs", "version", g.Version, "data", started.Data)
-	g.Started(started)
+	work.Go(func() { g.tell(inner, started) })
 	err = server.Run(outer, g.pipeline)
 	stop(nil)
 	work.Wait()
@@ -237,7 +237,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -152,7 +152,7 @@ func (g *gateway) newSources() *source.Set {
 		},
 		Handler: g.pipeline,
 		Status: func(name string) (source.Status, func()) {
-			c := g.health.Watched("source " + name)
+			c := g.health.Watched(sourceHealth + name)
 			return c, c.Remove
 		},
 	})

@@ -108,7 +108,9 @@ const books = `{"controllers":[
 "total":{"received":115,"accepted":105,"duplicate":7,"rejected":{"conflict":2,"range":1},"committed":95,"duplicate_at_record":4,"in_spool":3,"quarantined":2,"filtered":1,"discarded":0,"damaged":0},
 "nameless":{"checksum":3}}`
 
-const links = `{"ports":[{"name":"line-3","heard":"2026-11-22T06:00:00Z","counts":{"checksum":4,"received":1200},
+const links = `{"sources":[{"name":"line-3","state":"failing","since":"2026-11-22T05:58:00Z","why":"open /dev/ttyUSB0: no such device"},
+{"name":"meters","state":"running","since":"2026-11-22T05:57:00Z","addresses":["127.0.0.1:4001"]}],
+"ports":[{"name":"line-3","heard":"2026-11-22T06:00:00Z","counts":{"checksum":4,"received":1200},
 "bad_frames":[{"time":"2026-11-22T05:59:00Z","event":"checksum","why":"the CRC is another\u001b[2J","bytes":"0103ff","size":3}]}],
 "controllers":[{"name":"pump-17","peer":"10.0.0.7:502","counts":{"timeout":2},"books":{"duplicate":7,"gap":3},"signals":{"rssi":{"time":"2026-11-22T06:00:00Z","value":-71.5,"unit":"dBm"}}}]}`
 

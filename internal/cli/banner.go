@@ -30,9 +30,13 @@ type Listener struct {
 func (f Facts) banner(env shell.Env) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Penstock %s runs. Stop it with Ctrl-C or: kill %d\n\n", env.Version, f.PID)
+	width := 15
+	for _, l := range f.Addresses {
+		width = max(width, len(l.Key))
+	}
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "  %-15s %s\n", name, value)
+			fmt.Fprintf(&b, "  %-*s %s\n", width, name, value)
 		}
 	}
 	api := ""

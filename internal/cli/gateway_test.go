@@ -42,7 +42,7 @@ func program(run cli.RunGateway[settings]) cli.Program {
 }
 
 var facts = cli.Facts{
-	Addresses:   []cli.Listener{{Key: "listen.https", Address: "[::]:8080"}, {Key: "listen.health", Address: "127.0.0.1:3000"}, {Key: "listen.mqtt", Address: "10.0.0.1:8883"}},
+	Addresses:   []cli.Listener{{Key: "listen.https", Address: "[::]:8080"}, {Key: "listen.health", Address: "127.0.0.1:3000"}, {Key: "listen.mqtt", Address: "10.0.0.1:8883"}, {Key: "sources.meters.udp", Address: "127.0.0.1:4001"}},
 	Data:        "/srv/pen stock",
 	Certificate: "/srv/pen stock/tls/cert.pem", Fingerprint: "AB:CD", TokenFile: "/srv/pen stock/admin.token", PID: 4711,
 }

@@ -19,10 +19,11 @@ func newLinks(env shell.Env) *cobra.Command {
 	var filter apiclient.LinkFilter
 	cmd := &cobra.Command{
 		Use:   "links [CONTROLLER]",
-		Short: "Show what happened on ports and links: errors, signal, bad frames",
-		Long: `Show what happened on the ports of the gateway and on the links of its
-controllers, since it started: frames that were whole, checksum and framing
-errors, timeouts, sessions made and lost, the signal where a link tells it.
+		Short: "Show sources, ports and links: what fails, errors, signal, bad frames",
+		Long: `Show how the sources of the gateway are, and what happened on its ports and on
+the links of its controllers since it started: frames that were whole, checksum
+and framing errors, timeouts, sessions made and lost, the signal where a link
+tells it. A source that fails is tried again for ever; WHY says what is wrong.
 
 BOOKS says what the ledger knows of a controller's reports, for ever: duplicates,
 and sequence numbers that are missing now.
@@ -51,7 +52,7 @@ say who sent them. '*' stands for any run of characters.`,
 			return printLinks(env, links)
 		},
 	}
-	cmd.Flags().StringVar(&filter.Port, "port", "", "only ports of that `NAME`")
+	cmd.Flags().StringVar(&filter.Port, "port", "", "only ports and sources of that `NAME`")
 	cmd.Flags().BoolVar(&bad, "bad", false, "print the last bad frames of each in hexadecimal")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	at.Register(cmd.Flags())
@@ -59,6 +60,18 @@ say who sent them. '*' stands for any run of characters.`,
 }
 
 func printLinks(env shell.Env, l apiclient.Links) error {
+	if len(l.Sources) > 0 {
+		t := output.NewTable(env.Stdout, "SOURCE", "STATE", "SINCE", "LISTENS", "WHY")
+		for _, s := range l.Sources {
+			if err := t.Row(s.Name, s.State, s.Since, strings.Join(s.Addresses, ", "), s.Why); err != nil {
+				return err
+			}
+		}
+		if err := t.End(); err != nil {
+			return err
+		}
+		fmt.Fprintln(env.Stdout)
+	}
 	t := output.NewTable(env.Stdout, "KIND", "NAME", "HEARD", "PEER", "SIGNAL", "COUNTS", "BOOKS")
 	for _, part := range kindsOfLinks(l) {
 		for _, k := range part.links {

@@ -15,7 +15,7 @@ type Config struct {
 	Heartbeat   config.Duration `yaml:"heartbeat" jsonschema_description:"how long a controller keeps silent before it sends a heartbeat; after three times that its session ends"`
 	Connections int             `yaml:"connections" jsonschema_description:"most TCP connections at once; one more is closed"`
 	Sessions    int             `yaml:"sessions" jsonschema_description:"most controllers on one TCP connection, and a hundred times that over UDP"`
-	Admit       int             `yaml:"admit" jsonschema_description:"new TCP connections a second; when all controllers come back at once the others wait in turn"`
+	Admit       int             `yaml:"admit" jsonschema_description:"new TCP connections a second; when all controllers come back at once the others wait, and their addresses take turns"`
 	Datagram    config.Size     `yaml:"datagram" jsonschema_description:"bytes of the largest UDP datagram, 576B to 60KiB; above 1200 a path may split it and lose it more often"`
 }
 

@@ -22,7 +22,6 @@ const (
 	writeTime     = 30 * time.Second // for a peer that does not read
 	commitTime    = 500 * time.Millisecond
 	tcpUserTime   = 30 * time.Second // after which the kernel gives up what is not acknowledged
-	handshakes    = 64               // side by side: more of them only make each other late
 	tcpUserOption = 18               // TCP_USER_TIMEOUT of tcp(7), which package syscall does not name
 )
 
@@ -31,7 +30,7 @@ type TCP struct {
 	desk
 	address config.Address
 	open    sync.WaitGroup
-	slots   chan struct{} // of handshakes
+	door    *doorman
 
 	mu    sync.Mutex // guards count
 	count int        // connections
@@ -44,7 +43,9 @@ func NewTCP(address config.Address, c Config, env source.Env) (*TCP, error) {
 	if env.TLS == nil {
 		return nil, penstock.Errorf(penstock.Invalid, "the link protocol over TCP needs TLS")
 	}
-	return &TCP{desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, slots: make(chan struct{}, handshakes)}, nil
+	return &TCP{
+		desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, door: newDoorman(c.Admit, c.Connections),
+	}, nil
 }
 
 // Run listens until ctx ends.
@@ -60,11 +61,8 @@ func (t *TCP) Run(ctx context.Context, next penstock.Handler) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	t.env.Bound("listen.link", l.Addr().String())
 	t.env.Status.OK()
-	turnstile := newTurnstile(t.config.Admit)
+	t.open.Go(func() { t.door.run(ctx) })
 	for {
-		if turnstile.wait(ctx) != nil {
-			return nil
-		}
 		c, err := source.Accept(ctx, l, t.env.Log)
 		if ctx.Err() != nil {
 			return nil
@@ -89,6 +87,10 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 	}
 	peer := c.RemoteAddr().String()
 	secure, err := t.handshake(ctx, c)
+	if errors.Is(err, errTooMany) {
+		t.port.Bad(evidence.Refused, []byte(peer), err.Error())
+		return
+	}
 	if err != nil {
 		var notTLS tls.RecordHeaderError
 		errors.As(err, &notTLS)
@@ -102,9 +104,16 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 	newConn(&t.desk, secure, from).run(ctx, next)
 }
 
-// handshake makes the connection secure. It takes a slot only when the client has
+var errTooMany = errors.New("this address has more connections that did not show who they are than one may")
+
+// handshake makes the connection secure. It asks for a turn only when the client has
 // begun to speak, so that silent ones hold up nobody.
 func (t *TCP) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
+	from := origin(c)
+	if !t.door.arrive(from) {
+		return nil, errTooMany
+	}
+	defer t.door.depart(from)
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	begun := &begun{Conn: c}
 	if err := c.SetReadDeadline(time.Now().Add(handshakeTime)); err != nil {
@@ -116,12 +125,10 @@ func (t *TCP) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	select {
-	case t.slots <- struct{}{}:
-		defer func() { <-t.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := t.door.enter(ctx, from); err != nil {
+		return nil, err
 	}
+	defer t.door.leave(from)
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	secure := tls.Server(begun, t.env.TLS)
@@ -171,28 +178,4 @@ func setUserTimeout(c *net.TCPConn) {
 	_ = raw.Control(func(fd uintptr) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserOption, int(tcpUserTime.Milliseconds()))
 	})
-}
-
-// turnstile lets in a number of callers a second, with one second's worth at once
-// after a quiet time. The others wait where they are, in their order.
-type turnstile struct {
-	each time.Duration
-	free time.Time // when the next may come in
-}
-
-func newTurnstile(perSecond int) *turnstile {
-	return &turnstile{each: time.Second / time.Duration(perSecond)}
-}
-
-func (s *turnstile) wait(ctx context.Context) error {
-	now := time.Now()
-	if earliest := now.Add(-time.Second); s.free.Before(earliest) {
-		s.free = earliest
-	}
-	s.free = s.free.Add(s.each)
-	d := s.free.Sub(now)
-	if d <= 0 {
-		return ctx.Err()
-	}
-	return source.Pause(ctx, d)
 }
