@@ -42,8 +42,8 @@ type features struct {
 	trail    bool    // before it fell silent its signal or its frames got worse
 
 	site, line, source share
-	failing                   string // why its source fails
-	reason                    penstock.Reason
+	failing            string // why its source fails
+	reason             penstock.Reason
 }
 
 // share is how many others of a group are in trouble.
@@ -57,6 +57,16 @@ type share struct {
 func (s share) most(least int) bool {
 	return s.others >= least && float64(s.ill) >= 0.6*float64(s.others)
 }
+
+// siteWide tells whether the trouble goes beyond the line: most of those at the site
+// that are on others are in trouble as well.
+func (f *features) siteWide() bool {
+	beyond := share{others: f.site.others - f.line.others, ill: f.site.ill - f.line.ill}
+	return f.site.most(2) && (f.line.others == 0 || beyond.most(2))
+}
+
+// lineWide tells whether the trouble is that of the line.
+func (f *features) lineWide() bool { return f.line.most(1) && !f.siteWide() }
 
 // few tells whether there are others and hardly any is in trouble.
 func (s share) few() bool { return s.others >= 2 && float64(s.ill) < 0.15*float64(s.others)+0.5 }
@@ -97,7 +107,7 @@ func unusual(n, all uint32, rate float64) bool {
 func (t *track) features(now int64, w *Watch) features {
 	f := features{
 		known: t.known, kind: t.limits.kind, now: t.ring.sum(0, nowBuckets), prior: t.ring.sum(nowBuckets, nowBuckets), node: w.node,
-		longest: t.longest, offset: t.offset, reason: t.reason, limit: t.limits.drop,
+		longest: t.longest, offset: t.clock.offset, reason: t.reason, limit: t.limits.drop,
 	}
 	f.window = math.Max(float64(now-f.now.start)/1e9, 1)
 	last := max(t.last, t.known.LastSeen)

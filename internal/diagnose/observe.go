@@ -151,7 +151,7 @@ var observations = []observation{
 			return fmt.Sprintf("%d of %d others at the site %s are in trouble too", f.site.ill, f.site.others, f.site.name)
 		},
 		weights{Network: 3, Controller: -3, Physical: 0.5}},
-	{func(f *features) bool { return f.hampered() && f.line.most(1) },
+	{func(f *features) bool { return f.hampered() && f.lineWide() },
 		func(f *features) string {
 			return fmt.Sprintf("%d of %d others on the line %s are in trouble too", f.line.ill, f.line.others, f.line.name)
 		},

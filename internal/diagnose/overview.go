@@ -168,7 +168,7 @@ func (w *Watch) Detail(name string, now time.Time) (Detail, bool) {
 	}
 	sum, before := t.ring.sum(0, nowBuckets), t.ring.sum(nowBuckets, nowBuckets)
 	d := Detail{
-		Known: t.known, Verdict: t.standing.verdict, Pulse: t.pulse(now.UnixNano(), w), Usual: t.usual, Offset: t.offset, Age: t.floor, HasAge: t.floored,
+		Known: t.known, Verdict: t.standing.verdict, Pulse: t.pulse(now.UnixNano(), w), Usual: t.usual, Offset: t.clock.offset, Age: t.floor, HasAge: t.floored,
 		LinkType: t.limits.kind, Hops: t.hops,
 		Now: countsOf(&sum, now.UnixNano()), Before: countsOf(&before, max(sum.start, before.start)),
 	}

@@ -21,12 +21,11 @@ type track struct {
 	base    [len(quantities)]baseline
 
 	last    int64 // when its newest report was received
-	source  int64 // newest source time of a report in sequence
+	clock   clock
 	epoch   uint64
 	seq     uint64
 	usual   float64 // seconds between two reports, on average
 	longest float64 // seconds between two reports, about the most
-	offset  float64 // seconds by which its clock stepped since it was right
 	floor   float64 // seconds: lower envelope of the age of its reports
 	floored bool
 	reason  penstock.Reason // of the newest refusal
@@ -70,7 +69,8 @@ func (t *track) sequence(b *bucket, a *Arrival, gap float64, first bool) {
 		if t.epoch != 0 {
 			b.restarts++
 		}
-		t.epoch, t.seq, t.source, t.offset = id.Epoch, id.Seq, a.SourceTime, 0
+		t.epoch, t.seq = id.Epoch, id.Seq
+		t.clock.begin(a)
 		b.fresh++
 		t.age(b, a)
 		return
@@ -84,35 +84,16 @@ func (t *track) sequence(b *bucket, a *Arrival, gap float64, first bool) {
 	}
 	b.fresh++
 	if !first && t.seq != 0 {
-		t.step(b, a, gap, float64(advance))
+		if jump := t.clock.step(a, float64(advance)); jump != 0 {
+			t.floor -= jump
+			if math.Abs(jump) > math.Abs(float64(b.jump)) {
+				b.jump = float32(jump)
+			}
+		}
 		t.pace(gap, float64(advance))
 	}
 	t.seq = id.Seq
-	if a.SourceTime != 0 {
-		t.source = a.SourceTime
-	}
 	t.age(b, a)
-}
-
-// step finds a step of the controller's clock: its times are further apart than its
-// numbers say, while the reports came as far apart as those say.
-func (t *track) step(b *bucket, a *Arrival, gap, advance float64) {
-	if a.SourceTime == 0 || t.source == 0 || t.usual == 0 || t.longest > 3*t.usual {
-		return
-	}
-	due, between := t.usual*advance, float64(seconds(a.SourceTime-t.source))
-	jump := between - due
-	if math.Abs(jump) < max(leastStep, t.usual/2) || math.Abs(gap-due) > math.Abs(jump)/2 {
-		return
-	}
-	if math.Abs(jump) > math.Abs(float64(b.jump)) {
-		b.jump = float32(jump)
-	}
-	t.offset += jump
-	t.floor -= jump
-	if math.Abs(t.offset) < leastStep {
-		t.offset = 0 // it was set right again
-	}
 }
 
 // leastStep is how many seconds a clock has to step, or to be ahead, to be at fault.

@@ -90,7 +90,9 @@ func (f *fault) affected(w *world) []*unit {
 	return slices.DeleteFunc(slices.Clone(w.units), func(u *unit) bool { return f.target != "" && !f.hits(u) })
 }
 
-func (f *fault) hits(u *unit) bool { return f.target == u.site || f.target == u.line || f.target == u.name }
+func (f *fault) hits(u *unit) bool {
+	return f.target == u.site || f.target == u.line || f.target == u.name
+}
 
 // on tells whether a fault of the kind is there now, for the controller.
 func (f *fault) on(w *world, kind Kind, u *unit) bool {
