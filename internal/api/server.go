@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/diagnosis"
 	"github.com/penstock/penstock/internal/api/ingest"
 	"github.com/penstock/penstock/internal/api/query"
 	"github.com/penstock/penstock/internal/api/web"
@@ -32,6 +33,7 @@ type Options struct {
 	Spool     query.Spool
 	Feed      *live.Feed
 	Evidence  *evidence.Book
+	Diagnosis diagnosis.Diagnosis
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -75,8 +77,9 @@ func New(o Options) (*Server, error) {
 	l := &links{book: o.Evidence, ledger: o.Ledger}
 	var err error
 	s.web, err = web.New(web.Options{
-		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes()),
-		Auth:   o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
+		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(),
+			(&diagnosis.Handler{Diagnosis: o.Diagnosis}).Routes()),
+		Auth: o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
 }
@@ -105,7 +108,7 @@ func (o *Options) check() error {
 	}{
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
-		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil},
+		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil}, {"Diagnosis", o.Diagnosis != nil},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/verdicts"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/health"
@@ -38,6 +39,7 @@ type node struct {
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
 	evidence  *evidence.Book
+	verdicts  *verdicts.Desk
 	health    *health.Health
 	metrics   *metrics.Set
 	mappings  mappings
@@ -166,8 +168,11 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.openVerdicts(o); err != nil {
+		return err
+	}
 	n.runner = sink.NewRunner(sink.Options{
-		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
+		Log: n.spool, Intake: n.intake, Record: n.historian, Feed: settled{n.feed, n.verdicts}, Health: n.recordHealth, Logger: o.log,
 	})
 	formats, err := formats(o.config)
 	if err != nil {
@@ -177,7 +182,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		return err
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format,
+		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.format,
 		Evidence: n.evidence, Observer: n.metrics, Log: o.log, Now: o.now,
 	})
 	return err

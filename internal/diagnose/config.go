@@ -108,3 +108,20 @@ func (c *Config) limitsOf(controller string) limits {
 	}
 	return l
 }
+
+// Margin is the worst value of a signal that is good enough.
+type Margin struct {
+	Quantity evidence.Quantity
+	Limit    float64
+	Most     bool // the limit is the most that is good, and not the least
+}
+
+// Margins returns what the signals of a controller's link have to be, in the order
+// of the quantities, and the type of the link.
+func (c *Config) Margins(controller string) (margins []Margin, linkType string) {
+	l := c.limitsOf(controller)
+	for q, quantity := range quantities {
+		margins = append(margins, Margin{quantity, l.margin[q], sense(q) < 0})
+	}
+	return margins, l.kind
+}

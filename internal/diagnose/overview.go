@@ -89,6 +89,22 @@ func (w *Watch) Overview(now time.Time, filter Filter) Overview {
 	return o
 }
 
+// Counts returns how many controllers each verdict stands on.
+func (w *Watch) Counts() map[Cause]int {
+	counts := map[Cause]int{Healthy: 0, Unclear: 0}
+	for _, c := range causes {
+		counts[c] = 0
+	}
+	for _, t := range w.all() {
+		t.mu.Lock()
+		if c := t.standing.verdict.Cause; c != "" {
+			counts[c]++
+		}
+		t.mu.Unlock()
+	}
+	return counts
+}
+
 // all returns the tracks in the order of their names.
 func (w *Watch) all() []*track {
 	w.mu.RLock()
