@@ -98,7 +98,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	g.roots.AppendCertsFromPEM(pem)
 	o := api.Options{
 		Source: "https", Listener: ln, TLS: files.Config(), Version: "test", Auth: fleet, Registry: fleet,
-		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Observer: g.seen,
+		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Diagnosis: fakeDiagnosis{}, Observer: g.seen,
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return startOfTest },
 	}

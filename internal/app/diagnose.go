@@ -14,19 +14,25 @@ import (
 
 // openVerdicts makes the desk of the diagnosis, which sees what comes to the intake.
 func (n *node) openVerdicts(o nodeOptions) (err error) {
-	lines := map[string]bool{}
-	for i := range o.config.Sources {
-		s := &o.config.Sources[i]
-		lines[s.Name] = s.Link != nil || s.Modbus != nil || s.Framed != nil
-	}
+	n.knowLines(o.config.Sources)
 	n.verdicts, err = verdicts.Open(verdicts.Options{
 		Config: o.config.Diagnose, Table: n.store.Table("commission"), Fleet: n.fleet, Evidence: n.evidence, Intake: n.intake,
-		Node: n.condition, Failing: n.failing, IsLine: func(source string) bool { return lines[source] }, Log: o.log, Now: o.now,
+		Node: n.condition, Failing: n.failing, IsLine: func(source string) bool { return (*n.lines.Load())[source] }, Log: o.log, Now: o.now,
 		Changed: func(to diagnose.Cause, controllers int) {
 			n.metrics.Add(metrics.VerdictChanges, float64(controllers), string(to))
 		},
 	})
 	return err
+}
+
+// knowLines notes which of the sources are lines that their controllers share.
+func (n *node) knowLines(sources []Source) {
+	lines := map[string]bool{}
+	for i := range sources {
+		s := &sources[i]
+		lines[s.Name] = s.Link != nil || s.Modbus != nil || s.Framed != nil
+	}
+	n.lines.Store(&lines)
 }
 
 // condition is how the spool and the record are.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -43,6 +44,7 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	mappings  mappings
+	lines     atomic.Pointer[map[string]bool] // sources that are lines
 
 	spoolHealth, recordHealth, storeHealth *health.Component
 

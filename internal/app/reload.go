@@ -31,6 +31,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			}
 		}
 		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
+		g.knowLines(next.Sources)
 		specs := next.specs()
 		g.bound.keep(specs)
 		sources.Apply(specs)

@@ -42,12 +42,12 @@ func (c *Config) Validate() error {
 		}
 	}
 	w, u := c.Window.Std(), c.Unheard.Std()
-	refuse(w < 5*time.Second || w > time.Hour, "diagnose.window: %s is outside 5s to 1h", c.Window)
-	refuse(u < 10*time.Second || u > 48*time.Hour, "diagnose.unheard: %s is outside 10s to 48h", c.Unheard)
+	refuse(w < 5*time.Second || w > time.Hour, "window: %s is outside 5s to 1h", c.Window)
+	refuse(u < 10*time.Second || u > 48*time.Hour, "unheard: %s is outside 10s to 48h", c.Unheard)
 	for i, l := range c.Links {
-		refuse(l.Type == "", "diagnose.links[%d].type: the type needs a name", i)
-		refuse(len(l.Controllers) == 0, "diagnose.links[%d].controllers: say whose links are of the type %q: names or patterns", i, l.Type)
-		refuse(l.Drop != nil && !(*l.Drop >= 1 && *l.Drop <= 40), "diagnose.links[%d].drop: it is 1 to 40 dB", i)
+		refuse(l.Type == "", "links[%d].type: the type needs a name", i)
+		refuse(len(l.Controllers) == 0, "links[%d].controllers: say whose links are of the type %q: names or patterns", i, l.Type)
+		refuse(l.Drop != nil && !(*l.Drop >= 1 && *l.Drop <= 40), "links[%d].drop: it is 1 to 40 dB", i)
 		for _, m := range []struct {
 			key   string
 			limit *float64
@@ -56,7 +56,7 @@ func (c *Config) Validate() error {
 		}{
 			{"rssi", l.RSSI, -140, 0}, {"snr", l.SNR, -30, 60}, {"optical_power", l.OpticalPower, -60, 20}, {"attenuation", l.Attenuation, 0, 200},
 		} {
-			refuse(m.limit != nil && !(*m.limit >= m.low && *m.limit <= m.high), "diagnose.links[%d].%s: it is %g to %g", i, m.key, m.low, m.high)
+			refuse(m.limit != nil && !(*m.limit >= m.low && *m.limit <= m.high), "links[%d].%s: it is %g to %g", i, m.key, m.low, m.high)
 		}
 	}
 	return errors.Join(problems...)

@@ -8,14 +8,27 @@ import (
 
 // features are what the rules and the observations look at.
 type features struct {
-	known Known
-	kind  string // type of the link, empty for none
-	now   bucket
-	prior bucket // as long before
-	port  bucket // of its line; all zero for none
-	node  nodeState
+	known  Known
+	kind   string // type of the link, empty for none
+	now    bucket
+	prior  bucket // as long before
+	port   bucket // of its line; all zero for none
+	node   nodeState
+	window float64 // seconds that now covers
+	rhythm
+	timing
+	strength
+	damaged bool // more frames fail their checksum than is usual
+	timeout bool // more polls are not answered than is usual
+	trail   bool // before it fell silent its signal or its frames got worse
 
-	window  float64 // seconds that now covers
+	site, line, source share
+	failing            string // why its source fails
+	reason             penstock.Reason
+}
+
+// rhythm is whether reports come.
+type rhythm struct {
 	quiet   float64 // seconds since the last report, without those that the gateway stood still
 	longest float64 // seconds between two reports, at most as a rule; 0 for not known
 	never   bool    // no report ever came
@@ -24,14 +37,19 @@ type features struct {
 	alive   bool    // its link answers, and no report comes
 	loss    float64 // share of the numbers that did not come in order
 	lossy   bool
-	delay   float64 // seconds that reports take longer than the fastest did
-	slow    bool
-	offset  float64 // seconds that its clock is wrong by, as its steps add up
-	ahead   float64 // seconds that its clock is ahead, at least
-	damaged bool    // more frames fail their checksum than is usual
-	timeout bool    // more polls are not answered than is usual
+}
 
-	quantity int     // the signal that is weakest, -1 for none
+// timing is how long reports take, and how right the controller's clock is.
+type timing struct {
+	delay  float64 // seconds that reports take longer than the fastest did
+	slow   bool
+	offset float64 // seconds that its clock is wrong by, as its steps add up
+	ahead  float64 // seconds that its clock is ahead, at least
+}
+
+// strength is the signal that is weakest.
+type strength struct {
+	quantity int     // which, -1 for none
 	signal   float64 // its value
 	usual    float64 // its baseline, where hasBase
 	hasBase  bool
@@ -39,11 +57,6 @@ type features struct {
 	short    float64 // dB below the margin, negative above it
 	least    float64 // the margin
 	limit    float64 // dB of drop that count as weak
-	trail    bool    // before it fell silent its signal or its frames got worse
-
-	site, line, source share
-	failing            string // why its source fails
-	reason             penstock.Reason
 }
 
 // share is how many others of a group are in trouble.
@@ -107,8 +120,9 @@ func unusual(n, all uint32, rate float64) bool {
 func (t *track) features(now int64, w *Watch) features {
 	f := features{
 		known: t.known, kind: t.limits.kind, now: t.ring.sum(0, nowBuckets), prior: t.ring.sum(nowBuckets, nowBuckets), node: w.node,
-		longest: t.longest, offset: t.clock.offset, reason: t.reason, limit: t.limits.drop,
+		reason: t.reason,
 	}
+	f.longest, f.offset, f.limit = t.longest, t.clock.offset, t.limits.drop
 	f.window = math.Max(float64(now-f.now.start)/1e9, 1)
 	last := max(t.last, t.known.LastSeen)
 	f.never = last == 0
@@ -126,25 +140,25 @@ func (t *track) features(now int64, w *Watch) features {
 		f.loss = float64(f.now.skipped) / float64(n)
 	}
 	f.lossy = f.loss >= 0.15 && unusual(f.now.skipped, f.now.fresh+f.now.skipped, t.standing.loss)
-	if f.now.ages > 0 {
-		f.delay = math.Max(0, float64(f.now.sumAge)/float64(f.now.ages)-t.floor)
+	if f.now.aged > 0 {
+		f.delay = math.Max(0, float64(f.now.sumAge)/float64(f.now.aged)-t.floor)
 		f.ahead = -math.Min(0, float64(f.now.minAge))
 		// One report that had to be sent again says little: all of them are slow, or many.
 		least := float64(f.now.minAge) - t.floor
-		f.slow = f.now.ages >= 2 && least >= 0.75 || f.now.ages >= 4 && f.delay >= 3 && f.delay > 3*t.standing.delay
+		f.slow = f.now.aged >= 2 && least >= 0.75 || f.now.aged >= 4 && f.delay >= 3 && f.delay > 3*t.standing.delay
 	}
 	f.damaged = unusual(f.now.damaged, f.now.frames+f.now.damaged, t.standing.damage)
 	f.timeout = f.now.timeouts >= 3 && f.now.timeouts*6 > f.now.frames
-	t.signal(&f)
+	t.strength(&f)
 	return f
 }
 
 // heartbeats is how long a link that answers may keep silent, in nanoseconds.
 const heartbeats = 60e9
 
-// signal finds the weakest signal of the controller, now or, when it fell silent,
+// strength finds the weakest signal of the controller, now or, when it fell silent,
 // before.
-func (t *track) signal(f *features) {
+func (t *track) strength(f *features) {
 	f.quantity = -1
 	worst := math.Inf(-1)
 	for q := range quantities {

@@ -15,24 +15,37 @@ const (
 // bucket is what came in a stretch of time.
 type bucket struct {
 	start int64 // nanoseconds since 1970 UTC; 0 for a bucket that was never filled
+	arrivals
+	frameCounts
+	ages
+	signal [len(quantities)]float32
+}
 
-	fresh, again, skipped, refused, restarts uint32
+// arrivals are the reports of a bucket, by what they were.
+type arrivals struct {
 	reports                                  uint32 // all that arrived, refused ones too
-	frames, damaged, line, overrun           uint32
-	malformed, timeouts, exceptions, lost    uint32
+	fresh, again, skipped, refused, restarts uint32
+}
 
-	ages   uint32 // reports whose age is known
+// frameCounts are what the evidence counted.
+type frameCounts struct {
+	frames, damaged, line, overrun        uint32
+	malformed, timeouts, exceptions, lost uint32
+}
+
+// ages are how long things took, in seconds.
+type ages struct {
+	aged   uint32 // reports whose age is known
 	minAge float32
 	maxAge float32
 	sumAge float32
 	dwell  float32 // longest from received to admitted
 	store  float32 // longest from accepted to stored
 	jump   float32 // furthest step of the controller's clock
-	signal [len(quantities)]float32
 }
 
 func newBucket(start int64) bucket {
-	b := bucket{start: start, minAge: math.MaxFloat32}
+	b := bucket{start: start, ages: ages{minAge: math.MaxFloat32}}
 	for q := range b.signal {
 		b.signal[q] = float32(math.NaN())
 	}
@@ -55,7 +68,7 @@ func (b *bucket) add(o *bucket) {
 	b.timeouts += o.timeouts
 	b.exceptions += o.exceptions
 	b.lost += o.lost
-	b.ages += o.ages
+	b.aged += o.aged
 	b.sumAge += o.sumAge
 	b.minAge = min(b.minAge, o.minAge)
 	b.maxAge = max(b.maxAge, o.maxAge)

@@ -269,7 +269,7 @@ func missing(f *features) (all []string) {
 	if f.known.Site == "" {
 		all = append(all, "no site is known: import one, so that others there can be compared")
 	}
-	if f.now.ages == 0 && f.prior.ages == 0 && !f.silent {
+	if f.now.aged == 0 && f.prior.aged == 0 && !f.silent {
 		all = append(all, "its reports carry no time of its own clock")
 	}
 	return all

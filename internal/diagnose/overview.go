@@ -191,8 +191,8 @@ func (w *Watch) Detail(name string, now time.Time) (Detail, bool) {
 	if last := max(t.last, t.known.LastSeen); last != 0 {
 		d.LastSeen = time.Unix(0, last).UTC()
 	}
-	if sum.ages > 0 {
-		d.Delay = max(0, float64(sum.sumAge)/float64(sum.ages)-t.floor)
+	if sum.aged > 0 {
+		d.Delay = max(0, float64(sum.sumAge)/float64(sum.aged)-t.floor)
 	}
 	for q, quantity := range quantities {
 		if v := sum.signal[q]; !isNaN(v) {

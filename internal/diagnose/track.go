@@ -122,7 +122,7 @@ func (t *track) age(b *bucket, a *Arrival) {
 		return
 	}
 	age := seconds(a.Received - a.SourceTime)
-	b.ages++
+	b.aged++
 	b.sumAge += age
 	b.minAge = min(b.minAge, age)
 	b.maxAge = max(b.maxAge, age)
