@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/offline"
 	"github.com/penstock/penstock/internal/cli"
 	"github.com/penstock/penstock/internal/demo"
 	"github.com/penstock/penstock/internal/logging"
@@ -66,7 +67,7 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 }
 
 // scanModbus looks for Modbus devices.
-func scanModbus(ctx context.Context, o cli.ModbusScan) error { return app.ModbusScan(o).Run(ctx) }
+func scanModbus(ctx context.Context, o cli.ModbusScan) error { return offline.ModbusScan(o).Run(ctx) }
 
 // scanOPCUA looks at what an OPC UA server has.
-func scanOPCUA(ctx context.Context, o cli.OPCUAScan) error { return app.OPCUAScan(o).Run(ctx) }
+func scanOPCUA(ctx context.Context, o cli.OPCUAScan) error { return offline.OPCUAScan(o).Run(ctx) }

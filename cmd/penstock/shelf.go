@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/offline"
 	"github.com/penstock/penstock/internal/cli"
 	"github.com/penstock/penstock/internal/spool/inspect"
 )
@@ -13,7 +13,7 @@ type shelf struct{}
 
 // Inspect implements [cli.SpoolReader].
 func (shelf) Inspect(ctx context.Context, at cli.SpoolPlace, each func(cli.SpoolFrame) error) (cli.SpoolReport, error) {
-	found, err := app.InspectSpool(at.Data, at.Keys, func(f inspect.Frame) error {
+	found, err := offline.InspectSpool(at.Data, at.Keys, func(f inspect.Frame) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -32,7 +32,7 @@ func (shelf) Inspect(ctx context.Context, at cli.SpoolPlace, each func(cli.Spool
 	}
 	for _, d := range found.Damage {
 		r.Damage = append(r.Damage, cli.SpoolDamage{
-			Path: d.Path, From: d.From, To: d.To, What: d.What, Lost: append([]string{}, app.Lost(d)...),
+			Path: d.Path, From: d.From, To: d.To, What: d.What, Lost: append([]string{}, offline.Lost(d)...),
 		})
 	}
 	for _, s := range found.Snapshots {

@@ -53,6 +53,8 @@ type Controller struct {
 	Source       string
 	LastIdentity penstock.Identity
 	Points       int
+	Site         string
+	Line         string
 }
 
 // Sheets writes and reads controllers and points as CSV.
@@ -71,6 +73,7 @@ type SheetResult struct {
 	Rows        int
 	Controllers int           // became registered
 	Points      int           // are declared now, or otherwise than before
+	Places      int           // controllers that stand elsewhere than was known
 	Problems    []problem.Row // with one nothing was imported
 	More        int           // problems that are not listed
 }

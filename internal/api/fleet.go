@@ -62,6 +62,8 @@ type ControllerInfo struct {
 	Source       string `json:"source,omitempty" doc:"Through which its last report came."`
 	LastIdentity string `json:"last_identity,omitempty" doc:"Of its last report: epoch/seq, key:… or natural."`
 	Points       int    `json:"points"`
+	Site         string `json:"site,omitempty" doc:"Where it stands, as was imported."`
+	Line         string `json:"line,omitempty" doc:"What it shares with others: a serial line, a radio's base. As was imported."`
 }
 
 // CredentialInfo is a credential without its secret.
@@ -100,7 +102,7 @@ func (f *fleet) controllers(c *web.Call) error {
 			continue
 		}
 		info := ControllerInfo{
-			Name: k.Name, State: k.State, Source: k.Source, Points: k.Points,
+			Name: k.Name, State: k.State, Source: k.Source, Points: k.Points, Site: k.Site, Line: k.Line,
 			FirstSeen: timeText(k.FirstSeen), LastSeen: timeText(k.LastSeen),
 		}
 		if k.LastSeen != 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/diagnosis"
 	"github.com/penstock/penstock/internal/api/ingest"
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/api/query"
@@ -35,6 +36,7 @@ type Options struct {
 	Evidence  *evidence.Book
 	Ops       ops.Parts
 	Sources   func() []SourceState // how they are now; nil for none
+	Diagnosis diagnosis.Diagnosis
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -78,8 +80,9 @@ func New(o Options) (*Server, error) {
 	l := &links{book: o.Evidence, ledger: o.Ledger, sources: o.Sources}
 	var err error
 	s.web, err = web.New(web.Options{
-		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(), o.Ops.Routes()),
-		Auth:   o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
+		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(),
+			(&diagnosis.Handler{Diagnosis: o.Diagnosis}).Routes(), o.Ops.Routes()),
+		Auth: o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
 }
@@ -108,7 +111,7 @@ func (o *Options) check() error {
 	}{
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
-		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil}, {"Ops." + o.Ops.Missing(), o.Ops.Missing() == ""},
+		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil}, {"Diagnosis", o.Diagnosis != nil},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)

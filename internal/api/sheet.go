@@ -41,6 +41,7 @@ type SheetImported struct {
 	Rows        int  `json:"rows"`
 	Controllers int  `json:"controllers" doc:"Became registered."`
 	Points      int  `json:"points" doc:"Are declared now, or otherwise than before."`
+	Places      int  `json:"places,omitempty" doc:"Controllers whose site or line is another than was known."`
 }
 
 // export answers GET /v1/controllers/export.
@@ -77,7 +78,7 @@ func (s *sheets) importSheet(c *web.Call) error {
 	if !dry {
 		c.Log().Info("a sheet was imported", "rows", r.Rows, "controllers", r.Controllers, "points", r.Points, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
 	}
-	return c.JSON(http.StatusOK, SheetImported{DryRun: dry, Rows: r.Rows, Controllers: r.Controllers, Points: r.Points})
+	return c.JSON(http.StatusOK, SheetImported{DryRun: dry, Rows: r.Rows, Controllers: r.Controllers, Points: r.Points, Places: r.Places})
 }
 
 func sheetProblem(r SheetResult) error {

@@ -25,6 +25,8 @@ type Controller struct {
 	Source       string `json:"source,omitempty"`        // through which its last report came
 	LastIdentity string `json:"last_identity,omitempty"` // of its last report
 	Points       int    `json:"points"`
+	Site         string `json:"site,omitempty"` // where it stands, as was imported
+	Line         string `json:"line,omitempty"` // that it shares with others
 }
 
 // Credential is one credential, without its secret.

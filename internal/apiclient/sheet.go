@@ -13,6 +13,7 @@ type Imported struct {
 	Rows        int  `json:"rows"`
 	Controllers int  `json:"controllers"` // became registered
 	Points      int  `json:"points"`      // are declared now, or otherwise than before
+	Places      int  `json:"places"`      // controllers whose site or line is another than was known
 }
 
 // Export writes the controllers and their points as CSV to w; controller narrows

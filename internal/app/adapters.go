@@ -92,7 +92,7 @@ func (r registry) Controllers() []api.Controller {
 	for i, c := range known {
 		controllers[i] = api.Controller{
 			Name: c.Name, State: string(c.State), FirstSeen: c.FirstSeen, LastSeen: c.LastSeen,
-			Source: c.Source, LastIdentity: c.LastIdentity, Points: c.Points,
+			Source: c.Source, LastIdentity: c.LastIdentity, Points: c.Points, Site: c.Site, Line: c.Line,
 		}
 	}
 	return controllers
@@ -132,7 +132,7 @@ func (s sheets) Export(shown func(controller string) bool) iter.Seq[[]byte] {
 // Import implements api.Sheets.
 func (s sheets) Import(data []byte, covers func(controller string) error, dry bool) (api.SheetResult, error) {
 	r, err := sheet.Import(s.Fleet, data, sheet.Options{Covers: covers, Dry: dry})
-	result := api.SheetResult{Rows: r.Rows, Controllers: r.Controllers, Points: r.Points, More: r.More}
+	result := api.SheetResult{Rows: r.Rows, Controllers: r.Controllers, Points: r.Points, Places: r.Places, More: r.More}
 	for _, p := range r.Problems {
 		result.Problems = append(result.Problems, problem.Row{Line: p.Line, Column: p.Column, Detail: p.Text})
 	}

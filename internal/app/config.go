@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/diagnose"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/logging"
@@ -31,6 +32,7 @@ type Config struct {
 	MQTT       mqttbroker.Config         `yaml:"mqtt" jsonschema_description:"the MQTT broker at listen.mqtt"`
 	Sources    []Source                  `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
 	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
+	Diagnose   diagnose.Config           `yaml:"diagnose" jsonschema_description:"where faults are looked for: what counts as now, and what signal is good enough"`
 	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string                    `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
 	Historian  Historian                 `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
@@ -67,14 +69,15 @@ type Historian struct {
 // DefaultConfig is what a node runs with when it is told nothing.
 func DefaultConfig() Config {
 	return Config{
-		Data:    "penstock-data",
-		Listen:  Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff, Link: config.AddressOff, LinkUDP: config.AddressOff},
-		Log:     logging.Default(),
-		Unknown: string(fleet.RegisterUnknown),
-		Link:    linkgate.Default(),
-		MQTT:    mqttbroker.Default(),
-		Lines:   lineprotocol.DefaultConfig(),
-		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
+		Data:     "penstock-data",
+		Listen:   Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff, Link: config.AddressOff, LinkUDP: config.AddressOff},
+		Log:      logging.Default(),
+		Unknown:  string(fleet.RegisterUnknown),
+		Link:     linkgate.Default(),
+		MQTT:     mqttbroker.Default(),
+		Lines:    lineprotocol.DefaultConfig(),
+		Diagnose: diagnose.Default(),
+		Spool:    Spool{Segment: 64 << 20, Quota: 10 << 30},
 	}
 }
 

@@ -42,6 +42,11 @@ func (g *gateway) measure(server *api.Server) {
 			}
 		}
 	})
+	g.metrics.Read(metrics.Verdicts, func(yield func(float64, ...string)) {
+		for cause, n := range g.verdicts.Counts() {
+			yield(float64(n), string(cause))
+		}
+	})
 	g.metrics.Read(metrics.ComponentOK, func(yield func(float64, ...string)) {
 		for _, c := range g.health.Snapshot().Components {
 			ok := 0.0

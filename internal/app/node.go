@@ -6,11 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/verdicts"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/health"
@@ -38,10 +40,12 @@ type node struct {
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
 	evidence  *evidence.Book
+	verdicts  *verdicts.Desk
 	health    *health.Health
 	metrics   *metrics.Set
 	mappings  mappings
 	scripts   scripts
+	lines     atomic.Pointer[map[string]bool] // sources that are lines
 
 	spoolHealth, recordHealth, storeHealth *health.Component
 
@@ -167,8 +171,11 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.openVerdicts(o); err != nil {
+		return err
+	}
 	n.runner = sink.NewRunner(sink.Options{
-		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: n.feed, Health: n.recordHealth, Logger: component(o.log, "delivery"),
+		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: settled{n.feed, n.verdicts}, Health: n.recordHealth, Logger: component(o.log, "delivery"),
 	})
 	formats, err := formats(o.config)
 	if err != nil {
@@ -181,7 +188,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		return err
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.intake, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
+		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
 		Evidence: n.evidence, Observer: n.metrics, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err

@@ -29,6 +29,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 		if err := g.scripts.replace(scriptOf(next.Middleware)); err != nil {
 			g.Log.Error("the new script does not load; the one before goes on", "error", err)
 		}
+		g.knowLines(next.Sources)
 		specs := next.specs()
 		g.bound.keep(specs)
 		sources.Apply(specs)

@@ -175,6 +175,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("health", h.Run)
 	}
 	part("delivery", g.runner.Run)
+	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
 	part("sources", sources.Run)
 	if g.Next != nil {
@@ -237,7 +238,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Diagnosis: g.verdicts, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -111,7 +111,10 @@ func (s *scripted) send() penstock.Verdict {
 func (s *scripted) seen() float64 {
 	s.t.Helper()
 	through := s.spool.Durable()
-	testkit.Eventually(s.t, func() bool { return s.historian.Through() >= through }, "the record does not settle")
+	testkit.Eventually(s.t, func() bool {
+		books, _ := s.intake.Totals() // are told after the record has settled
+		return s.historian.Through() >= through && books.Waiting == 0
+	}, "the record to settle")
 	for _, series := range s.historian.Series(historian.Selector{Scope: penstock.Scope{"*"}, Controller: "pump-1", Point: "seen"}) {
 		latest, _, err := s.historian.Latest(s.t.Context(), series.ID)
 		if err != nil {

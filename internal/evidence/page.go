@@ -137,6 +137,17 @@ func (p *Page) BadFrames() []BadFrame {
 	return slices.Clone(p.frames)
 }
 
+// Newest returns the newest reading of a signal, false where there is none.
+func (p *Page) Newest(q Quantity) (Reading, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	readings := p.signals[q]
+	if len(readings) == 0 {
+		return Reading{}, false
+	}
+	return readings[len(readings)-1], true
+}
+
 // Readings returns what is kept of a signal, the oldest first.
 func (p *Page) Readings(q Quantity) []Reading {
 	p.mu.Lock()

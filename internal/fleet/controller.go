@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
 
@@ -29,6 +30,7 @@ type Controller struct {
 	Source       string            // through which its last report came
 	LastIdentity penstock.Identity // of its last report
 	Points       int               // how many points it has
+	place.Place                    // as was imported
 }
 
 // controller is a registered controller.
@@ -38,6 +40,7 @@ type controller struct {
 
 	mu       sync.RWMutex // guards everything below
 	seen     sighting
+	place    place.Place
 	points   map[string]point.State
 	imported map[string]*point.Rules // what imports declare, by point; nil for nothing
 	sheets   []uint64                // numbers of the records that keep it
@@ -147,8 +150,17 @@ func (c *controller) public() Controller {
 	defer c.mu.RUnlock()
 	return Controller{
 		Name: c.name, State: Registered, FirstSeen: c.seen.First, LastSeen: c.seen.Last,
-		Source: c.seen.Source, LastIdentity: c.seen.Identity, Points: len(c.points),
+		Source: c.seen.Source, LastIdentity: c.seen.Identity, Points: len(c.points), Place: c.place,
 	}
+}
+
+// stand notes where the controller stands, and returns where it stood.
+func (c *controller) stand(at place.Place) (before place.Place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before = c.place
+	c.place = at.Over(before).Interned()
+	return before
 }
 
 func (f *Fleet) find(name string) *controller {
@@ -200,6 +212,7 @@ func (f *Fleet) release(c *controller) {
 	defer f.waiting.Unlock()
 	if h := f.held[c.name]; h != nil {
 		c.seen = sighting{First: h.FirstSeen, Last: h.LastSeen, Source: h.Source, Identity: h.LastIdentity}
+		c.place = h.Place
 		delete(f.held, c.name)
 	}
 }

@@ -125,7 +125,7 @@ func TestOpenRefusesWhatItCannotRead(t *testing.T) {
 		"unknown kind":   {"z" + number, "", penstock.Unsupported},
 		"short record":   {"c" + number, "\x01", penstock.Corrupt},
 		"newer version":  {"c" + number, "\x02\x00{}", penstock.Unsupported},
-		"newer feature":  {"c" + number, "\x01\x02{}", penstock.Unsupported},
+		"newer feature":  {"c" + number, "\x01\x04{}", penstock.Unsupported},
 		"not JSON":       {"p" + number, "\x01\x00[", penstock.Corrupt},
 		"unknown field":  {"c" + number, "\x01\x00{\"x\":1}", penstock.Corrupt},
 		"no digest":      {"c" + number, "\x01\x00{\"label\":\"x\"}", penstock.Corrupt},

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
 
@@ -12,14 +13,15 @@ import (
 // empty, one of its points. The names are meant as they are: '*' is no pattern.
 type Entry struct {
 	Declaration
-	State State // Registered when empty
+	place.Place       // of the controller; what is empty stays as it is
+	State       State // Registered when empty
 }
 
 // Flaw is what is wrong with an entry.
 type Flaw struct {
 	Entry  int    // its index
 	Beside int    // the index of the entry that it clashes with, -1 for none
-	Column string // controller, state, point, type, unit, min, max or signal
+	Column string // a column of a sheet
 	Text   string // what is wrong and what to do
 }
 
@@ -27,6 +29,7 @@ type Flaw struct {
 type Imported struct {
 	Controllers int // became registered
 	Points      int // are declared now, or otherwise than before
+	Places      int // controllers that stand elsewhere than was known
 }
 
 // Import registers the controllers of the entries and declares their points, by a
@@ -63,6 +66,8 @@ type wish struct {
 	name   string
 	entry  int  // the first that names it
 	held   bool // it is only listed as held
+	place  place.Place
+	placed bool // it stands elsewhere than was known
 	bare   int  // the entry without a point, -1 for none
 	known  *controller
 	points map[string]int          // by name, the entry
@@ -79,7 +84,7 @@ func (p *plan) clash(entry, beside int, column, text string) {
 // add checks one entry and takes it into the plan.
 func (p *plan) add(i int, e *Entry) {
 	w := p.wish(i, e)
-	if w == nil {
+	if w == nil || !p.addPlace(i, e, w) {
 		return
 	}
 	if e.Point == "" {
@@ -138,6 +143,22 @@ func (p *plan) wish(i int, e *Entry) *wish {
 	return w
 }
 
+// addPlace takes in where the controller stands, and tells whether that holds.
+func (p *plan) addPlace(i int, e *Entry, w *wish) bool {
+	if column, err := e.Check(); err != nil {
+		p.flaw(i, column, err.Error())
+		return false
+	}
+	if column := e.Contradicts(w.place); column != "" {
+		p.clash(i, w.entry, column, "the same controller has another "+column)
+		return false
+	}
+	w.place = e.Over(w.place)
+	known, _ := p.fleet.Controller(w.name)
+	w.placed = w.place.Over(known.Place) != known.Place
+	return true
+}
+
 // addBare checks an entry without a point.
 func (p *plan) addBare(i int, e *Entry, w *wish) {
 	if w.bare >= 0 {
@@ -145,16 +166,8 @@ func (p *plan) addBare(i int, e *Entry, w *wish) {
 		return
 	}
 	w.bare = i
-	for _, field := range []struct {
-		column string
-		stated bool
-	}{
-		{point.ColumnType, e.Type != ""}, {point.ColumnUnit, e.Unit != ""}, {point.ColumnMin, e.Min != nil}, {point.ColumnMax, e.Max != nil}, {point.ColumnSignal, e.Signal != ""},
-	} {
-		if field.stated {
-			p.flaw(i, field.column, "this belongs to a point: name it")
-			return
-		}
+	if column := e.Stated(); column != "" {
+		p.flaw(i, column, "this belongs to a point: name it")
 	}
 }
 
@@ -174,7 +187,7 @@ func (p *plan) addPoint(i int, name string, w *wish, r *point.Rules) {
 		}
 	}
 	known, before, exists := w.state(name)
-	if wrong := contradiction(known, r); wrong != nil {
+	if wrong := known.Contradicts(r); wrong != nil {
 		p.flaw(i, wrong.Column, wrong.Err.Error())
 		return
 	}
@@ -197,24 +210,6 @@ func (w *wish) state(name string) (known point.State, imported *point.Rules, exi
 	defer w.known.mu.RUnlock()
 	known, exists = w.known.points[name]
 	return known, w.known.imported[name], exists
-}
-
-// contradiction tells what in the rules does not go with the values that came.
-func contradiction(known point.State, imported *point.Rules) *point.Fault {
-	refuse := func(column, format string, args ...any) *point.Fault {
-		return &point.Fault{Column: column, Err: penstock.Errorf(penstock.Conflict, format, args...)}
-	}
-	switch {
-	case imported.Kind != penstock.None && !known.CanBecome(imported.Kind):
-		return refuse(point.ColumnType, "the point holds values of type %s already: declare it %s, or give the point another name", known.Kind, known.Kind)
-	case known.Kind != penstock.None && !point.Numeric(known.Kind) && (imported.Limited || imported.Signal != ""):
-		return refuse(point.ColumnType, "the point holds values of type %s already, which have neither limits nor a signal", known.Kind)
-	case known.Unit != "" && imported.Unit != "" && imported.Unit != known.Unit:
-		return refuse(point.ColumnUnit, "the point holds values in %q already: declare that, or give the point another name", known.Unit)
-	case known.Unit != "" && imported.Signal != "" && known.Unit != imported.Signal.Unit():
-		return refuse(point.ColumnSignal, "the point holds values in %q already, and %s is kept in %s", known.Unit, imported.Signal, imported.Signal.Unit())
-	}
-	return nil
 }
 
 // checkLimits refuses what the fleet has no room for.
@@ -276,6 +271,9 @@ func (p *plan) imported() Imported {
 			n.Controllers++
 		}
 		n.Points += len(w.rules)
+		if w.placed {
+			n.Places++
+		}
 	}
 	return n
 }
@@ -285,16 +283,17 @@ func (p *plan) imported() Imported {
 func (p *plan) carryOut() error {
 	rows := map[string][]byte{}
 	imported := map[*controller]map[string]*point.Rules{}
-	touched := map[*page]bool{}
+	touched, before := map[*page]bool{}, map[*controller]place.Place{}
 	for _, w := range p.wishes {
 		if w.held {
-			p.listHeld(w.name)
+			p.listHeld(w)
 			continue
 		}
 		c, err := p.fleet.ensure(w.name, p.fleet.limits.Controllers)
 		if err != nil {
 			return err
 		}
+		before[c] = c.stand(w.place)
 		touched[c.page] = true // it may have registered itself, and not be in the table yet
 		if len(w.rules) == 0 {
 			continue
@@ -310,6 +309,11 @@ func (p *plan) carryOut() error {
 		}
 	}
 	if err := p.fleet.writePages(touched, rows); err != nil {
+		for c, known := range before {
+			c.mu.Lock()
+			c.place = known
+			c.mu.Unlock()
+		}
 		return penstock.Errorf(penstock.CodeOf(err), "the import could not be written, and nothing of it holds after a restart: %w", err)
 	}
 	for _, w := range p.wishes {
@@ -323,11 +327,13 @@ func (p *plan) carryOut() error {
 }
 
 // listHeld lists a controller as held, unless it is.
-func (p *plan) listHeld(name string) {
+func (p *plan) listHeld(w *wish) {
 	f := p.fleet
 	f.waiting.Lock()
 	defer f.waiting.Unlock()
-	if f.held[name] == nil {
-		f.held[strings.Clone(name)] = &Controller{Name: strings.Clone(name), State: Held}
+	if f.held[w.name] == nil {
+		f.held[strings.Clone(w.name)] = &Controller{Name: strings.Clone(w.name), State: Held}
 	}
+	h := f.held[w.name]
+	h.Place = w.place.Over(h.Place).Interned()
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
 
@@ -35,6 +36,8 @@ type memberRecord struct {
 	Epoch  uint64                `json:"epoch,omitempty"`
 	Seq    uint64                `json:"seq,omitempty"`
 	Key    string                `json:"key,omitempty"`
+	Site   string                `json:"site,omitempty"` // with featurePlace, as the next
+	Line   string                `json:"line,omitempty"`
 }
 
 // insert puts the controller into the map and the last page that has room. The
@@ -74,6 +77,7 @@ func (f *Fleet) loadPage(key, value []byte) error {
 		}
 		c := &controller{name: m.Name, page: p, points: map[string]point.State{}}
 		c.seen = sighting{m.First, m.Last, m.Source, penstock.Identity{Form: m.Form, Epoch: m.Epoch, Seq: m.Seq, Key: m.Key}}
+		c.place = place.Place{Site: m.Site, Line: m.Line}.Interned()
 		p.members = append(p.members, c)
 		f.controllers[m.Name] = c
 	}
@@ -111,7 +115,7 @@ func (f *Fleet) writePages(pages map[*page]bool, rows map[string][]byte) (err er
 	}()
 	for p := range pages {
 		p.dirty.Store(false) // before the snapshot: what changes after it is dirty again
-		value, err := encodeRecord(f.snapshot(p), 0)
+		value, err := encodeRecord(f.snapshot(p))
 		if err != nil {
 			return err
 		}
@@ -123,16 +127,19 @@ func (f *Fleet) writePages(pages map[*page]bool, rows map[string][]byte) (err er
 	return f.table.PutAll(rows)
 }
 
-func (f *Fleet) snapshot(p *page) []memberRecord {
+func (f *Fleet) snapshot(p *page) (records []memberRecord, features byte) {
 	f.mu.RLock()
 	members := p.members[:len(p.members):len(p.members)]
 	f.mu.RUnlock()
-	records := make([]memberRecord, len(members))
+	records = make([]memberRecord, len(members))
 	for i, c := range members {
 		c.mu.RLock()
 		id := c.seen.Identity
-		records[i] = memberRecord{c.name, c.seen.First, c.seen.Last, c.seen.Source, id.Form, id.Epoch, id.Seq, id.Key}
+		records[i] = memberRecord{c.name, c.seen.First, c.seen.Last, c.seen.Source, id.Form, id.Epoch, id.Seq, id.Key, c.place.Site, c.place.Line}
+		if c.place != (place.Place{}) {
+			features = featurePlace
+		}
 		c.mu.RUnlock()
 	}
-	return records
+	return records, features
 }

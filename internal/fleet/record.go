@@ -22,7 +22,8 @@ const (
 	recordVersion = 1
 
 	featureKey     = 1 << 0 // a credential that is a key
-	recordFeatures = featureKey
+	featurePlace   = 1 << 1 // a page on which a controller has a place
+	recordFeatures = featureKey | featurePlace
 )
 
 func tableKey(kind byte, n uint64) []byte {

@@ -88,7 +88,7 @@ func TestEveryDefinitionCanBeUsed(t *testing.T) {
 		case d.Name == metrics.Misuse:
 		case d.Kind == metrics.Histogram:
 			s.Observe(d.Name, 0.5, labels...)
-		case strings.HasPrefix(string(d.Name), "penstock_api_re"), strings.HasPrefix(string(d.Name), "penstock_step"):
+		case strings.HasPrefix(string(d.Name), "penstock_api_re"), strings.HasPrefix(string(d.Name), "penstock_step"), d.Name == metrics.VerdictChanges:
 			s.Add(d.Name, 3, labels...)
 		default:
 			s.Read(d.Name, func(yield func(float64, ...string)) { yield(3, labels...) })

@@ -10,7 +10,7 @@ import (
 // this package counts as they happen.
 func readAtScrape(n Name) bool {
 	switch n {
-	case Requests, RequestSeconds, ReceivedBytes, StepSeconds, StepReports, Misuse:
+	case Requests, RequestSeconds, ReceivedBytes, StepSeconds, StepReports, Misuse, VerdictChanges:
 		return false
 	}
 	return true

@@ -8,6 +8,7 @@ const (
 	StepSeconds    Name = "penstock_step_seconds"
 	StepReports    Name = "penstock_step_reports_total"
 	Misuse         Name = "penstock_metrics_misuse_total"
+	VerdictChanges Name = "penstock_verdict_changes_total"
 )
 
 // The names of the metrics that are read when somebody scrapes.
@@ -28,6 +29,7 @@ const (
 	RecordConflicts Name = "penstock_record_conflicts_total"
 	Quarantined     Name = "penstock_quarantined_reports"
 	LinkEvents      Name = "penstock_link_events_total"
+	Verdicts        Name = "penstock_verdicts"
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	BuildInfo       Name = "penstock_build_info"
@@ -74,6 +76,10 @@ var recordDefinitions = []Definition{
 }
 
 var linkDefinitions = []Definition{
+	{Name: Verdicts, Kind: Gauge, Unit: "controllers", Help: "Controllers by the verdict that stands on them.",
+		Labels: []Label{{"verdict", "ok, physical, controller, network, gateway, store, configuration or unclear"}}},
+	{Name: VerdictChanges, Kind: Counter, Unit: "changes", Help: "Verdicts on controllers that became another, by what they became.",
+		Labels: []Label{{"verdict", "ok, physical, controller, network, gateway, store, configuration or unclear"}}},
 	{Name: LinkEvents, Kind: Counter, Unit: "events", Help: "What happened on the ports of the sources: frames that were whole, errors by kind, sessions made and lost.",
 		Labels: []Label{{"port", "the source, and where it has several ports the port behind a slash"}, {"event", "received, checksum, framing, parity, timeout …"}}},
 }

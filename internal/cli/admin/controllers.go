@@ -62,13 +62,13 @@ func newControllersList(env shell.Env) *cobra.Command {
 }
 
 func printControllers(env shell.Env, controllers []apiclient.Controller) error {
-	t := output.NewTable(env.Stdout, "CONTROLLER", "STATE", "POINTS", "FIRST SEEN", "LAST SEEN", "LAST REPORT", "SOURCE")
+	t := output.NewTable(env.Stdout, "CONTROLLER", "STATE", "POINTS", "FIRST SEEN", "LAST SEEN", "LAST REPORT", "SOURCE", "SITE", "LINE")
 	held := 0
 	for _, c := range controllers {
 		if c.State == "held" {
 			held++
 		}
-		if err := t.Row(c.Name, c.State, c.Points, shell.Never(c.FirstSeen), shell.Never(c.LastSeen), c.LastIdentity, c.Source); err != nil {
+		if err := t.Row(c.Name, c.State, c.Points, shell.Never(c.FirstSeen), shell.Never(c.LastSeen), c.LastIdentity, c.Source, c.Site, c.Line); err != nil {
 			return err
 		}
 	}

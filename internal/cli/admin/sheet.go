@@ -75,8 +75,12 @@ stored already cannot be contradicted.`,
 			if dry {
 				would = "would be "
 			}
-			_, err = fmt.Fprintf(env.Stdout, "%s: %s %sregistered, %s %sdeclared.\n", output.Count(done.Rows, "row"),
-				output.Count(done.Controllers, "controller"), would, output.Count(done.Points, "point"), would)
+			placed := ""
+			if done.Places > 0 {
+				placed = fmt.Sprintf(", %s %splaced", output.Count(done.Places, "controller"), would)
+			}
+			_, err = fmt.Fprintf(env.Stdout, "%s: %s %sregistered, %s %sdeclared%s.\n", output.Count(done.Rows, "row"),
+				output.Count(done.Controllers, "controller"), would, output.Count(done.Points, "point"), would, placed)
 			return err
 		},
 	}

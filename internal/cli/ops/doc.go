@@ -1,5 +1,5 @@
-// Package ops holds the commands that look after a gateway which runs: its log,
-// its flow and its memory.
+// Package ops holds the commands that look after a plant and a gateway that
+// run: where a fault is, and the gateway's log, flow and memory.
 package ops
 
 import (
@@ -9,4 +9,6 @@ import (
 )
 
 // Commands returns the commands in the order of the help.
-func Commands(env shell.Env) []*cobra.Command { return []*cobra.Command{newLog(env)} }
+func Commands(env shell.Env) []*cobra.Command {
+	return []*cobra.Command{newDiagnose(env), newCommission(env), newLog(env)}
+}

@@ -120,3 +120,22 @@ func convert(v penstock.Value, to penstock.Kind) (penstock.Value, bool) {
 	}
 	return penstock.Value{}, false
 }
+
+// Contradicts tells what in the rules does not go with the values that came; nil
+// for nothing.
+func (p State) Contradicts(r *Rules) *Fault {
+	refuse := func(column, format string, args ...any) *Fault {
+		return &Fault{Column: column, Err: penstock.Errorf(penstock.Conflict, format, args...)}
+	}
+	switch {
+	case r.Kind != penstock.None && !p.CanBecome(r.Kind):
+		return refuse(ColumnType, "the point holds values of type %s already: declare it %s, or give the point another name", p.Kind, p.Kind)
+	case p.Kind != penstock.None && !Numeric(p.Kind) && (r.Limited || r.Signal != ""):
+		return refuse(ColumnType, "the point holds values of type %s already, which have neither limits nor a signal", p.Kind)
+	case p.Unit != "" && r.Unit != "" && r.Unit != p.Unit:
+		return refuse(ColumnUnit, "the point holds values in %q already: declare that, or give the point another name", p.Unit)
+	case p.Unit != "" && r.Signal != "" && p.Unit != r.Signal.Unit():
+		return refuse(ColumnSignal, "the point holds values in %q already, and %s is kept in %s", p.Unit, r.Signal, r.Signal.Unit())
+	}
+	return nil
+}

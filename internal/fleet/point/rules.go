@@ -41,6 +41,21 @@ func faultf(column, format string, args ...any) *Fault {
 	return &Fault{column, penstock.Errorf(penstock.Invalid, format, args...)}
 }
 
+// Stated returns the first column that says something of the point, empty for none.
+func (d *Declaration) Stated() string {
+	for _, field := range []struct {
+		column string
+		stated bool
+	}{
+		{ColumnType, d.Type != ""}, {ColumnUnit, d.Unit != ""}, {ColumnMin, d.Min != nil}, {ColumnMax, d.Max != nil}, {ColumnSignal, d.Signal != ""},
+	} {
+		if field.stated {
+			return field.column
+		}
+	}
+	return ""
+}
+
 // Rules reads what the declaration says of its point.
 func (d *Declaration) Rules() (Rules, *Fault) {
 	r := Rules{ // a fleet has few units and many points

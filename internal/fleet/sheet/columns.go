@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
 
@@ -14,6 +15,7 @@ func columns() []string {
 	return []string{
 		point.ColumnController, point.ColumnState, point.ColumnPoint, point.ColumnType,
 		point.ColumnUnit, point.ColumnMin, point.ColumnMax, point.ColumnSignal,
+		place.ColumnSite, place.ColumnLine,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 	"github.com/penstock/penstock/internal/suggest"
 )
@@ -201,6 +202,10 @@ func (r *reader) set(row *Row, column, cell string) (err error) {
 		row.Max, err = r.limit(cell)
 	case point.ColumnSignal:
 		row.Signal = cell
+	case place.ColumnSite:
+		row.Site = unguard(cell)
+	case place.ColumnLine:
+		row.Place.Line = unguard(cell)
 	}
 	return err
 }

@@ -138,11 +138,12 @@ func TestRoundTrip(t *testing.T) {
 		for _, c := range controllers {
 			report(t, f, c)
 		}
-		by := "controller,point,state,type,unit,min,max,signal\n"
+		by := "controller,point,state,type,unit,min,max,signal,site,line\n"
 		for _, c := range controllers {
 			by += row(c, names(true).Draw(t, "point"), "", rapid.SampledFrom([]string{"", "float64", "bool"}).Draw(t, "type"),
 				rapid.SampledFrom([]string{"", "m", "dBm", "@unit"}).Draw(t, "unit"), rapid.SampledFrom([]string{"", "-1e-300", "0"}).Draw(t, "min"),
-				rapid.SampledFrom([]string{"", "12345678.125"}).Draw(t, "max"), rapid.SampledFrom([]string{"", "rssi"}).Draw(t, "signal"))
+				rapid.SampledFrom([]string{"", "12345678.125"}).Draw(t, "max"), rapid.SampledFrom([]string{"", "rssi"}).Draw(t, "signal"),
+				rapid.SampledFrom([]string{"", "north", "=1+1"}).Draw(t, "site"), rapid.SampledFrom([]string{"", "line;-3"}).Draw(t, "line"))
 		}
 		load(t, f, by) // wrong ones are refused, and change nothing
 		for _, c := range controllers {
@@ -167,7 +168,7 @@ func TestRoundTrip(t *testing.T) {
 		f = open(t, again, declared...)
 		mustLoad(t, f, want)
 		f = open(t, again, declared...)
-		if got := export(f); got != strings.Replace(want, "held one,held,,,,,,\n", "", 1) { // being held is not kept
+		if got := export(f); got != strings.Replace(want, "held one,held,,,,,,,,\n", "", 1) { // being held is not kept
 			t.Fatalf("after a restart:\n%s\nwant\n%s", got, want)
 		}
 	})
@@ -185,14 +186,14 @@ func TestRoundTripSettlesNothing(t *testing.T) {
 		t.Fatalf("%+v", refusal)
 	}
 	text := export(f)
-	if !strings.HasSuffix(text, "\nc,registered,p,,,,,\n") {
+	if !strings.HasSuffix(text, "\nc,registered,p,,,,,,,\n") {
 		t.Errorf("%s", text)
 	}
 	mustLoad(t, f, text)
 	if refusal := f.Learn(of(penstock.FloatValue(0.5)), true); refusal != nil {
 		t.Errorf("%+v", refusal)
 	}
-	if text = export(f); !strings.HasSuffix(text, "\nc,registered,p,float64,,,,\n") {
+	if text = export(f); !strings.HasSuffix(text, "\nc,registered,p,float64,,,,,,\n") {
 		t.Errorf("%s", text)
 	}
 }
@@ -226,7 +227,7 @@ func TestSheetIsHarmlessToSpreadsheets(t *testing.T) {
 }
 
 func TestDialects(t *testing.T) {
-	want := "controller,state,point,type,unit,min,max,signal\npump-17,registered,flow,float64,L/s,0.5,12,\n"
+	want := "controller,state,point,type,unit,min,max,signal,site,line\npump-17,registered,flow,float64,L/s,0.5,12,,,\n"
 	for name, text := range map[string]string{
 		"as exported":             want,
 		"with a mark":             "\ufeff" + want,
@@ -249,10 +250,10 @@ func TestDialects(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"nothing":             {"", `1  the file is empty: its first line names the columns: controller,state,point,type,unit,min,max,signal`},
+		"nothing":             {"", `1  the file is empty: its first line names the columns: controller,state,point,type,unit,min,max,signal,site,line`},
 		"no controllers":      {"point,type\n", `1  there is no column controller: the first line names the columns`},
 		"an unknown column":   {"controller,Unit\n", `1  there is no column "Unit": did you mean "unit"?`},
-		"a strange column":    {"controller,colour\n", `1  there is no column "colour": the columns are controller, state, point, type, unit, min, max, signal`},
+		"a strange column":    {"controller,colour\n", `1  there is no column "colour": the columns are controller, state, point, type, unit, min, max, signal, site, line`},
 		"a column twice":      {"controller,unit,unit\n", `1 unit the column stands there twice`},
 		"a cell below none":   {"controller,\na,b\nc,,d\n", `2  cell 2, "b", stands below no column; 3  cell 3, "d", stands below no column`},
 		"a quote":             {"controller\na\n\"b\nc\n", `3  the row cannot be read: extraneous or missing " in quoted-field`},
@@ -261,6 +262,8 @@ func TestProblems(t *testing.T) {
 		"no number":           {"controller,point,min,max\na,b,x,1\na,c,Inf,NaN\na,d,\"0,5\",\n", `2 min "x" is not a number; 3 min "Inf" is not a number; 3 max "NaN" is not a number; 4 min "0,5" is not a number`},
 		"what the fleet says": {"controller,point,type\n\na,x,bool\n\"a\",x,bool\n,y,bool\n", `4 point the point stands there twice: see line 3; 5 controller a controller needs a name`},
 		"both kinds":          {"controller,point,type,min\na,x,bol,\na,y,,z\nb/,,,\n", `2 type type "bol" is none of float64, int64, uint64, bool and text; 3 min "z" is not a number; 4 controller the name of controller "b/" has a '/', which only points may have`},
+		"two sites":           {"controller,point,site,line\na,x,north,\na,y,,3\na,z,south,3\n", `4 site the same controller has another site: see line 2`},
+		"a site's name":       {"controller,site,line\na,\"b\nc\",\n", `2 site the name of the site "b\nc" has a control character`},
 		"lines in quotes":     {"controller,point\na,\"x\ny\"\na,\n", `2 point the name of point "x\ny" has a control character`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +300,7 @@ func TestScopeOfWhoImports(t *testing.T) {
 	for p := range sheet.Export(f, func(name string) bool { return name == "mine" }) {
 		part = append(part, p...)
 	}
-	if _, rows, _ := strings.Cut(string(part), "\n"); rows != "mine,registered,,,,,,\n" {
+	if _, rows, _ := strings.Cut(string(part), "\n"); rows != "mine,registered,,,,,,,,\n" {
 		t.Errorf("%s", rows)
 	}
 }
@@ -317,7 +320,7 @@ func TestSheetsAreBounded(t *testing.T) {
 // What can be imported can be exported and imported again, and nothing makes the
 // reader fail.
 func FuzzImport(f *testing.F) {
-	f.Add([]byte("controller,state,point,type,unit,min,max,signal\npump-17,registered,flow,float64,L/s,0,12.5,\n"))
+	f.Add([]byte("controller,state,point,type,unit,min,max,signal,site,line\npump-17,registered,flow,float64,L/s,0,12.5,,north,3\n"))
 	f.Add([]byte("\ufeffpoint;controller;min\r\n'=x;a;0,5\r\n"))
 	f.Add([]byte("controller\tstate\nb\theld\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -37,7 +37,7 @@ func Export(f *fleet.Fleet, shown func(controller string) bool) iter.Seq[[]byte]
 				continue
 			}
 			points := f.Points(c.Name)
-			if len(points) == 0 && !row(guard(c.Name), string(c.State), "", "", "", "", "", "") {
+			if len(points) == 0 && !row(guard(c.Name), string(c.State), "", "", "", "", "", "", guard(c.Site), guard(c.Line)) {
 				return
 			}
 			for i := range points {
@@ -63,7 +63,7 @@ func cells(c *fleet.Controller, p *fleet.Point) []string {
 	if p.Max != nil {
 		high = number(*p.Max)
 	}
-	return []string{guard(c.Name), string(c.State), guard(p.Name), kind, guard(p.Unit), low, high, string(p.Signal)}
+	return []string{guard(c.Name), string(c.State), guard(p.Name), kind, guard(p.Unit), low, high, string(p.Signal), guard(c.Site), guard(c.Line)}
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

@@ -1,4 +1,4 @@
-package app_test
+package offline_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/offline"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source/modbus/modbustest"
 	"github.com/penstock/penstock/internal/source/modbus/wire"
@@ -38,7 +39,7 @@ func TestWhatAScanWritesHolds(t *testing.T) {
 		})
 	})
 	var out bytes.Buffer
-	scan := app.ModbusScan{TCP: l.Addr().String(), Units: []uint8{1, 2}, Count: 200, Timeout: time.Second, Tell: func(string, ...any) {}, Out: &out}
+	scan := offline.ModbusScan{TCP: l.Addr().String(), Units: []uint8{1, 2}, Count: 200, Timeout: time.Second, Tell: func(string, ...any) {}, Out: &out}
 	if err := scan.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

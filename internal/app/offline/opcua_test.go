@@ -1,4 +1,4 @@
-package app_test
+package offline_test
 
 import (
 	"bytes"

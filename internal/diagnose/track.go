@@ -1,0 +1,183 @@
+package diagnose
+
+import (
+	"math"
+	"sync"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/evidence"
+)
+
+// track is what is kept of one controller.
+type track struct {
+	name string
+
+	mu      sync.Mutex // guards everything below
+	known   Known
+	limits  limits
+	ring    ring
+	counter counter
+	heard   int64 // when its page last had a whole frame
+	base    [len(quantities)]baseline
+
+	last    int64 // when its newest report was received
+	clock   clock
+	epoch   uint64
+	seq     uint64
+	usual   float64 // seconds between two reports, on average
+	longest float64 // seconds between two reports, about the most
+	floor   float64 // seconds: lower envelope of the age of its reports
+	floored bool
+	reason  penstock.Reason // of the newest refusal
+	hops    Hops
+	gone    bool // it was silent when last judged: the gap that ends that is no rhythm
+
+	standing standing
+}
+
+// arrive takes a report in.
+func (t *track) arrive(a *Arrival) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.ring.open(a.Received)
+	b.reports++
+	b.dwell = max(b.dwell, seconds(a.Admitted-a.Received))
+	if a.Reason != "" {
+		b.refused++
+		t.reason = a.Reason
+		return
+	}
+	gap := float64(seconds(a.Received - t.last))
+	first := t.last == 0
+	t.last = max(t.last, a.Received)
+	if a.Identity.Form != penstock.Sequence {
+		b.fresh++
+		if !first {
+			t.pace(gap, 1)
+		}
+		t.age(b, a)
+		return
+	}
+	t.sequence(b, a, gap, first)
+}
+
+// sequence follows the numbers of the reports.
+func (t *track) sequence(b *bucket, a *Arrival, gap float64, first bool) {
+	id := a.Identity
+	switch {
+	case id.Epoch > t.epoch:
+		if t.epoch != 0 {
+			b.restarts++
+		}
+		t.epoch, t.seq = id.Epoch, id.Seq
+		t.clock.begin(a)
+		b.fresh++
+		t.age(b, a)
+		return
+	case id.Epoch < t.epoch || id.Seq <= t.seq:
+		b.again++
+		return
+	}
+	advance := id.Seq - t.seq
+	if advance > 1 && t.seq != 0 {
+		b.skipped += uint32(min(advance-1, 1<<20))
+	}
+	b.fresh++
+	if !first && t.seq != 0 {
+		if jump := t.clock.step(a, float64(advance)); jump != 0 {
+			t.floor -= jump
+			if math.Abs(jump) > math.Abs(float64(b.jump)) {
+				b.jump = float32(jump)
+			}
+		}
+		t.pace(gap, float64(advance))
+	}
+	t.seq = id.Seq
+	t.age(b, a)
+}
+
+// leastStep is how many seconds a clock has to step, or to be ahead, to be at fault.
+const leastStep = 1.0
+
+// pace learns how often the controller reports. A gap that was an outage is no
+// rhythm.
+func (t *track) pace(gap, advance float64) {
+	if gap < 0 || t.gone {
+		return
+	}
+	each := gap / advance
+	if t.usual == 0 {
+		t.usual, t.longest = each, gap
+		return
+	}
+	t.usual += (min(each, 4*t.usual) - t.usual) / 16
+	if advance == 1 {
+		t.longest = max(t.longest*0.98, min(gap, 2*max(t.longest, t.usual)))
+	}
+}
+
+// age notes how old the report was when it came.
+func (t *track) age(b *bucket, a *Arrival) {
+	if a.SourceTime == 0 {
+		return
+	}
+	age := seconds(a.Received - a.SourceTime)
+	b.aged++
+	b.sumAge += age
+	b.minAge = min(b.minAge, age)
+	b.maxAge = max(b.maxAge, age)
+	if !t.floored || float64(age) < t.floor {
+		t.floor, t.floored = float64(age), true
+	}
+}
+
+// settle notes when a report passed the stages.
+func (t *track) settle(h Hops) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.ring.open(h.Stored)
+	b.store = max(b.store, seconds(h.Stored-h.Accepted))
+	t.hops = h
+}
+
+// sample takes in what others know, and begins a new bucket when it is time. A
+// controller that reports seldom has longer buckets.
+func (t *track) sample(k Known, f *Facts, step int64) {
+	t.known = k
+	now := f.Now.UnixNano()
+	span := max(step, int64(t.usual/2*1e9))
+	t.floor += float64(step) / 1e9 * drift
+	b := t.ring.open(now)
+	if p, ok := f.Book.FindController(k.Name); ok {
+		before := b.frames
+		t.counter.take(p, b)
+		if b.frames > before {
+			t.heard = now
+		}
+		t.sense(p, b, now)
+	}
+	t.ring.turn(now, span)
+}
+
+// drift is how far the lower envelope of the age may rise a second: no clock of the
+// field runs further away.
+const drift = 200e-6
+
+// sense notes the signal of the page where it is news.
+func (t *track) sense(p *evidence.Page, b *bucket, now int64) {
+	for q, quantity := range quantities {
+		r, ok := p.Newest(quantity)
+		if !ok || r.Time.UnixNano() < b.start {
+			continue
+		}
+		b.signal[q] = float32(r.Value)
+		if t.base[q].known() {
+			drop := (float64(t.base[q].level) - r.Value) * sense(q)
+			t.base[q].learn(r.Value, drop >= t.limits.drop/2)
+			continue
+		}
+		t.base[q].learn(r.Value, false)
+	}
+}
+
+func seconds(ns int64) float32 { return float32(float64(ns) / 1e9) }
