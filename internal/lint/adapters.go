@@ -10,7 +10,7 @@ import (
 // adapterRoots hold a folder for each adapter.
 var adapterRoots = []string{"internal/source/", "internal/sink/"}
 
-// compositionRoot is the only package that imports adapters.
+// compositionRoot is the only package, with those below it, that imports adapters.
 const compositionRoot = "internal/app"
 
 func adaptersApart() Rule {
@@ -19,7 +19,7 @@ func adaptersApart() Rule {
 		Says: "An adapter (a folder under internal/source or internal/sink) is imported by internal/app alone, never by another adapter.",
 		check: func(m *tree.Module, report report) {
 			for f := range m.Code {
-				if f.Package.Dir == compositionRoot {
+				if f.Package.Dir == compositionRoot || strings.HasPrefix(f.Package.Dir, compositionRoot+"/") {
 					continue
 				}
 				for _, spec := range f.AST.Imports {
