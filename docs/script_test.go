@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/reportjson"
 	"github.com/penstock/penstock/internal/script"
 )
@@ -46,6 +47,7 @@ func runShown(t *testing.T, source string, reports []byte) string {
 	}
 	o := script.Options{Config: *script.Default(), Source: source, States: states, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	o.Config.File, o.Config.Workers = "clean.js", 1
+	o.Config.Timeout = config.Duration(10 * time.Second) // other tests may keep the processors busy
 	engine, err := script.New(o)
 	if err != nil {
 		t.Fatal(err)

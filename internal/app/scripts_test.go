@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/script"
@@ -34,6 +35,9 @@ type scripted struct {
 	stop  func()
 }
 
+// scriptPatience is for a machine that other tests keep busy.
+const scriptPatience = config.Duration(10 * time.Second)
+
 const countingScript = `export function onReport(report, ctx) {
   if (report.seq === 3) return null
   if (report.seq === 4) throw new Error("not this one")
@@ -45,7 +49,7 @@ func startScripted(t *testing.T) *scripted {
 	s := &scripted{t: t, fs: vfs.NewMem(), file: filepath.Join(t.TempDir(), "count.js")}
 	s.write(countingScript)
 	settings := script.Default()
-	settings.File, settings.OnError = s.file, script.ToQuarantine
+	settings.File, settings.OnError, settings.Timeout = s.file, script.ToQuarantine, scriptPatience
 	for _, step := range pipeline.Default() {
 		if step.Validate != nil {
 			s.steps = append(s.steps, pipeline.Step{Script: settings})
@@ -66,9 +70,9 @@ func (s *scripted) write(source string) {
 
 func (s *scripted) open() {
 	s.t.Helper()
-	c := DefaultConfig()
-	c.Middleware = s.steps
-	n, err := openNode(nodeOptions{config: c, fs: s.fs, dir: "data", log: slog.New(slog.NewTextHandler(&s.log, nil)), now: time.Now})
+	settings := DefaultConfig()
+	settings.Middleware = s.steps
+	n, err := openNode(nodeOptions{config: settings, fs: s.fs, dir: "data", log: slog.New(slog.NewTextHandler(&s.log, nil)), now: time.Now})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ type Config struct {
 // Default returns the settings that stand when none are given; a file is missing.
 func Default() *Config {
 	return &Config{
-		Timeout: config.Duration(100 * time.Millisecond), Memory: 16 << 20,
+		Timeout: config.Duration(250 * time.Millisecond), Memory: 16 << 20,
 		OnError: Pass, State: 4 << 10, Workers: 4,
 	}
 }

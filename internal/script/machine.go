@@ -4,18 +4,16 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"time"
 
 	"modernc.org/quickjs"
-
-	"github.com/penstock/penstock/internal/config"
 )
 
 //go:embed prelude.js
 var prelude string
 
-// loadTime is how long a script may take to load at least: it happens once.
-const loadTime = config.Duration(2 * time.Second)
+// loadTimes is how many times longer than for a report a script may take to load,
+// which happens once.
+const loadTimes = 20
 
 // machine is a virtual machine with the script in it. One goroutine uses it.
 type machine struct {
@@ -43,7 +41,7 @@ func newMachine(c *Config, source string) (*machine, *Fault) {
 		return "", fmt.Errorf("a script is one file without modules: there is nothing to import from %.80q", name)
 	}, func(_ *quickjs.VM, _, name string) (string, error) { return name, nil })
 	patient := *c
-	patient.Timeout = max(patient.Timeout, loadTime)
+	patient.Timeout = patient.Timeout * loadTimes
 	err = errors.Join(vm.SetEvalTimeout(patient.Timeout.Std()), m.load(), vm.SetEvalTimeout(c.Timeout.Std()))
 	if err != nil {
 		fault := faultOf(err, &patient, 0)
