@@ -30,7 +30,9 @@ type Length struct {
 	At    int    `yaml:"at" jsonschema_description:"first byte of the field, counted from the first byte of the frame"`
 	Size  int    `yaml:"size,omitempty" jsonschema_description:"bytes of the field, 1 (when left out) to 4"`
 	Order string `yaml:"order,omitempty" jsonschema_description:"big (when left out) or little"`
-	Adds  int    `yaml:"adds,omitempty" jsonschema_description:"what the whole frame has beyond the number in the field, checksum, start and end among it"`
+	Adds  int    `yaml:"adds,omitempty" jsonschema_description:"what the whole frame has beyond the number in the field, checksum, start and end among it; with checksum.head or block: without any checksums"`
+	// Repeated is the way of FT1.2.
+	Repeated bool `yaml:"repeated,omitempty" jsonschema_description:"the field stands twice, and start again behind it: 68 L L 68 in IEC 60870-5-101 and M-Bus"`
 }
 
 // Between are the marks around a frame.
@@ -48,6 +50,8 @@ type Checksum struct {
 	Hex    bool   `yaml:"hex,omitempty" jsonschema_description:"it is written in hexadecimal digits"`
 	After  Octets `yaml:"after,omitempty" jsonschema_description:"what stands between the content and the checksum and is covered by neither, such as *"`
 	From   int    `yaml:"from,omitempty" jsonschema_description:"first byte that it covers, counted from the first byte of the frame, with marks from the first behind the mark"`
+	Head   int    `yaml:"head,omitempty" jsonschema_description:"with length: the first bytes of the frame, its length among them, have a checksum of their own; 8 in DNP3, 10 in wireless M-Bus"`
+	Block  int    `yaml:"block,omitempty" jsonschema_description:"with length: behind the head, each so many bytes have a checksum of their own; 16 in DNP3 and wireless M-Bus. The mapping gets the frame without checksums"`
 	Behind bool   `yaml:"behind,omitempty" jsonschema_description:"with between: it stands behind the end mark and covers that too"`
 }
 
@@ -113,8 +117,29 @@ func (c *Config) check() error {
 		refuse("size: %d is not within 1 to max, which is %d", c.Size, c.max())
 	}
 	problems = append(problems, c.Start.check("start"), c.End.check("end"), c.Delimiter.check("delimiter"))
-	problems = append(problems, c.Length.check(len(c.Start)), c.Between.check(), c.Checksum.check(c.Between != nil))
+	problems = append(problems, c.Length.check(len(c.Start)), c.Between.check(), c.Checksum.check(c.Between != nil), c.checkBlocks())
 	return errors.Join(problems...)
+}
+
+// inBlocks tells whether a frame has several checksums.
+func (k *Checksum) inBlocks() bool { return k != nil && (k.Head != 0 || k.Block != 0) }
+
+func (c *Config) checkBlocks() error {
+	if !c.Checksum.inBlocks() {
+		return nil
+	}
+	k := c.Checksum
+	switch {
+	case c.Length == nil:
+		return penstock.Errorf(penstock.Invalid, "checksum.block: head and block go with length")
+	case k.Head < 0 || k.Block < 0 || k.Head > longest || k.Block > longest:
+		return penstock.Errorf(penstock.Invalid, "checksum.block: head %d and block %d are no numbers of bytes", k.Head, k.Block)
+	case k.Head > 0 && k.Head < newSized(*c, newProof(nil)).front():
+		return penstock.Errorf(penstock.Invalid, "checksum.head: the length stands behind the %d bytes of the head: it is to be proven before it is believed", k.Head)
+	case k.Name == "none" || k.Hex || k.After != "" || k.From != 0 || c.End != "":
+		return penstock.Errorf(penstock.Invalid, "checksum.block: with head and block there is a checksum, and none of hex, after, from and end")
+	}
+	return nil
 }
 
 // ways returns how many ways of telling frames are set.

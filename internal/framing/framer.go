@@ -59,8 +59,10 @@ func New(c Config) (*Framer, error) {
 		return nil, err
 	}
 	sum := newProof(c.Checksum)
-	f := &Framer{max: c.max(), proves: sum.algorithm.Size() > 1}
+	f := &Framer{max: c.max(), proves: sum.algorithm.Size() > 1 || c.Length != nil && c.Length.Repeated && !sum.none()}
 	switch {
+	case c.Checksum.inBlocks():
+		f.cutter = newBlocks(c, sum)
 	case c.Length != nil, c.Size != 0:
 		f.cutter = newSized(c, sum)
 	case c.Between != nil:

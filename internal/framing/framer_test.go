@@ -53,6 +53,20 @@ func ways() []way {
 			b := append([]byte{0x68, byte(len(c))}, c...)
 			return append(append(b, sum("crc-16/dnp", c, checksum.LowFirst)...), 0x16)
 		}, 60, false},
+		{"FT1.2", framing.Config{
+			Length: &framing.Length{At: 1, Adds: 6, Repeated: true}, Start: "\x68", End: "\x16", Checksum: &framing.Checksum{Name: "crc-16/arc", From: 4}, Max: 300,
+		}, func(c []byte) []byte {
+			b := append([]byte{0x68, byte(len(c) + 1), byte(len(c) + 1), 0x68}, c...)
+			return append(append(b, sum("crc-16/arc", c, checksum.LowFirst)...), 0x16)
+		}, 60, false},
+		{"blocks as in DNP3", dnp3(), func(c []byte) []byte {
+			return inBlocks("crc-16/dnp", checksum.LowFirst, 8, append([]byte{5, 0x64, byte(len(c) + 5), 0xC4, 1, 0, 4, 0}, c...))
+		}, 60, false},
+		{"blocks without a head", framing.Config{
+			Start: "\x68", Length: &framing.Length{At: 1, Adds: 2}, Checksum: &framing.Checksum{Name: "crc-16/en-13757", Order: "big", Block: 7}, Max: 300,
+		}, func(c []byte) []byte {
+			return inBlocks("crc-16/en-13757", checksum.HighFirst, 7, append([]byte{0x68, byte(len(c))}, c...))
+		}, 60, false},
 		{"size", framing.Config{Size: 12, Checksum: &framing.Checksum{Name: "crc-32c"}}, func(c []byte) []byte {
 			b := append(c, make([]byte, 8)...)[:8]
 			return append(b, sum("crc-32c", b, checksum.LowFirst)...)
@@ -89,6 +103,26 @@ func ways() []way {
 			return append(cobs(append(slices.Clone(c), sum("crc-16/x-25", c, checksum.LowFirst)...)), 0)
 		}, 40, true},
 	}
+}
+
+func dnp3() framing.Config {
+	return framing.Config{
+		Start: "\x05\x64", Length: &framing.Length{At: 2, Adds: 3}, Checksum: &framing.Checksum{Name: "crc-16/dnp", Head: 8, Block: 16}, Max: 292,
+	}
+}
+
+// inBlocks puts a checksum behind the head, and behind each block of the rest: of 16
+// bytes, or of as many as the head has where that is less.
+func inBlocks(name string, o checksum.Order, head int, content []byte) (out []byte) {
+	block := 16
+	if head == 7 {
+		block = 7
+	}
+	for n := min(head, len(content)); len(content) > 0; n = min(block, len(content)) {
+		out = append(append(out, content[:n]...), sum(name, content[:n], o)...)
+		content = content[n:]
+	}
+	return out
 }
 
 func cobs(b []byte) []byte {
@@ -292,6 +326,66 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// TestKnownFrames holds what is cut against frames of the standards and of others'
+// programs: DNP3, wireless M-Bus in format A, M-Bus and IEC 60870-5-101.
+func TestKnownFrames(t *testing.T) {
+	wireless := framing.Config{
+		Length: &framing.Length{At: 0, Adds: 1}, Checksum: &framing.Checksum{Name: "crc-16/en-13757", Order: "big", Head: 10, Block: 16},
+	}
+	ft12 := framing.Config{
+		Start: "\x68", Length: &framing.Length{At: 1, Adds: 6, Repeated: true}, Checksum: &framing.Checksum{Name: "sum8", From: 4}, End: "\x16",
+	}
+	for _, c := range []struct {
+		name   string
+		config framing.Config
+		stream string
+		want   []string
+	}{
+		{"DNP3, a head alone", dnp3(), "056405C001000004E921", []string{"056405C001000004"}},
+		{"DNP3, a read of the four classes", dnp3(), "FF056414F3010000040A3BC0C3013C02063C03063C04063C01069A12056405C001000004E921",
+			[]string{"056414F301000004C0C3013C02063C03063C04063C0106", "056405C001000004"}},
+		{"wireless M-Bus", wireless, "0F44AE0C78563412010744 47780B134365871E6D", []string{"0F44AE0C785634120107780B13436587"}},
+		{"M-Bus", ft12, "680303685301 51A516", []string{"68030368530151"}},
+		{"a false start before a true one", ft12, "68036868 680303685301 51A516", []string{"68030368530151"}},
+	} {
+		stream, err := hex.DecodeString(strings.ReplaceAll(c.stream, " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		newFramer(t, c.config).Feed(stream, func(f framing.Frame) {
+			if f.Event == evidence.Received {
+				got = append(got, strings.ToUpper(hex.EncodeToString(f.Body)))
+			}
+		})
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, not %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestDamagedBlockIsNamed: a bit in the head costs no more than the head, and one
+// behind it names its block.
+func TestDamagedBlockIsNamed(t *testing.T) {
+	for at, want := range map[int]string{3: "head: the CRC-16/DNP is ", 10: "block 1: the CRC-16/DNP is ", 30: "block 2: the CRC-16/DNP is "} {
+		frame := ways()[4].encode(bytes.Repeat([]byte("x"), 20))
+		next := ways()[4].encode([]byte("y"))
+		frame[at] ^= 1
+		var all found
+		newFramer(t, dnp3()).Feed(append(frame, next...), all.take)
+		if len(all.bad) == 0 || all.bad[0].Event != evidence.Checksum || !strings.HasPrefix(all.bad[0].Why, want) || len(all.good) != 1 {
+			t.Errorf("byte %d: %+v", at, all)
+		}
+	}
+	var all found
+	late := dnp3()
+	late.Max = 1000
+	newFramer(t, late).Feed([]byte("\x05\x64\xff\xc4\x01\x00\x04\x00\x00\x00\x05\x64"), all.take)
+	if len(all.bad) == 0 {
+		t.Error("a length in a head that does not hold is believed")
+	}
+}
+
 // A device with another CRC is told from a bad cable.
 func TestWrongVariantIsNamed(t *testing.T) {
 	w := ways()[0]
@@ -347,6 +441,10 @@ func TestMistakes(t *testing.T) {
 		"checksum.order":             {Size: 3, Checksum: &framing.Checksum{Name: "sum8", Order: "x"}},
 		"checksum.from":              {Size: 3, Checksum: &framing.Checksum{Name: "sum8", From: -1}},
 		"checksum.behind":            {Size: 3, Checksum: &framing.Checksum{Name: "sum8", Behind: true}},
+		"head and block go with":     {Size: 3, Checksum: &framing.Checksum{Name: "crc-16/dnp", Block: 16}},
+		"are no numbers":             {Length: &framing.Length{}, Checksum: &framing.Checksum{Name: "crc-16/dnp", Block: -1}},
+		"checksum.head: the length":  {Length: &framing.Length{At: 8}, Checksum: &framing.Checksum{Name: "crc-16/dnp", Head: 8}},
+		"none of hex, after":         {Length: &framing.Length{}, Checksum: &framing.Checksum{Name: "crc-16/dnp", Head: 8, Hex: true}},
 		"checksum.after":             {Size: 3, Checksum: &framing.Checksum{Name: "sum8", After: framing.Octets(strings.Repeat("x", 17))}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
