@@ -64,6 +64,7 @@ type share struct {
 	name   string
 	others int
 	ill    int
+	weak   int // have a weak signal
 }
 
 // most tells whether most others of a group of some size are in trouble.
@@ -87,6 +88,14 @@ func (s share) few() bool { return s.others >= 2 && float64(s.ill) < 0.15*float6
 // weak tells whether the signal is below what it should be.
 func (f *features) weak() bool {
 	return f.quantity >= 0 && (f.hasBase && f.drop >= f.limit || f.short > 0)
+}
+
+// faded tells whether the signal is further below its baseline than it ever is.
+func (f *features) faded() bool { return f.quantity >= 0 && f.hasBase && f.drop >= f.limit }
+
+// fading tells whether the signal of most others at the site faded.
+func (f *features) fading() bool {
+	return f.site.others >= 2 && float64(f.site.weak) >= 0.5*float64(f.site.others)
 }
 
 // fine tells whether a signal is known and as it should be.

@@ -93,6 +93,11 @@ var observations = []observation{
 			return fmt.Sprintf("%s failed their checksum in %s", ratio(f.now.damaged, f.now.frames+f.now.damaged, "frames"), span(f.window))
 		},
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
+	{func(f *features) bool { return f.fading() && (f.faded() || f.hampered()) },
+		func(f *features) string {
+			return fmt.Sprintf("the signal of %d of %d others at the site %s faded as well", f.site.weak, f.site.others, f.site.name)
+		},
+		weights{Physical: 4, Network: -1, Controller: -2}},
 	{(*features).badLine,
 		func(f *features) string {
 			return fmt.Sprintf("on the line %s failed their checksum, and %s seen", ratio(f.port.damaged, f.port.frames+f.port.damaged, "frames"),
@@ -214,6 +219,9 @@ func weigh(f *features, v *Verdict, r *rule) {
 	}
 	p := odds(score)
 	second := best(p, r.cause)
+	if score[second] <= 0 {
+		second = "" // nothing speaks for it
+	}
 	switch {
 	case r.or != "":
 		first, other := r.cause, r.or
@@ -221,13 +229,11 @@ func weigh(f *features, v *Verdict, r *rule) {
 			first, other = other, first
 		}
 		v.Cause, v.Between, v.Confidence = Unclear, [2]Cause{first, other}, p[first]+p[other]
-	case p[r.cause] < sure:
+	case p[r.cause] < sure && second != "":
 		v.Cause, v.Between, v.Confidence = Unclear, [2]Cause{r.cause, second}, p[r.cause]+p[second]
 	default:
 		v.Confidence = p[r.cause]
-		if p[second] >= 0.02 {
-			v.Second = second
-		}
+		v.Second = second
 	}
 	v.Missing = missing(f)
 	v.Next, v.Send = advice(v)
