@@ -137,7 +137,7 @@ func (d *drill) configFile() string { return filepath.Join(d.directory, "demo.ya
 func (d *drill) slowFile() string   { return filepath.Join(d.directory, "break-store") }
 
 func (d *drill) arguments() []string {
-	return []string{"--config", d.configFile(), "--set", "listen.link=" + d.link, "--set", "diagnose.window=5s"}
+	return []string{"--config", d.configFile(), "--set", "listen.link=" + d.link, "--set", "diagnose.window=10s"}
 }
 
 func (d *drill) environment() []string { return []string{"PENSTOCK_BREAK_STORE=" + d.slowFile()} }

@@ -49,6 +49,7 @@ type timing struct {
 
 // strength is the signal that is weakest.
 type strength struct {
+	stale    bool    // it is from before the controller fell silent
 	quantity int     // which, -1 for none
 	signal   float64 // its value
 	usual    float64 // its baseline, where hasBase
@@ -172,7 +173,8 @@ func (t *track) strength(f *features) {
 	worst := math.Inf(-1)
 	for q := range quantities {
 		v := f.now.signal[q]
-		if isNaN(v) && (f.silent || f.late) {
+		stale := isNaN(v)
+		if stale && (f.silent || f.late) {
 			v = f.prior.signal[q]
 		}
 		if isNaN(v) {
@@ -186,7 +188,7 @@ func (t *track) strength(f *features) {
 		if bad := math.Max(drop-t.limits.drop, short); bad > worst {
 			worst = bad
 			f.quantity, f.signal, f.usual, f.hasBase = q, float64(v), float64(t.base[q].level), t.base[q].known()
-			f.drop, f.short, f.least = drop, short, t.limits.margin[q]
+			f.drop, f.short, f.least, f.stale = drop, short, t.limits.margin[q], stale
 		}
 	}
 	before := f.prior

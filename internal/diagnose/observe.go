@@ -47,11 +47,10 @@ var observations = []observation{
 			return fmt.Sprintf("this machine read the line too late %d times, which is not the cable", f.port.overrun)
 		},
 		weights{Gateway: 4, Physical: -1}},
-	{(*features).refused,
-		func(f *features) string {
-			return fmt.Sprintf("%d of its %d reports were refused, the last for its %s", f.now.refused, f.now.reports, f.reason)
-		},
-		weights{Configuration: 5, Controller: 3.5, Network: -2, Physical: -2}},
+	{func(f *features) bool { return f.refused() && declared(f.reason) }, refusedFor,
+		weights{Configuration: 5, Controller: 2.5, Network: -2, Physical: -2}},
+	{func(f *features) bool { return f.refused() && !declared(f.reason) }, refusedFor,
+		weights{Controller: 5, Configuration: 2.5, Network: -2, Physical: -2}},
 	{(*features).neverWhole,
 		func(f *features) string {
 			return "not one whole frame ever came: the checksum, the speed or the parity may be set wrong"
@@ -173,6 +172,9 @@ var observations = []observation{
 		weights{Network: -2, Gateway: -3, Store: -3, Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.fine() },
 		func(f *features) string {
+			if f.stale {
+				return fmt.Sprintf("%s was %.1f %s before, as usual", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+			}
 			if !f.hasBase {
 				return fmt.Sprintf("%s is %.1f %s, which is enough", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
 			}
@@ -187,6 +189,10 @@ var observations = []observation{
 	{func(f *features) bool { return f.node.stood < leastStall && f.now.reports > 0 && f.now.dwell < 0.1 },
 		func(f *features) string { return "the gateway takes its reports within " + span(float64(f.now.dwell)) },
 		weights{Gateway: -1.5}},
+}
+
+func refusedFor(f *features) string {
+	return fmt.Sprintf("%d of its %d reports were refused, the last for its %s", f.now.refused, f.now.reports, f.reason)
 }
 
 // summer says what an hour means.

@@ -79,7 +79,7 @@ func (p *Plant) signal(controller int) (rssi, snr float64) {
 	rssi, snr = usualSignal(controller)
 	fade := (p.chance() - 0.5) * 3
 	if b := p.of(Radio, controller); b != nil {
-		fade += 9 + 22*b.Severity
+		fade += (9 + 22*b.Severity) * b.share(p.now().Sub(p.begun))
 	}
 	return rssi - fade, snr - fade
 }
@@ -102,7 +102,16 @@ func (p *Plant) Beat(controller int) ([]link.Signal, bool) {
 // errors returns the share of frames that a radio with that ratio loses.
 func errors(snr float64) float64 { return 1 / (1 + math.Exp(snr-5)) }
 
-func (b *Break) loss() float64 { return 0.4 + 0.5*b.Severity }
+// share is how much of a trouble that comes slowly is there.
+func (b *Break) share(at time.Duration) float64 {
+	ramp := 10 * time.Second
+	if b.Way == 0 {
+		ramp = 3 * time.Second
+	}
+	return min(1, float64(at-b.Start)/float64(ramp))
+}
+
+func (b *Break) loss() float64 { return 0.5 + 0.4*b.Severity }
 
 func (b *Break) delay() time.Duration {
 	return time.Duration((1.5 + 2.5*b.Severity) * float64(time.Second))
