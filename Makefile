@@ -20,9 +20,13 @@ TIMEOUT  ?= 8m
 # Packages that are tested at once. Two cores are enough for two.
 P        ?= 2
 
+# Runs of each kind of fault in make diagnose-accuracy: in virtual time, and with a demo.
+TRIALS ?= 30
+DRILLS ?= 1
+
 DIST := linux-amd64 linux-arm64 linux-armv7
 
-.PHONY: build demo test check bench network fuzz dist torture torture-spool tools clean help
+.PHONY: build demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help
 
 ## build: bin/penstock
 build:
@@ -58,6 +62,11 @@ network:
 ## fuzz: every fuzz target, FUZZTIME each
 fuzz: tools
 	CGO_ENABLED=1 FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+## diagnose-accuracy: faults injected into a simulated plant, and into a running demo; the confusion matrix; minutes
+diagnose-accuracy: build
+	PENSTOCK_TRIALS=$(TRIALS) $(GO) test -count=1 -v -timeout=1h -run 'Verdicts|Healthy' ./internal/diagnose/trial
+	PENSTOCK_DRILL=$(CURDIR)/bin/penstock PENSTOCK_DRILLS=$(DRILLS) $(GO) test -count=1 -v -timeout=2h -run Drill ./internal/demo
 
 ## torture: every proof at full length; hours
 torture:

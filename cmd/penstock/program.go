@@ -58,7 +58,7 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 	summary, err := demo.Run(ctx, demo.Options{
 		For: o.For, Controllers: o.Controllers, KillEvery: o.KillEvery, Listen: o.Listen, Data: o.Data, JSON: o.JSON,
 		Impair:   sim.Impairments{Loss: o.Loss, Duplicate: o.Duplicate, Reorder: o.Reorder, Corrupt: o.Corrupt},
-		Interval: o.Interval, Seed: o.Seed, Out: o.Stdout, Messages: o.Stderr,
+		Interval: o.Interval, Seed: o.Seed, Breaks: o.Breaks, Out: o.Stdout, Messages: o.Stderr,
 	})
 	if err != nil {
 		return err

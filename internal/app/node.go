@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,7 @@ func openNode(o nodeOptions) (_ *node, err error) {
 }
 
 func (n *node) openRecord(o nodeOptions, ring *keyring.Keyring) (err error) {
-	n.store, err = store.Open(store.Options{FS: o.fs, Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
+	n.store, err = store.Open(store.Options{FS: slowDisk(o.fs, os.Getenv(slowDiskVariable)), Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "store: %w", err)
 	}

@@ -31,6 +31,7 @@ type DemoOptions struct {
 	JSON        bool
 	Listen      string // address of the gateway; empty chooses
 	Data        string // directory; empty makes one and removes it
+	Breaks      []string
 	Stdout      io.Writer
 	Stderr      io.Writer
 }
@@ -44,10 +45,17 @@ func newDemo(env shell.Env, run Demo) *cobra.Command {
 with loss, duplication, reordering and corruption if asked for; and, with
 --kill-every, kill the gateway again and again. At the end the senders' own books
 are held against what the gateway stored. The exit code is 0 only when nothing was
-lost, nothing made up and nothing changed.`,
+lost, nothing made up and nothing changed.
+
+With --break the controllers stand at sites, some of them on serial lines and on
+radios that tell their signal, and something is broken on purpose while they send:
+'penstock diagnose' in another terminal says what, and the end says whether it was
+right. Without a target one is chosen, and told.`,
 		Example: `  penstock demo
   penstock demo --for 60s --controllers 500 --loss 10% --duplicate 10% --reorder 10% --corrupt 1% --kill-every 5s
-  penstock demo --for 10s --json`,
+  penstock demo --for 10s --json
+  penstock demo --break radio:site-02
+  penstock demo --for 3m --break noise@20s+40s --break store@90s+40s`,
 		Args: shell.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Controllers < 1 || o.For < 0 || o.KillEvery < 0 || o.Interval < 0 {
@@ -71,7 +79,8 @@ lost, nothing made up and nothing changed.`,
 	f.Var((*share)(&o.Reorder), "reorder", "share of messages that are overtaken by later ones")
 	f.Var((*share)(&o.Corrupt), "corrupt", "share of messages whose bytes are changed on the way")
 	f.DurationVar(&o.KillEvery, "kill-every", 0, "kill the gateway, without warning, after each `DURATION`")
-	manual.InGroup(f, "Trouble", "loss", "duplicate", "reorder", "corrupt", "kill-every")
+	f.StringArrayVar(&o.Breaks, "break", nil, "break `WHAT` on purpose: radio:SITE, noise:LINE, clock:CONTROLLER, hang:CONTROLLER, network:SITE, store or gateway; with @START+FOR for when, as in radio@30s+2m; more than once for more")
+	manual.InGroup(f, "Trouble", "break", "loss", "duplicate", "reorder", "corrupt", "kill-every")
 	return cmd
 }
 

@@ -24,6 +24,9 @@ type gateway struct {
 	socket    *os.File // the listening socket, which outlives every child
 	address   string
 	killEvery time.Duration
+	more      []string // arguments of serve
+	env       []string
+	pid       atomic.Int64
 
 	restarts atomic.Int64
 	peace    atomic.Bool // no more kills
@@ -78,8 +81,9 @@ func (g *gateway) command() *exec.Cmd {
 	arguments := append([]string{"-c", `LISTEN_PID=$$; export LISTEN_PID; exec "$0" "$@"`}, g.program...)
 	arguments = append(arguments, "serve", "--data", g.directory, "--allow-root",
 		"--set", "listen.https="+g.address, "--set", "listen.health=127.0.0.1:0")
+	arguments = append(arguments, g.more...)
 	c := exec.Command("/bin/sh", arguments...)
-	c.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=https")
+	c.Env = append(append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=https"), g.env...)
 	c.ExtraFiles = []*os.File{g.socket}
 	c.Stdout = &g.output
 	c.Stderr = &g.output
@@ -92,6 +96,7 @@ func (g *gateway) start() (*exec.Cmd, error) {
 	if err := c.Start(); err != nil {
 		return nil, penstock.Errorf(penstock.Internal, "start the gateway: %w", err)
 	}
+	g.pid.Store(int64(c.Process.Pid))
 	return c, nil
 }
 

@@ -24,6 +24,7 @@ type Options struct {
 	Speed       int           // seconds of the network's day that pass in a second; 60 when 0
 	Connections int           // shared by the fleet; 32 when 0, one for each controller when negative
 	Seed        uint64        // of values and mishaps
+	Breaks      []string      // what is broken on purpose, as trouble.Parse reads it
 
 	Program  []string  // the gateway's program and the arguments before "serve"; this program when empty
 	Out      io.Writer // results; standard output when nil
@@ -71,6 +72,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.For < 0 || o.KillEvery < 0 {
 		return o, penstock.Errorf(penstock.Invalid, "--for and --kill-every cannot be negative")
+	}
+	if len(o.Breaks) > 0 && o.KillEvery > 0 {
+		return o, penstock.Errorf(penstock.Invalid, "--break and --kill-every exclude each other: a gateway that was just started knows nothing of its fleet")
 	}
 	return o, o.Impair.Check()
 }

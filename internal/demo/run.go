@@ -39,6 +39,13 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	d := demo{Options: o, directory: directory, gateway: &gateway{
 		program: o.Program, directory: directory, socket: socket, address: address, killEvery: o.KillEvery,
 	}}
+	if len(o.Breaks) > 0 {
+		if d.drill, err = newDrill(&o, directory); err != nil {
+			return Summary{}, err
+		}
+		defer d.drill.close()
+		d.gateway.more, d.gateway.env = d.drill.arguments(), d.drill.environment()
+	}
 	return d.run(ctx)
 }
 
@@ -49,6 +56,7 @@ type demo struct {
 	gateway   *gateway
 	fleet     *sim.Fleet
 	reader    *sim.Reader
+	drill     *drill     // nil when nothing is broken on purpose
 	saying    sync.Mutex // guards Messages while the fleet runs
 }
 
@@ -152,9 +160,15 @@ func (d *demo) launch(e sim.Endpoint, now time.Time) (sim.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := sim.NewHTTPS(sim.HTTPSOptions{Endpoint: e, Controllers: d.Controllers, Connections: d.Connections})
+	var transport sim.Transport
+	transport, err = sim.NewHTTPS(sim.HTTPSOptions{Endpoint: e, Controllers: d.Controllers, Connections: d.Connections})
 	if err != nil {
 		return nil, err
+	}
+	if d.drill != nil {
+		if transport, err = d.drill.connect(transport, e, model, uint64(now.UnixMilli())); err != nil {
+			return nil, err
+		}
 	}
 	d.fleet, err = sim.New(sim.Options{Model: model, Transport: transport, Impair: d.Impair, Seed: d.Seed})
 	return transport, err
@@ -168,6 +182,9 @@ func (d *demo) drive(ctx, until context.Context) {
 	var beside sync.WaitGroup
 	beside.Go(func() { d.fleet.Run(sending); give() })
 	beside.Go(func() { d.tell(sending) })
+	if d.drill != nil {
+		beside.Go(func() { d.drill.run(sending, d) })
+	}
 	defer beside.Wait()
 	if d.For > 0 {
 		var cancel context.CancelFunc
@@ -178,6 +195,9 @@ func (d *demo) drive(ctx, until context.Context) {
 	case <-until.Done():
 	case <-sending.Done():
 		return
+	}
+	if d.drill != nil {
+		d.drill.heal(ctx, d)
 	}
 	d.fleet.Stop()
 	d.gateway.peace.Store(true)
@@ -195,7 +215,12 @@ func (d *demo) conclude(ctx context.Context, s *Summary) error {
 	if err != nil {
 		return err
 	}
-	balance, err := sim.Check(ctx, d.fleet, d.reader, d.Data == "")
+	var store sim.Store = d.reader
+	if d.drill != nil {
+		store = d.drill.plant.Store(store)
+		s.Drill = d.drill.said()
+	}
+	balance, err := sim.Check(ctx, d.fleet, store, d.Data == "")
 	if err != nil {
 		return err
 	}
@@ -210,6 +235,7 @@ func (d *demo) conclude(ctx context.Context, s *Summary) error {
 	}
 	books.write(d.Out)
 	s.write(d.Out)
+	s.writeDrill(d.Out)
 	return nil
 }
 

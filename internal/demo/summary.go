@@ -30,6 +30,7 @@ type Summary struct {
 	Run        Figures    `json:"run"`
 	Books      Books      `json:"books"`    // the gateway's own
 	Findings   []string   `json:"findings"` // the first of what is wrong
+	Drill      []Drilled  `json:"drill,omitempty"`
 }
 
 // Unanswered are reports whose sender heard nothing until the end.
@@ -139,5 +140,12 @@ func (s *Summary) write(w io.Writer) {
 		fmt.Fprintln(w, "\nNothing lost, nothing made up, nothing changed.")
 	} else {
 		fmt.Fprintln(w, "\nTHE RUN FAILED.")
+	}
+}
+
+// writeDrill says what was broken and what the gateway said of it.
+func (s *Summary) writeDrill(to io.Writer) {
+	for _, d := range s.Drill {
+		fmt.Fprintf(to, "%s was %s; the gateway said of those that it took %v, of others %v\n", d.Break, d.Cause, d.Said, d.Others)
 	}
 }

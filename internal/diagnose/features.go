@@ -49,6 +49,7 @@ type timing struct {
 
 // strength is the signal that is weakest.
 type strength struct {
+	stale    bool    // it is from before the controller fell silent
 	quantity int     // which, -1 for none
 	signal   float64 // its value
 	usual    float64 // its baseline, where hasBase
@@ -64,6 +65,7 @@ type share struct {
 	name   string
 	others int
 	ill    int
+	weak   int // have a weak signal
 }
 
 // most tells whether most others of a group of some size are in trouble.
@@ -87,6 +89,14 @@ func (s share) few() bool { return s.others >= 2 && float64(s.ill) < 0.15*float6
 // weak tells whether the signal is below what it should be.
 func (f *features) weak() bool {
 	return f.quantity >= 0 && (f.hasBase && f.drop >= f.limit || f.short > 0)
+}
+
+// faded tells whether the signal is further below its baseline than it ever is.
+func (f *features) faded() bool { return f.quantity >= 0 && f.hasBase && f.drop >= f.limit }
+
+// fading tells whether the signal of most others at the site faded.
+func (f *features) fading() bool {
+	return f.site.others >= 2 && float64(f.site.weak) >= 0.5*float64(f.site.others)
 }
 
 // fine tells whether a signal is known and as it should be.
@@ -163,7 +173,8 @@ func (t *track) strength(f *features) {
 	worst := math.Inf(-1)
 	for q := range quantities {
 		v := f.now.signal[q]
-		if isNaN(v) && (f.silent || f.late) {
+		stale := isNaN(v)
+		if stale && (f.silent || f.late) {
 			v = f.prior.signal[q]
 		}
 		if isNaN(v) {
@@ -177,7 +188,7 @@ func (t *track) strength(f *features) {
 		if bad := math.Max(drop-t.limits.drop, short); bad > worst {
 			worst = bad
 			f.quantity, f.signal, f.usual, f.hasBase = q, float64(v), float64(t.base[q].level), t.base[q].known()
-			f.drop, f.short, f.least = drop, short, t.limits.margin[q]
+			f.drop, f.short, f.least, f.stale = drop, short, t.limits.margin[q], stale
 		}
 	}
 	before := f.prior

@@ -47,11 +47,10 @@ var observations = []observation{
 			return fmt.Sprintf("this machine read the line too late %d times, which is not the cable", f.port.overrun)
 		},
 		weights{Gateway: 4, Physical: -1}},
-	{(*features).refused,
-		func(f *features) string {
-			return fmt.Sprintf("%d of its %d reports were refused, the last for its %s", f.now.refused, f.now.reports, f.reason)
-		},
-		weights{Configuration: 5, Controller: 3.5, Network: -2, Physical: -2}},
+	{func(f *features) bool { return f.refused() && declared(f.reason) }, refusedFor,
+		weights{Configuration: 5, Controller: 2.5, Network: -2, Physical: -2}},
+	{func(f *features) bool { return f.refused() && !declared(f.reason) }, refusedFor,
+		weights{Controller: 5, Configuration: 2.5, Network: -2, Physical: -2}},
 	{(*features).neverWhole,
 		func(f *features) string {
 			return "not one whole frame ever came: the checksum, the speed or the parity may be set wrong"
@@ -93,6 +92,11 @@ var observations = []observation{
 			return fmt.Sprintf("%s failed their checksum in %s", ratio(f.now.damaged, f.now.frames+f.now.damaged, "frames"), span(f.window))
 		},
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
+	{func(f *features) bool { return f.fading() && (f.faded() || f.hampered()) },
+		func(f *features) string {
+			return fmt.Sprintf("the signal of %d of %d others at the site %s faded as well", f.site.weak, f.site.others, f.site.name)
+		},
+		weights{Physical: 4, Network: -1, Controller: -2}},
 	{(*features).badLine,
 		func(f *features) string {
 			return fmt.Sprintf("on the line %s failed their checksum, and %s seen", ratio(f.port.damaged, f.port.frames+f.port.damaged, "frames"),
@@ -168,6 +172,9 @@ var observations = []observation{
 		weights{Network: -2, Gateway: -3, Store: -3, Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.fine() },
 		func(f *features) string {
+			if f.stale {
+				return fmt.Sprintf("%s was %.1f %s before, as usual", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+			}
 			if !f.hasBase {
 				return fmt.Sprintf("%s is %.1f %s, which is enough", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
 			}
@@ -182,6 +189,10 @@ var observations = []observation{
 	{func(f *features) bool { return f.node.stood < leastStall && f.now.reports > 0 && f.now.dwell < 0.1 },
 		func(f *features) string { return "the gateway takes its reports within " + span(float64(f.now.dwell)) },
 		weights{Gateway: -1.5}},
+}
+
+func refusedFor(f *features) string {
+	return fmt.Sprintf("%d of its %d reports were refused, the last for its %s", f.now.refused, f.now.reports, f.reason)
 }
 
 // summer says what an hour means.
@@ -214,6 +225,9 @@ func weigh(f *features, v *Verdict, r *rule) {
 	}
 	p := odds(score)
 	second := best(p, r.cause)
+	if score[second] <= 0 {
+		second = "" // nothing speaks for it
+	}
 	switch {
 	case r.or != "":
 		first, other := r.cause, r.or
@@ -221,13 +235,11 @@ func weigh(f *features, v *Verdict, r *rule) {
 			first, other = other, first
 		}
 		v.Cause, v.Between, v.Confidence = Unclear, [2]Cause{first, other}, p[first]+p[other]
-	case p[r.cause] < sure:
+	case p[r.cause] < sure && second != "":
 		v.Cause, v.Between, v.Confidence = Unclear, [2]Cause{r.cause, second}, p[r.cause]+p[second]
 	default:
 		v.Confidence = p[r.cause]
-		if p[second] >= 0.02 {
-			v.Second = second
-		}
+		v.Second = second
 	}
 	v.Missing = missing(f)
 	v.Next, v.Send = advice(v)

@@ -43,13 +43,8 @@ type Filter struct {
 
 // Overview returns the causes that stand, at a time.
 func (w *Watch) Overview(now time.Time, filter Filter) Overview {
-	type key struct {
-		cause   Cause
-		between [2]Cause
-		scope   Scope
-	}
 	o := Overview{Time: now, Pulses: map[Pulse]int{}}
-	groups := map[key]*Group{}
+	groups := map[claim]*Group{}
 	for _, t := range w.all() {
 		if filter.Shows != nil && !filter.Shows(t.name) {
 			continue
@@ -64,7 +59,7 @@ func (w *Watch) Overview(now time.Time, filter Filter) Overview {
 		if v.Cause == Healthy || v.Cause == "" || v.Since.Before(filter.Since) {
 			continue
 		}
-		at := key{v.Cause, v.Between, v.Scope}
+		at := v.claim()
 		g := groups[at]
 		if g == nil {
 			g = &Group{Verdict: v}

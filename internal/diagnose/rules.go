@@ -35,6 +35,7 @@ var rules = []rule{
 	{"clock", Controller, "", (*features).wrongClock, alone},
 	{"hangs", Controller, "", func(f *features) bool { return f.alive && !f.damaged && !f.badLine() && !f.siteWide() }, alone},
 	{"damaged", Physical, "", func(f *features) bool { return f.damaged || f.badLine() }, ofPhysical},
+	{"site-fades", Physical, "", func(f *features) bool { return f.fading() && (f.faded() || f.hampered()) }, ofSite},
 	{"weak-and-hampered", Physical, "", func(f *features) bool { return f.weak() && f.hampered() }, ofPhysical},
 	{"far-too-weak", Physical, "", func(f *features) bool { return f.hasBase && f.quantity >= 0 && f.drop >= 2*f.limit }, ofPhysical},
 	{"silent-after-decay", Physical, "", func(f *features) bool { return f.trail }, ofPhysical},
@@ -105,7 +106,7 @@ func ofPhysical(f *features) Scope {
 	switch {
 	case f.known.Line != "" && (f.badLine() || f.line.most(1)):
 		return ofLine(f)
-	case f.known.Site != "" && f.site.most(2):
+	case f.known.Site != "" && (f.fading() || f.site.most(2)):
 		return ofSite(f)
 	}
 	return alone(f)

@@ -40,6 +40,13 @@ type Scope struct {
 	Name string // empty for the gateway
 }
 
+// claim is what tells verdicts apart, whatever their evidence.
+type claim struct {
+	cause   Cause
+	between [2]Cause
+	scope   Scope
+}
+
 // Verdict is what the diagnosis says of one controller.
 type Verdict struct {
 	Cause      Cause
@@ -56,16 +63,14 @@ type Verdict struct {
 	Send       string   // whom to send
 }
 
-// same tells whether two verdicts say the same, whatever their evidence.
-func (v *Verdict) same(o *Verdict) bool {
-	return v.Cause == o.Cause && v.Between == o.Between && v.Scope == o.Scope
-}
+func (v *Verdict) claim() claim { return claim{v.Cause, v.Between, v.Scope} }
 
 // standing is what stands of a controller from one judgement to the next.
 type standing struct {
 	verdict   Verdict
-	candidate Verdict
-	times     int // the candidate in a row
+	candidate claim
+	since     time.Time // of the candidate
+	times     int       // in a row
 	// What is usual of it, learned while nothing is wrong.
 	damage, loss, delay float64
 }
@@ -82,17 +87,15 @@ func (s *standing) judge(v Verdict, now time.Time) bool {
 	if s.verdict.Cause == "" {
 		s.verdict = Verdict{Cause: Healthy, Since: now}
 	}
-	if v.same(&s.verdict) {
+	if v.claim() == s.verdict.claim() {
 		v.Since = s.verdict.Since
 		s.verdict, s.times = v, 0
 		return false
 	}
-	if s.times == 0 || !v.same(&s.candidate) {
-		v.Since, s.times = now, 0
-	} else {
-		v.Since = s.candidate.Since
+	if s.times == 0 || v.claim() != s.candidate {
+		s.candidate, s.since, s.times = v.claim(), now, 0
 	}
-	s.candidate = v
+	v.Since = s.since
 	s.times++
 	needed := confirmFault
 	if v.Cause == Healthy || s.verdict.Cause != Healthy {

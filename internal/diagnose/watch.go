@@ -44,8 +44,9 @@ type port struct {
 	used    bool
 }
 
-// tally is how many of a group there are, and how many are in trouble.
-type tally struct{ members, ill int }
+// tally is how many of a group there are, how many are in trouble, and how many have a
+// weak signal.
+type tally struct{ members, ill, weak int }
 
 // nodeState is what is known of the gateway behind its sources.
 type nodeState struct {
@@ -222,7 +223,7 @@ func (w *Watch) group(tracks []*track, now int64) {
 		t.mu.Lock()
 		f := t.features(now, w)
 		f.port = w.portOf(&t.known)
-		ill := f.hampered() || f.damaged
+		ill, weak := f.hampered() || f.damaged, f.faded()
 		t.mu.Unlock()
 		if f.never || f.known.Held {
 			continue
@@ -235,6 +236,9 @@ func (w *Watch) group(tracks []*track, now int64) {
 			n.members++
 			if ill {
 				n.ill++
+			}
+			if weak {
+				n.weak++
 			}
 			w.groups[s] = n
 		}
@@ -254,16 +258,19 @@ func (w *Watch) look(t *track, facts *Facts) features {
 	f := t.features(facts.Now.UnixNano(), w)
 	f.port = w.portOf(&t.known)
 	f.failing = facts.Failing[t.known.Source]
-	self := 0
+	self := tally{members: 1}
 	if f.hampered() || f.damaged {
-		self = 1
+		self.ill = 1
+	}
+	if f.faded() {
+		self.weak = 1
 	}
 	others := func(s Scope) share {
 		n, ok := w.groups[s]
 		if !ok || f.never || f.known.Held {
 			return share{name: s.Name}
 		}
-		return share{s.Name, n.members - 1, n.ill - self}
+		return share{s.Name, n.members - self.members, n.ill - self.ill, n.weak - self.weak}
 	}
 	f.site, f.line, f.source = others(Scope{OfSite, t.known.Site}), others(Scope{OfLine, t.known.Line}), others(Scope{OfSource, t.known.Source})
 	return f

@@ -30,6 +30,13 @@ type Options struct {
 	Key     *carrier.Key       // over UDP: of all controllers
 	// Controllers of the fleet.
 	Controllers int
+	// Dial makes the carrier of a controller that has another than TLS or UDP, and
+	// says under which address it speaks there; nil for none.
+	Dial func(controller int) (c carrier.Carrier, address uint16, err error)
+	// Beat says what the modem of a controller tells, every Every; false when nothing
+	// comes through. Nil for no heartbeats.
+	Beat  func(controller int) ([]link.Signal, bool)
+	Every time.Duration // 5 s when 0
 }
 
 // Link sends every report as one data frame: over a TLS connection of each
@@ -39,6 +46,8 @@ type Link struct {
 	slots chan struct{} // handshakes side by side
 	boot  uint64
 	lines []line
+	done  chan struct{} // closed when no more heartbeats are wanted
+	once  sync.Once
 }
 
 var _ sim.Transport = (*Link)(nil)
@@ -54,13 +63,18 @@ func New(o Options) (*Link, error) {
 	if o.Epoch == 0 {
 		o.Epoch = 1
 	}
-	return &Link{o: o, slots: make(chan struct{}, handshakes), boot: uint64(time.Now().UnixMicro()), lines: make([]line, o.Controllers)}, nil
+	if o.Every == 0 {
+		o.Every = 5 * time.Second
+	}
+	return &Link{o: o, slots: make(chan struct{}, handshakes), boot: uint64(time.Now().UnixMicro()), lines: make([]line, o.Controllers), done: make(chan struct{})}, nil
 }
 
 // line is the connection of one controller.
 type line struct {
 	mu        sync.Mutex // guards everything below
 	carrier   carrier.Carrier
+	header    link.Header
+	newest    uint64
 	waiting   map[uint64][]chan result
 	committed uint64
 	reading   sync.WaitGroup
@@ -100,11 +114,12 @@ func (t *Link) hand(ctx context.Context, l *line, m sim.Message, answered chan r
 			return err
 		}
 	}
-	frame := link.AppendData(nil, link.Header{}, link.AppendReport(nil, m.Report))
+	frame := link.AppendData(nil, l.header, link.AppendReport(nil, m.Report))
 	if m.Damage != 0 {
 		sim.Damage(frame, m.Damage)
 	}
 	seq := m.Report.Identity.Seq
+	l.newest = max(l.newest, seq)
 	l.waiting[seq] = append(l.waiting[seq], answered)
 	if err := l.carrier.Send(frame); err != nil {
 		l.carrier.Close() // its reader answers all that wait
@@ -115,7 +130,11 @@ func (t *Link) hand(ctx context.Context, l *line, m sim.Message, answered chan r
 // connect makes the connection and begins the session. l.mu is held.
 func (t *Link) connect(ctx context.Context, l *line, controller int) (err error) {
 	var c carrier.Carrier
-	if t.o.Key == nil {
+	l.header = link.Header{}
+	switch {
+	case t.o.Dial != nil:
+		c, l.header.Address, err = t.o.Dial(controller)
+	case t.o.Key == nil:
 		select {
 		case t.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -123,7 +142,7 @@ func (t *Link) connect(ctx context.Context, l *line, controller int) (err error)
 		}
 		c, err = carrier.DialTLS(ctx, t.o.Address, &tls.Config{RootCAs: t.o.Roots})
 		<-t.slots
-	} else {
+	default:
 		t.boot++
 		c, err = carrier.DialUDP(ctx, t.o.Address, *t.o.Key, t.boot, 0)
 	}
@@ -131,13 +150,45 @@ func (t *Link) connect(ctx context.Context, l *line, controller int) (err error)
 		return fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 	}
 	hello := link.Hello{Oldest: 1, Newest: 1, Controller: t.o.Name(controller), Epoch: t.o.Epoch, Token: t.o.Token, Client: "sim"}
-	if err := c.Send(hello.Append(nil, link.Header{})); err != nil {
+	if t.o.Beat != nil {
+		hello.Signals, _ = t.o.Beat(controller)
+	}
+	if err := c.Send(hello.Append(nil, l.header)); err != nil {
 		c.Close()
 		return fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 	}
 	l.carrier, l.waiting = c, map[uint64][]chan result{}
 	l.reading.Go(func() { l.read(c) })
+	if t.o.Beat != nil {
+		l.reading.Go(func() { t.beat(l, c, controller) })
+	}
 	return nil
+}
+
+// beat sends heartbeats with the signal until the connection ends.
+func (t *Link) beat(l *line, c carrier.Carrier, controller int) {
+	tick := time.NewTicker(t.o.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.done:
+			return
+		case <-tick.C:
+		}
+		signals, through := t.o.Beat(controller)
+		l.mu.Lock()
+		if l.carrier != c {
+			l.mu.Unlock()
+			return
+		}
+		if through {
+			beat := link.Heartbeat{Newest: l.newest, Waiting: uint64(len(l.waiting)), Signals: signals}
+			if err := c.Send(beat.Append(nil, l.header)); err != nil {
+				c.Close() // its reader answers all that wait
+			}
+		}
+		l.mu.Unlock()
+	}
 }
 
 // read takes the gateway's answers until the connection ends.
@@ -248,6 +299,7 @@ func (l *line) resolve(seq uint64, a result) {
 // Close implements [sim.Transport].
 func (t *Link) Close() error {
 	var errs []error
+	t.once.Do(func() { close(t.done) })
 	for i := range t.lines {
 		l := &t.lines[i]
 		l.mu.Lock()

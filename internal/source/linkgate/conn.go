@@ -182,6 +182,9 @@ func (c *conn) failed(err error) {
 	if m == nil {
 		m = c.member(0)
 	}
+	if m.page != nil && len(c.members) == 1 {
+		m.page.Count(eventOf(err)) // the connection is its alone
+	}
 	m.Broken(err)
 }
 

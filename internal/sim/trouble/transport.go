@@ -1,0 +1,191 @@
+package trouble
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sim"
+	"github.com/penstock/penstock/link"
+)
+
+// Plant is the simulated plant with its troubles. It is safe for concurrent use.
+type Plant struct {
+	Places []Place
+	Breaks []Break // settled
+	now    func() time.Time
+	begun  time.Time
+
+	healed atomic.Bool
+	mu     sync.Mutex // guards random
+	random *rand.Rand
+}
+
+// NewPlant returns a plant whose troubles count from now.
+func NewPlant(places []Place, breaks []Break, seed uint64, now func() time.Time) *Plant {
+	return &Plant{Places: places, Breaks: breaks, now: now, begun: now(), random: rand.New(rand.NewPCG(seed, 17))}
+}
+
+// Begin has the troubles count from now. It is called before anything else.
+func (p *Plant) Begin() { p.begun = p.now() }
+
+// Heal ends all troubles.
+func (p *Plant) Heal() { p.healed.Store(true) }
+
+func (p *Plant) chance() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.random.Float64()
+}
+
+// On tells whether a break is there now.
+func (p *Plant) On(b *Break) bool {
+	at := p.now().Sub(p.begun)
+	return !p.healed.Load() && at >= b.Start && (b.For == 0 || at < b.Start+b.For)
+}
+
+// of returns the break of a kind that has the controller now, nil for none.
+func (p *Plant) of(kind Kind, controller int) *Break {
+	for i := range p.Breaks {
+		if b := &p.Breaks[i]; b.Kind == kind && b.Takes(&p.Places[controller]) && p.On(b) {
+			return b
+		}
+	}
+	return nil
+}
+
+// Noise returns the share of blocks on a line that are damaged now.
+func (p *Plant) Noise(line string) float64 {
+	for i := range p.Breaks {
+		if b := &p.Breaks[i]; b.Kind == Noise && b.Target == line && p.On(b) {
+			return 0.06 + 0.4*b.Severity
+		}
+	}
+	return 0
+}
+
+// What a radio has on a good day, by the number of its controller.
+func usualSignal(controller int) (rssi, snr float64) {
+	return -62 - float64(controller*7%21), 19 + float64(controller*5%7)
+}
+
+// signal returns what a radio has now.
+func (p *Plant) signal(controller int) (rssi, snr float64) {
+	rssi, snr = usualSignal(controller)
+	fade := (p.chance() - 0.5) * 3
+	if b := p.of(Radio, controller); b != nil {
+		fade += (9 + 22*b.Severity) * b.share(p.now().Sub(p.begun))
+	}
+	return rssi - fade, snr - fade
+}
+
+// Beat returns what the modem of a controller tells, and whether that comes through.
+// It is what [simlink.Options] want.
+func (p *Plant) Beat(controller int) ([]link.Signal, bool) {
+	if !p.Places[controller].Radio {
+		return nil, p.of(Network, controller) == nil
+	}
+	rssi, snr := p.signal(controller)
+	signals := []link.Signal{{Kind: link.SignalRSSI, Tenths: int64(rssi * 10)}, {Kind: link.SignalSNR, Tenths: int64(snr * 10)}}
+	through := p.chance() >= errors(snr)
+	if b := p.of(Network, controller); b != nil {
+		through = through && b.Way != 0 && p.chance() > b.loss()
+	}
+	return signals, through
+}
+
+// errors returns the share of frames that a radio with that ratio loses.
+func errors(snr float64) float64 { return 1 / (1 + math.Exp(snr-5)) }
+
+// share is how much of a trouble that comes slowly is there.
+func (b *Break) share(at time.Duration) float64 {
+	ramp := 10 * time.Second
+	if b.Way == 0 {
+		ramp = 3 * time.Second
+	}
+	return min(1, float64(at-b.Start)/float64(ramp))
+}
+
+func (b *Break) loss() float64 { return 0.5 + 0.4*b.Severity }
+
+func (b *Break) delay() time.Duration {
+	return time.Duration((1.5 + 2.5*b.Severity) * float64(time.Second))
+}
+
+// Transport has what the plant's troubles do to messages happen to those of another
+// transport.
+func (p *Plant) Transport(inner sim.Transport) sim.Transport { return &transport{inner, p} }
+
+type transport struct {
+	sim.Transport
+	plant *Plant
+}
+
+// Send implements [sim.Transport].
+func (t *transport) Send(ctx context.Context, m sim.Message) (sim.Answer, error) {
+	p := t.plant
+	if b := p.of(Hang, m.Controller); b != nil {
+		return lost(ctx, 0)
+	}
+	if b := p.of(Network, m.Controller); b != nil {
+		switch {
+		case b.Way == 0:
+			return lost(ctx, 0)
+		case b.Way == 1 && p.chance() < b.loss():
+			return lost(ctx, time.Second)
+		case b.Way == 2:
+			if err := pause(ctx, b.delay()); err != nil {
+				return sim.Answer{}, err
+			}
+		}
+	}
+	if p.Places[m.Controller].Radio {
+		_, snr := p.signal(m.Controller)
+		if share := errors(snr); p.chance() < share {
+			if p.chance() < 0.7 {
+				return lost(ctx, time.Second)
+			}
+			m.Damage = uint64(p.chance()*(1<<60)) | 1
+		}
+	}
+	m.Report = p.clocked(m.Controller, m.Report)
+	a, err := t.Transport.Send(ctx, m)
+	if m.Damage != 0 && err == nil {
+		return a, penstock.Errorf(penstock.Corrupt, "a damaged message was taken for good")
+	}
+	if m.Damage != 0 {
+		return sim.Answer{}, fmt.Errorf("%w: it was damaged on the way: %w", sim.ErrUnknown, err)
+	}
+	if err != nil && p.Places[m.Controller].Radio && !penstock.CodeOf(err).Temporary() {
+		return a, fmt.Errorf("%w: another message was damaged: %w", sim.ErrUnknown, err) // it ended their connection
+	}
+	return a, err
+}
+
+// lost waits as a sender does that hears nothing; for 0 until it gives up.
+func lost(ctx context.Context, d time.Duration) (sim.Answer, error) {
+	if d == 0 {
+		<-ctx.Done()
+		return sim.Answer{}, fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
+	}
+	if err := pause(ctx, d); err != nil {
+		return sim.Answer{}, err
+	}
+	return sim.Answer{}, fmt.Errorf("%w: it was lost on the way", sim.ErrUnknown)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
+	}
+}
