@@ -36,7 +36,7 @@ func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.
 		return err
 	}
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, Level: level, AllowRoot: s.AllowRoot, Version: s.Version, Log: log, Now: time.Now,
+		Config: *c, Next: next, Level: level, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Log: log, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
 }

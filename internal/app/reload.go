@@ -25,6 +25,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			g.Log.Error("the new configuration does not hold; the gateway goes on with the one before", "error", err)
 			continue
 		}
+		g.herald.reloading()
 		if g.Level != nil {
 			if level, err := logging.ParseLevel(next.Log.Level); err == nil { // it was validated
 				g.Level.Set(level)
@@ -39,6 +40,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			g.Log.Warn("changes that take hold at the next start only", "keys", keys)
 		}
 		current = *next
+		g.herald.ready()
 	}
 }
 

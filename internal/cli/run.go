@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/cli/admin"
 	"github.com/penstock/penstock/internal/cli/data"
 	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/programs"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
 
@@ -92,6 +93,7 @@ networks, makes them durable and delivers each exactly once.`,
 	if program.ScanModbus != nil || program.ScanOPCUA != nil {
 		add(groupGateway, newScan(env, program))
 	}
+	add(groupGateway, programs.Command(env))
 	add(groupData, data.Commands(env)...)
 	if program.Decode != nil {
 		add(groupData, newDecode(env, program.Decode))

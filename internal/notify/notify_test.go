@@ -47,7 +47,7 @@ func TestWhatIsSentIsReceived(t *testing.T) {
 		{func() error { return s.Ready("answers\nat 8080") }, notify.Message{Ready: true, Status: "answers at 8080"}},
 		{s.Alive, notify.Message{Alive: true}},
 		{func() error { return s.Status("idle") }, notify.Message{Status: "idle"}},
-		{func() error { return s.Reloading(time.Minute) }, notify.Message{Reloading: true}},
+		{s.Reloading, notify.Message{Reloading: true}},
 		{func() error { return s.Stopping("drains") }, notify.Message{Stopping: true, Status: "drains"}},
 		{func() error { return s.Extend(time.Second, "replays") }, notify.Message{Extend: time.Second, Status: "replays"}},
 		{s.AwaitPredecessor, notify.Message{TakeOver: true, Status: "waits for its predecessor to end"}},

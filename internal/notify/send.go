@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/penstock/penstock"
 )
 
@@ -66,6 +68,9 @@ func (s *Sender) TakeOver() time.Duration {
 	return s.takeOver
 }
 
+// Heard tells whether there is anybody to tell.
+func (s *Sender) Heard() bool { return s != nil && s.address != "" }
+
 // Ready says that the program answers.
 func (s *Sender) Ready(status string) error { return s.Send("READY=1", "STATUS="+status) }
 
@@ -79,9 +84,13 @@ func (s *Sender) Status(text string) error { return s.Send("STATUS=" + text) }
 func (s *Sender) Stopping(status string) error { return s.Send("STOPPING=1", "STATUS="+status) }
 
 // Reloading says that the configuration is being read again, until Ready is
-// called. since is the reading of the monotonic clock, which systemd asks for.
-func (s *Sender) Reloading(since time.Duration) error {
-	return s.Send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", since.Microseconds()))
+// called.
+func (s *Sender) Reloading() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("read the monotonic clock: %w", err)
+	}
+	return s.Send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000))
 }
 
 // Extend asks for more time to start or to end, from now.
@@ -97,7 +106,7 @@ func (s *Sender) AwaitPredecessor() error {
 // Send sends lines of NAME=value. It never blocks: a manager that does not listen
 // must not stop the program.
 func (s *Sender) Send(lines ...string) error {
-	if s == nil || s.address == "" {
+	if !s.Heard() {
 		return nil
 	}
 	for i, line := range lines {

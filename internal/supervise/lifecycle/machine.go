@@ -177,7 +177,11 @@ func (m *Machine) replace(now time.Time) {
 }
 
 func (m *Machine) stop(now time.Time) {
-	m.wanted, m.end, m.launchAt = false, Stopped, time.Time{}
+	m.wanted = false
+	if m.Idle() {
+		return // it stays known that it failed
+	}
+	m.end, m.launchAt = Stopped, time.Time{}
 	for _, r := range m.runs {
 		m.leave(now, r)
 	}
@@ -219,7 +223,7 @@ func (m *Machine) settle() {
 func (m *Machine) ended(now time.Time, r *run, how string, clean bool) {
 	m.runs = slices.DeleteFunc(m.runs, func(o *run) bool { return o == r })
 	if r.why != "" {
-		how = r.why + "; then it " + how
+		how = r.why + "; its end: " + how
 	}
 	switch r.role {
 	case leaving:

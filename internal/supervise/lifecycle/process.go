@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"syscall"
 	"time"
+
+	"github.com/penstock/penstock/internal/notify"
 )
 
 func later(a, b time.Time) time.Time {
@@ -25,12 +27,16 @@ func (m *Machine) notified(now time.Time, r *run, e Event) {
 	if msg.Extend > 0 && !r.deadline.IsZero() && (r.ending || !r.ready) {
 		r.deadline = later(r.deadline, now.Add(msg.Extend))
 	}
-	if r.ending {
-		return
-	}
 	if msg.TakeOver || msg.Extend > 0 {
 		r.settled = time.Time{} // it knows the protocol, and will say when it is ready
 	}
+	if !r.ending {
+		m.obey(now, r, msg)
+	}
+}
+
+// obey does what a message of a process asks for.
+func (m *Machine) obey(now time.Time, r *run, msg notify.Message) {
 	if msg.TakeOver && r.role == successor {
 		m.say(slog.LevelInfo, "generation %d waits for the one before it, which is told to end", r.generation)
 		m.promote(now, r)
