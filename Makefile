@@ -26,7 +26,7 @@ DRILLS ?= 1
 
 DIST := linux-amd64 linux-arm64 linux-armv7
 
-.PHONY: build demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help
+.PHONY: build demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help compare-pm2
 
 ## build: bin/penstock
 build:
@@ -54,6 +54,10 @@ tools:
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build
 	$(GO) run ./bench $(BENCH)
+
+## compare-pm2: penstock supervise beside pm2, on the same Node.js program; needs Node.js and npm
+compare-pm2: build
+	$(GO) run ./bench/managers
 
 ## network: make the water network of the demo anew; needs Node.js and npm
 network:

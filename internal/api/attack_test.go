@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -306,6 +307,52 @@ func TestDrainAnswersWhatIsUnderWay(t *testing.T) {
 		}
 		<-stopped
 	})
+}
+
+// Callers are told to go before their connections are closed; one who has just
+// connected is answered first; and one who comes too late is left in the queue.
+func TestDrainRefusesNobody(t *testing.T) {
+	g := start(t, func(o *api.Options) { o.Limits.Web.Linger = time.Second })
+	early := g.dial("http/1.1")
+	ask := func(c net.Conn) *http.Response {
+		t.Helper()
+		fmt.Fprintf(c, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if ask(early).Close {
+		t.Error("a connection is closed before the end")
+	}
+	late := g.dial("http/1.1") // it asks only when the listener is closed
+	stopped := make(chan struct{})
+	go func() { g.stop(); close(stopped) }()
+	eventually(t, "the end of new streams", func() bool {
+		c := g.dial("http/1.1")
+		defer c.Close()
+		return ask(c).Close
+	})
+	if r := ask(early); r.StatusCode != 200 || !r.Close {
+		t.Errorf("a caller who keeps its connection gets %s, close %v", r.Status, r.Close)
+	}
+	early.Close()
+	eventually(t, "the end of the listener", func() bool {
+		c, err := net.Dial("tcp", g.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	if r := ask(late); r.StatusCode != 200 || !r.Close {
+		t.Errorf("a caller who had just connected gets %s, close %v", r.Status, r.Close)
+	}
+	late.Close()
+	<-stopped
 }
 
 // A request that ends in the middle of its body leaves what was submitted as it

@@ -108,6 +108,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return startOfTest },
 	}
+	o.Limits.Web.Linger = 20 * time.Millisecond // tests leave connections open
 	for _, f := range change {
 		f(&o)
 	}

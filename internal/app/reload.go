@@ -24,6 +24,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			g.Log.Error("the new configuration does not hold; the gateway goes on with the one before", "error", err)
 			continue
 		}
+		g.herald.reloading()
 		g.Logs.Reload(next.Log)
 		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
 		if err := g.scripts.replace(scriptOf(next.Middleware)); err != nil {
@@ -38,6 +39,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			g.Log.Warn("changes that take hold at the next start only", "keys", keys)
 		}
 		current = *next
+		g.herald.ready()
 	}
 }
 

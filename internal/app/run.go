@@ -22,6 +22,7 @@ import (
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/notify"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/tlsfiles"
 )
@@ -31,6 +32,7 @@ type Options struct {
 	Config    Config
 	Next      func(context.Context) (*Config, error) // waits for a new configuration; nil for none ever
 	AllowRoot bool
+	TakeOver  time.Duration // how long to wait for another process to give the data directory up
 	Version   string
 	Logs      *logging.Logs
 	Now       func() time.Time
@@ -67,21 +69,29 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	syscall.Umask(0o027) // nothing that the node makes is for strangers
+	sender, err := notify.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	h := herald{sender, o.Logs.Logger()}
+	dir, err := awaitDirectory(ctx, o.Config.Data, max(o.TakeOver, sender.TakeOver()), h.awaitPredecessor)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
 	l, err := openListeners(o.Config.Listen)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	dir, err := openDirectory(o.Config.Data)
+	var n *node
+	h.whileStarting(func() {
+		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Logs.Logger(), now: o.Now})
+	})
 	if err != nil {
 		return err
 	}
-	defer dir.close()
-	n, err := openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Logs.Logger(), now: o.Now})
-	if err != nil {
-		return err
-	}
-	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger()}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h}
 	g.watchLog()
 	return errors.Join(g.serve(ctx), n.close())
 }
@@ -106,7 +116,7 @@ func checkRoot(o Options) error {
 // listeners are the sockets of a gateway.
 type listeners struct {
 	https, health net.Listener // health is nil when it is off
-	rest          sockets      // handed over for the sources
+	inherited     sockets      // handed over, for the sources too
 }
 
 func openListeners(c Listen) (_ listeners, err error) {
@@ -114,10 +124,10 @@ func openListeners(c Listen) (_ listeners, err error) {
 	if err != nil {
 		return listeners{}, err
 	}
-	l := listeners{rest: inherited}
+	l := listeners{inherited: inherited}
 	defer func() {
 		if err != nil {
-			inherited.closeRest()
+			inherited.close()
 		}
 	}()
 	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
@@ -137,7 +147,7 @@ func (l listeners) close() {
 	if l.health != nil {
 		l.health.Close()
 	}
-	l.rest.closeRest()
+	l.inherited.close()
 }
 
 // gateway is a node with its listeners.
@@ -147,6 +157,7 @@ type gateway struct {
 	Log       *slog.Logger
 	dir       *Directory
 	listeners listeners
+	herald    herald
 	tls       *tlsfiles.Files
 	bound     *bound
 }
@@ -184,15 +195,20 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("upkeep", g.upkeep)
 	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
-	outer, stopAPI := context.WithCancel(ctx)
+	part("herald", g.keepManagerInformed)
+	outer, stopAPI := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAPI()
-	defer context.AfterFunc(outer, func() {
+	drain := sync.OnceFunc(func() { // whoever asks hears it before the first connection is closed
 		g.Log.Info("the gateway stops: it answers what is under way and takes nothing new")
 		g.health.Drain()
-	})()
-	defer context.AfterFunc(inner, stopAPI)()
+		g.herald.stopping()
+		stopAPI()
+	})
+	defer context.AfterFunc(ctx, drain)()
+	defer context.AfterFunc(inner, drain)()
 	g.Log.Info("the gateway runs", "version", g.Version, "data", started.Data)
 	work.Go(func() { g.tell(inner, started) })
+	g.herald.ready()
 	err = server.Run(outer, g.pipeline)
 	stop(nil)
 	work.Wait()

@@ -16,9 +16,10 @@ import (
 // over (sd_listen_fds(3)).
 const firstSocket = 3
 
-// sockets are the listeners that a process manager handed over, by the name that
-// it gave them.
-type sockets map[string]net.Listener
+// sockets are the sockets that a process manager handed over, by the name that it
+// gave them. They are lent: a source that ends closes what it was lent, and the
+// next one is lent it again.
+type sockets map[string]*os.File
 
 // inheritSockets takes the sockets that LISTEN_FDS announces. The variables are
 // taken out of the environment, so that no child mistakes them for its own.
@@ -31,10 +32,10 @@ func inheritSockets() (sockets, error) {
 		return nil, nil
 	}
 	n, err := strconv.Atoi(count)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > maxSockets {
 		return nil, penstock.Errorf(penstock.Invalid, "LISTEN_FDS is %q, not a number of sockets", count)
 	}
-	listeners := sockets{}
+	inherited := sockets{}
 	labels := strings.Split(names, ":")
 	for i := range n {
 		name := "https" // a single socket without a name is the API's
@@ -43,21 +44,27 @@ func inheritSockets() (sockets, error) {
 		}
 		syscall.CloseOnExec(firstSocket + i)
 		file := os.NewFile(uintptr(firstSocket+i), name)
-		l, err := net.FileListener(file)
-		file.Close()
-		if err != nil {
-			return nil, penstock.Errorf(penstock.Invalid, "socket %d (%s) that was handed over is not one to listen on: %w", firstSocket+i, name, err)
+		if twice := inherited[name]; twice != nil {
+			file.Close()
+			inherited.close()
+			return nil, penstock.Errorf(penstock.Invalid, "two sockets that were handed over have the name %s: give each its own, as in --listen health=127.0.0.1:3000", name)
 		}
-		listeners[name] = l
+		inherited[name] = file
 	}
-	return listeners, nil
+	return inherited, nil
 }
+
+// maxSockets bounds what is taken from LISTEN_FDS.
+const maxSockets = 1024
 
 // listen returns the socket that was handed over under the name, or binds one.
 // Key is that of the configuration, for the error.
 func (s sockets) listen(name, key string, address config.Address) (net.Listener, error) {
-	if l, ok := s[name]; ok {
-		delete(s, name)
+	if file, ok := s[name]; ok {
+		l, err := net.FileListener(file)
+		if err != nil {
+			return nil, penstock.Errorf(penstock.Invalid, "%s: the socket %s that was handed over is not one to accept connections from: %w", key, name, err)
+		}
 		return l, nil
 	}
 	l, err := net.Listen("tcp", string(address))
@@ -65,6 +72,22 @@ func (s sockets) listen(name, key string, address config.Address) (net.Listener,
 		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err))
 	}
 	return l, nil
+}
+
+// listenPacket is listen for datagrams.
+func (s sockets) listenPacket(name, key string, address config.Address) (net.PacketConn, error) {
+	if file, ok := s[name]; ok {
+		c, err := net.FilePacketConn(file)
+		if err != nil {
+			return nil, penstock.Errorf(penstock.Invalid, "%s: the socket %s that was handed over is not one for datagrams: %w", key, name, err)
+		}
+		return c, nil
+	}
+	c, err := net.ListenPacket("udp", string(address))
+	if err != nil {
+		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err))
+	}
+	return c, nil
 }
 
 // advice says what to do about an address that cannot be bound, where that is
@@ -81,9 +104,9 @@ func advice(err error) string {
 	return ""
 }
 
-// closeRest closes what was handed over and nobody uses.
-func (s sockets) closeRest() {
-	for _, l := range s {
-		l.Close()
+// close gives back what was handed over.
+func (s sockets) close() {
+	for _, file := range s {
+		file.Close()
 	}
 }

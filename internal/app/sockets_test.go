@@ -67,3 +67,62 @@ func TestListenersNeedAddressesOfTheirOwn(t *testing.T) {
 		t.Errorf("the error is: %v", err)
 	}
 }
+
+// handedOver returns sockets as a process manager hands them over.
+func handedOver(t *testing.T, name string, from interface{ File() (*os.File, error) }) sockets {
+	t.Helper()
+	file, err := from.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sockets{name: file}
+	t.Cleanup(s.close)
+	return s
+}
+
+// A source that ends and comes again is lent the same socket: the manager has it
+// open, so it could not be bound anew.
+func TestASocketIsLentAgainAndAgain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := handedOver(t, "mqtt", l.(*net.TCPListener))
+	for range 2 {
+		lent, err := s.listen("mqtt", "listen.mqtt", ":1883")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lent.Addr().String() != l.Addr().String() {
+			t.Errorf("it listens at %s", lent.Addr())
+		}
+		lent.Close()
+	}
+	if _, err := s.listenPacket("mqtt", "listen.mqtt", ":1883"); penstock.CodeOf(err) != penstock.Invalid || !strings.Contains(err.Error(), "listen.mqtt: ") {
+		t.Errorf("a listener is taken for datagrams: %v", err)
+	}
+}
+
+func TestDatagramSocketsAreHandedOver(t *testing.T) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s := handedOver(t, "link_udp", c.(*net.UDPConn))
+	lent, err := s.listenPacket("link_udp", "listen.link_udp", ":5427")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lent.Close()
+	if _, isUDP := lent.(*net.UDPConn); !isUDP || lent.LocalAddr().String() != c.LocalAddr().String() {
+		t.Errorf("it is a %T at %s", lent, lent.LocalAddr())
+	}
+	if _, err := s.listen("link_udp", "listen.link_udp", ":5427"); penstock.CodeOf(err) != penstock.Invalid {
+		t.Errorf("a socket for datagrams is taken for a listener: %v", err)
+	}
+	if _, err := s.listenPacket("other", "sources.other", config.Address(c.LocalAddr().String())); penstock.CodeOf(err) != penstock.Unavailable {
+		t.Errorf("an address that is taken: %v", err)
+	}
+}

@@ -147,7 +147,10 @@ func (g *gateway) newSources() *source.Set {
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
-				return g.listeners.rest.listen(name, listenKey(name), config.Address(address))
+				return g.listeners.inherited.listen(name, listenKey(name), config.Address(address))
+			},
+			ListenPacket: func(name, address string) (net.PacketConn, error) {
+				return g.listeners.inherited.listenPacket(name, listenKey(name), config.Address(address))
 			},
 		},
 		Handler: g.pipeline,

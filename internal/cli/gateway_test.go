@@ -233,7 +233,7 @@ func TestDemoOptions(t *testing.T) {
 		"--kill-every", "5s", "--json", "--listen", ":0", "--data", "d", "--seed", "7").want(t, shell.ExitOK, "", "")
 	want := cli.DemoOptions{For: time.Minute, Controllers: 500, Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Corrupt: 0.01,
 		KillEvery: 5 * time.Second, JSON: true, Listen: ":0", Data: "d", Seed: 7}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, args := range [][]string{{"--loss", "101%"}, {"--loss", "-1"}, {"--loss", "NaN"}, {"--controllers", "0"}, {"--for", "-1s"}} {

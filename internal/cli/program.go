@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/penstock/penstock/internal/config"
 )
@@ -40,6 +41,7 @@ type Configured interface {
 // Start is what the command line tells a gateway beside its configuration.
 type Start struct {
 	AllowRoot bool           // run even as root
+	TakeOver  time.Duration  // how long to wait for another gateway to give the data directory up
 	Version   string         // as the command version prints it
 	Log       io.Writer      // where log lines go
 	Terminal  bool           // a person reads the log

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/cli/data"
 	"github.com/penstock/penstock/internal/cli/manual"
 	"github.com/penstock/penstock/internal/cli/ops"
+	"github.com/penstock/penstock/internal/cli/programs"
 	"github.com/penstock/penstock/internal/cli/scripts"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
@@ -94,6 +95,7 @@ networks, makes them durable and delivers each exactly once.`,
 	if program.ScanModbus != nil || program.ScanOPCUA != nil {
 		add(groupGateway, newScan(env, program))
 	}
+	add(groupGateway, programs.Command(env))
 	add(groupData, data.Commands(env)...)
 	if program.Decode != nil {
 		add(groupData, newDecode(env, program.Decode))

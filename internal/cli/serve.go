@@ -81,6 +81,8 @@ restart.`,
 		},
 	}
 	from.register(cmd.Flags())
+	cmd.Flags().DurationVar(&start.TakeOver, "take-over", 0, "wait for a `DURATION` until the gateway that has the data directory ends, and go on with it")
+	cmd.Flags().Lookup("take-over").NoOptDefVal = "1m"
 	cmd.Flags().BoolVar(&start.AllowRoot, "allow-root", false, "run even as root")
 	return cmd
 }

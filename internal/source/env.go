@@ -20,6 +20,8 @@ type Env struct {
 	// Listen binds a TCP address, or takes the listener that a process manager
 	// handed over under the name.
 	Listen func(name, address string) (net.Listener, error)
+	// ListenPacket is Listen for datagrams.
+	ListenPacket func(name, address string) (net.PacketConn, error)
 	// Bound says to what address the listener of a key of the configuration,
 	// "listen.mqtt", is really bound.
 	Bound func(key, address string)

@@ -134,6 +134,9 @@ func abort() { panic(http.ErrAbortHandler) }
 // guard stands before the multiplexer and refuses what no route should see.
 func (s *Server) guard(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.leaving() {
+			w.Header().Set("Connection", "close") // over HTTP/2 it becomes a GOAWAY
+		}
 		var refusal *problem.Error
 		switch {
 		case headerSize(r) > s.limits.Header:

@@ -1,6 +1,9 @@
 package web
 
 import (
+	"crypto/tls"
+	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +20,7 @@ type Limits struct {
 	Progress    time.Duration // in which 64 KiB of a body must come, or a part of an answer be taken: 30 s
 	Answer      time.Duration // in which a short answer must be written, counted from the header: 60 s
 	Idle        time.Duration // of a connection between requests: 3 min
+	Linger      time.Duration // in which callers are told to open another connection, and then for those who just did: 1 s
 	Drain       time.Duration // for requests under way when the server ends: 10 s
 }
 
@@ -29,6 +33,7 @@ func (l Limits) withDefaults() Limits {
 	Default(&l.Progress, 30*time.Second)
 	Default(&l.Answer, 60*time.Second)
 	Default(&l.Idle, 3*time.Minute)
+	Default(&l.Linger, time.Second)
 	Default(&l.Drain, 10*time.Second)
 	return l
 }
@@ -43,9 +48,28 @@ func Default[T int | int64 | time.Duration](limit *T, fallback T) {
 // usage counts what is limited over all requests.
 type usage struct {
 	connections    atomic.Int64
+	fresh          atomic.Int64 // connections without their first request
 	maxConnections int64
 	memory         atomic.Int64 // bytes of bodies under way
 	maxMemory      int64
+}
+
+// follow counts the connections that have not had their first request. It is told
+// each change of a connection's state.
+func (u *usage) follow(c net.Conn, state http.ConnState) {
+	over, ok := c.(*tls.Conn)
+	if !ok {
+		return
+	}
+	conn, ok := over.NetConn().(*countedConn)
+	switch {
+	case !ok:
+	case state == http.StateNew:
+		conn.fresh.Store(true)
+		u.fresh.Add(1)
+	case conn.fresh.Swap(false):
+		u.fresh.Add(-1)
+	}
 }
 
 // take reserves n bytes for a body, and give returns them.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -114,11 +115,49 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, config *tls.Config) e
 	close(s.draining)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Drain)
 	defer cancel()
+	// For a while each answer tells its caller to open another connection for the
+	// next request: one that is closed between requests may cross with a request
+	// on its way, and the caller could not know whether it was served.
+	s.waitFor(drain, func() bool { return s.use.connections.Load() == 0 })
+	// Then who connects waits in the queue of the socket for the next process. The
+	// library drops requests that begin after Shutdown: those who are connected
+	// have to come before.
+	ln.Close()
+	<-served
+	s.waitFor(drain, func() bool { return s.use.fresh.Load() == 0 })
 	if err := srv.Shutdown(drain); err != nil {
 		s.log.Warn("requests were cut off at the end of the drain", "error", err)
 		srv.Close()
 	}
 	return nil
+}
+
+// lingerLook is how often the server looks whether it may go on with its end.
+const lingerLook = 5 * time.Millisecond
+
+// waitFor waits until done, no longer than the limit.
+func (s *Server) waitFor(ctx context.Context, done func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Linger)
+	defer cancel()
+	look := time.NewTicker(lingerLook)
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// leaving tells whether the server is about to end.
+func (s *Server) leaving() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Server) httpServer(config *tls.Config) *http.Server {
@@ -144,6 +183,7 @@ func (s *Server) httpServer(config *tls.Config) *http.Server {
 		ReadTimeout:       s.limits.Progress,
 		WriteTimeout:      s.limits.Answer,
 		IdleTimeout:       s.limits.Idle,
+		ConnState:         s.use.follow,
 		// The library's own answer to a larger header has no problem in it: it is
 		// left to floods, and headers up to four times the limit get ours.
 		MaxHeaderBytes:               4 * s.limits.Header,
@@ -176,8 +216,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 
 type countedConn struct {
 	net.Conn
-	use  *usage
-	once sync.Once
+	use   *usage
+	once  sync.Once
+	fresh atomic.Bool // it has not had its first request
 }
 
 // Close implements net.Conn.

@@ -68,7 +68,8 @@ func (m Manual) Help(out io.Writer, cmd *cobra.Command) {
 }
 
 func usageLine(cmd *cobra.Command) string {
-	if cmd.HasAvailableSubCommands() {
+	ownArguments := strings.Contains(cmd.Use, " ")
+	if cmd.HasAvailableSubCommands() && !ownArguments {
 		return cmd.CommandPath() + " COMMAND"
 	}
 	return cmd.UseLine()

@@ -40,7 +40,7 @@ func (w *waiting) leave(n int) {
 
 // datagrams reads datagrams until the socket fails.
 func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
-	socket, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", s.config.UDP)
+	socket, err := s.env.ListenPacket(s.env.Name, s.config.UDP)
 	if err != nil {
 		return penstock.Errorf(penstock.Unavailable, "udp: %w", err)
 	}

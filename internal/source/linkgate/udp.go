@@ -75,9 +75,9 @@ func NewUDP(address config.Address, c Config, env source.Env) (*UDP, error) {
 
 // Run listens until ctx ends.
 func (u *UDP) Run(ctx context.Context, next penstock.Handler) error {
-	l, err := net.ListenPacket("udp", string(u.address))
+	l, err := u.env.ListenPacket("link_udp", string(u.address))
 	if err != nil {
-		return penstock.Errorf(penstock.Unavailable, "listen.link_udp: %w", err)
+		return err
 	}
 	u.socket = l.(*net.UDPConn)
 	defer u.socket.Close()

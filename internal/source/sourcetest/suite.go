@@ -112,12 +112,14 @@ func Env(book *evidence.Book, status source.Status, auth source.Authenticator) s
 		auth = everybody{}
 	}
 	return source.Env{
-		Name: "test", Evidence: book, Auth: auth, Status: status, Listen: listen, Bound: func(string, string) {},
+		Name: "test", Evidence: book, Auth: auth, Status: status, Listen: listen, ListenPacket: listenPacket, Bound: func(string, string) {},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.Reader,
 	}
 }
 
 func listen(_, address string) (net.Listener, error) { return net.Listen("tcp", address) }
+
+func listenPacket(_, address string) (net.PacketConn, error) { return net.ListenPacket("udp", address) }
 
 type everybody struct{}
 

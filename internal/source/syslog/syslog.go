@@ -81,7 +81,7 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 	var socket net.PacketConn
 	if !s.UDP.Off() {
 		var err error
-		if socket, err = net.ListenPacket("udp", string(s.UDP)); err != nil {
+		if socket, err = s.env.ListenPacket(s.env.Name+".udp", string(s.UDP)); err != nil {
 			return penstock.Errorf(penstock.Unavailable, "udp: %w", err)
 		}
 		s.env.Bound("sources."+s.env.Name+".udp", socket.LocalAddr().String())
