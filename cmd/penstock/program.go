@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/ops"
 	"github.com/penstock/penstock/internal/demo"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/sim"
@@ -21,6 +22,7 @@ func program() cli.Program {
 		Decode:     decode,
 		ScanModbus: scanModbus,
 		ScanOPCUA:  scanOPCUA,
+		Ops:        ops.Parts{Doctor: physician{}},
 	}
 }
 

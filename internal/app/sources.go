@@ -159,3 +159,11 @@ func (g *gateway) newSources() *source.Set {
 	set.Apply(g.Config.specs())
 	return set
 }
+
+// Settings returns the settings of the entry's kind, nil when it has none.
+func (s *Source) Settings() any {
+	for _, k := range s.chosen() {
+		return k.config
+	}
+	return nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/penstock/penstock/internal/cli/ops"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -15,6 +16,7 @@ type Program struct {
 	Decode     Decode
 	ScanModbus ScanModbus
 	ScanOPCUA  ScanOPCUA
+	Ops        ops.Parts
 }
 
 // Gateway is what serve runs and check checks.

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/cli/admin"
 	"github.com/penstock/penstock/internal/cli/data"
 	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/ops"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
 
@@ -89,6 +90,7 @@ networks, makes them durable and delivers each exactly once.`,
 	if program.Gateway != nil {
 		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
 	}
+	add(groupGateway, ops.Commands(env, program.Ops)...)
 	if program.ScanModbus != nil || program.ScanOPCUA != nil {
 		add(groupGateway, newScan(env, program))
 	}
