@@ -22,7 +22,7 @@ func program() cli.Program {
 		Decode:     decode,
 		ScanModbus: scanModbus,
 		ScanOPCUA:  scanOPCUA,
-		Ops:        ops.Parts{Doctor: physician{}},
+		Ops:        ops.Parts{Doctor: physician{}, Gateway: installable()},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/health"
@@ -65,7 +66,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	syscall.Umask(0o027) // nothing that the node makes is for strangers
-	l, err := openListeners(o.Config.Listen)
+	gate, err := allow.NewGate(o.Config.Listen.Allow, o.Log, o.Now)
+	if err != nil {
+		return err
+	}
+	l, err := openListeners(o.Config.Listen, gate)
 	if err != nil {
 		return err
 	}
@@ -79,7 +84,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	g := &gateway{Options: o, node: n, dir: dir, listeners: l}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l, gate: gate}
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -106,7 +111,7 @@ type listeners struct {
 	rest          sockets      // handed over for the sources
 }
 
-func openListeners(c Listen) (_ listeners, err error) {
+func openListeners(c Listen, gate *allow.Gate) (_ listeners, err error) {
 	inherited, err := inheritSockets()
 	if err != nil {
 		return listeners{}, err
@@ -120,13 +125,16 @@ func openListeners(c Listen) (_ listeners, err error) {
 	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
+	l.https = gate.Listener(l.https)
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
 	if l.health, err = inherited.listen("health", "listen.health", c.Health); err != nil {
 		l.https.Close()
+		return l, err
 	}
-	return l, err
+	l.health = gate.Listener(l.health)
+	return l, nil
 }
 
 func (l listeners) close() {
@@ -143,6 +151,7 @@ type gateway struct {
 	*node
 	dir       *Directory
 	listeners listeners
+	gate      *allow.Gate
 	tls       *tlsfiles.Files
 	bound     *bound
 }

@@ -147,8 +147,13 @@ func (g *gateway) newSources() *source.Set {
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: g.Log, Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
-				return g.listeners.rest.listen(name, listenKey(name), config.Address(address))
+				l, err := g.listeners.rest.listen(name, listenKey(name), config.Address(address))
+				if err != nil {
+					return nil, err
+				}
+				return g.gate.Listener(l), nil
 			},
+			Lets: g.gate.Lets,
 		},
 		Handler: g.pipeline,
 		Status: func(name string) (source.Status, func()) {

@@ -13,7 +13,8 @@ const InstalledConfig = "/etc/penstock/penstock.yaml"
 
 // Parts are what the commands start. A part that is nil has no command.
 type Parts struct {
-	Doctor Doctor
+	Doctor  Doctor
+	Gateway *Gateway
 }
 
 // Commands returns the commands in the order of the help.
@@ -21,6 +22,9 @@ func Commands(env shell.Env, p Parts) []*cobra.Command {
 	var all []*cobra.Command
 	if p.Doctor != nil {
 		all = append(all, newDoctor(env, p.Doctor))
+	}
+	if p.Gateway != nil {
+		all = append(all, newInstall(env, p.Gateway), newUninstall(env))
 	}
 	return all
 }
