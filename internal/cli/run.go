@@ -88,7 +88,7 @@ networks, makes them durable and delivers each exactly once.`,
 		add(groupGateway, newDemo(env, program.Demo))
 	}
 	if program.Gateway != nil {
-		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
+		add(groupGateway, newServe(env, program.Gateway, program.Ops.Doctor), newCheck(env, program.Gateway))
 	}
 	add(groupGateway, ops.Commands(env, program.Ops)...)
 	if program.ScanModbus != nil || program.ScanOPCUA != nil {

@@ -6,11 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/cli/ops"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
 
-func newServe(env shell.Env, gateway Gateway) *cobra.Command {
+func newServe(env shell.Env, gateway Gateway, d ops.Doctor) *cobra.Command {
 	var from shell.Settings
+	var free ops.PortPolicy
 	start := Start{Version: env.Version, Log: env.Stderr, Terminal: shell.IsTerminal(env.Stderr)}
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -39,6 +41,11 @@ restart.`,
 			}
 			ctx, stop := env.Signals(cmd.Context())
 			defer stop()
+			if d != nil {
+				if err := free.Apply(ctx, env, d, from.Sources(env)); err != nil {
+					return err
+				}
+			}
 			hangup, deaf := env.Hangups()
 			defer deaf()
 			start.Started = func(f Facts) { fmt.Fprint(env.Stdout, f.banner(env)) }
@@ -50,6 +57,9 @@ restart.`,
 		},
 	}
 	from.Register(cmd.Flags())
+	if d != nil {
+		free.Register(cmd.Flags())
+	}
 	cmd.Flags().BoolVar(&start.AllowRoot, "allow-root", false, "run even as root")
 	return cmd
 }

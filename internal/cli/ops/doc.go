@@ -24,7 +24,7 @@ func Commands(env shell.Env, p Parts) []*cobra.Command {
 		all = append(all, newDoctor(env, p.Doctor))
 	}
 	if p.Gateway != nil {
-		all = append(all, newInstall(env, p.Gateway), newUninstall(env))
+		all = append(all, newInstall(env, p.Gateway), newUninstall(env), newUpgrade(env, p.Gateway))
 	}
 	return all
 }

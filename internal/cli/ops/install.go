@@ -40,6 +40,9 @@ func (c *change) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.root, "root", "/", "work on the image of a machine in `DIR`, not on this machine")
 	flags.BoolVarP(&c.yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "print everything that would be done, with the content of files, and do nothing")
+}
+
+func (c *change) registerPart(flags *pflag.FlagSet) {
 	flags.StringVar(&c.part, "package", "", "only one `PART` of it, for makers of packages: files, or configure")
 }
 
@@ -164,6 +167,7 @@ and in a new configuration by listen.allow.`,
 	}
 	c.register(cmd.Flags())
 	flags := cmd.Flags()
+	c.registerPart(flags)
 	flags.BoolVar(&o.Firewall, "firewall", false, "let only the networks of --from reach the ports, by nftables")
 	flags.StringArrayVar(&from, "from", nil, "`NETWORK` that may connect, such as that of the load balancer: 10.0.8.0/24; may be repeated")
 	flags.BoolVar(&o.Serial, "serial", false, "let the gateway open serial lines")
@@ -194,6 +198,7 @@ lost, and without the key no backup can be read.`,
 		},
 	}
 	c.register(cmd.Flags())
+	c.registerPart(cmd.Flags())
 	cmd.Flags().BoolVar(&purge, "purge", false, "take configuration, keys, data and account away too")
 	return cmd
 }
