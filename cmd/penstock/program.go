@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/app/offline"
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/setup"
 	"github.com/penstock/penstock/internal/demo"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/sim"
@@ -22,6 +23,7 @@ func program() cli.Program {
 		Decode:     decode,
 		ScanModbus: scanModbus,
 		ScanOPCUA:  scanOPCUA,
+		Setup:      setup.Parts{Doctor: physician{}, Gateway: installable()},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/diagnose"
 	"github.com/penstock/penstock/internal/fleet"
@@ -45,6 +46,7 @@ type Listen struct {
 	MQTT    config.Address `yaml:"mqtt" jsonschema_description:"MQTT broker for controllers that speak MQTT 3.1.1 or 5; 8883 is the usual port, 1883 without TLS"`
 	Link    config.Address `yaml:"link" jsonschema_description:"link protocol over TLS, for controllers that keep a connection; 5427 is a fair choice"`
 	LinkUDP config.Address `yaml:"link_udp" jsonschema_description:"link protocol in sealed datagrams, for loggers on cellular networks; 5427 is a fair choice"`
+	Allow   allow.List     `yaml:"allow,omitempty" jsonschema_description:"networks that may connect to the listeners and those of the sources, such as 10.0.0.0/8 or one address; this machine always may; everybody when left out"`
 }
 
 // TLS says which certificates the HTTPS listener uses.

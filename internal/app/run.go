@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/config"
@@ -79,7 +80,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.close()
-	l, err := openListeners(o.Config.Listen)
+	gate, err := allow.NewGate(o.Config.Listen.Allow, o.Logs.Logger(), o.Now)
+	if err != nil {
+		return err
+	}
+	l, err := openListeners(o.Config.Listen, gate)
 	if err != nil {
 		return err
 	}
@@ -91,7 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, gate: gate}
 	g.watchLog()
 	return errors.Join(g.serve(ctx), n.close())
 }
@@ -119,7 +124,7 @@ type listeners struct {
 	inherited     sockets      // handed over, for the sources too
 }
 
-func openListeners(c Listen) (_ listeners, err error) {
+func openListeners(c Listen, gate *allow.Gate) (_ listeners, err error) {
 	inherited, err := inheritSockets()
 	if err != nil {
 		return listeners{}, err
@@ -133,13 +138,16 @@ func openListeners(c Listen) (_ listeners, err error) {
 	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
+	l.https = gate.Listener(l.https)
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
 	if l.health, err = inherited.listen("health", "listen.health", c.Health); err != nil {
 		l.https.Close()
+		return l, err
 	}
-	return l, err
+	l.health = gate.Listener(l.health)
+	return l, nil
 }
 
 func (l listeners) close() {
@@ -158,6 +166,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	herald    herald
+	gate      *allow.Gate
 	tls       *tlsfiles.Files
 	bound     *bound
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/ports"
 )
 
 // firstSocket is the descriptor of the first socket that a process manager hands
@@ -69,7 +70,7 @@ func (s sockets) listen(name, key string, address config.Address) (net.Listener,
 	}
 	l, err := net.Listen("tcp", string(address))
 	if err != nil {
-		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err))
+		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err, "tcp", string(address)))
 	}
 	return l, nil
 }
@@ -85,23 +86,32 @@ func (s sockets) listenPacket(name, key string, address config.Address) (net.Pac
 	}
 	c, err := net.ListenPacket("udp", string(address))
 	if err != nil {
-		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err))
+		return nil, penstock.Errorf(penstock.Unavailable, "%s: %w%s", key, err, advice(err, "udp", string(address)))
 	}
 	return c, nil
 }
 
 // advice says what to do about an address that cannot be bound, where that is
 // known.
-func advice(err error) string {
+func advice(err error, network, address string) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return "; another program has the port, perhaps another gateway (ss -ltnp shows it): stop it or choose another port"
+		return "; " + holder(network, address) + ": stop it, wait for it (--wait-port 30s), take the port from it (--take-port), or choose another port"
 	case errors.Is(err, syscall.EACCES):
 		return "; ports below 1024 need the capability CAP_NET_BIND_SERVICE: grant it or choose a higher port"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return "; no interface of this machine has that address"
 	}
 	return ""
+}
+
+// holder names who holds an address.
+func holder(network, address string) string {
+	holders, err := ports.Machine{}.Holders(network, address)
+	if err != nil || len(holders) == 0 {
+		return "another program has the port (ss -ltnp shows it)"
+	}
+	return "the port is held by " + ports.Names(holders)
 }
 
 // close gives back what was handed over.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -25,7 +26,7 @@ func TestAPortThatIsTaken(t *testing.T) {
 	if penstock.CodeOf(err) != penstock.Unavailable {
 		t.Fatalf("code %s", penstock.CodeOf(err))
 	}
-	for _, part := range []string{"sources.wells: ", l.Addr().String(), "another program has the port"} {
+	for _, part := range []string{"sources.wells: ", l.Addr().String(), "the port is held by ", fmt.Sprintf("(pid %d, user ", os.Getpid())} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)
 		}

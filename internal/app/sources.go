@@ -147,11 +147,16 @@ func (g *gateway) newSources() *source.Set {
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
-				return g.listeners.inherited.listen(name, listenKey(name), config.Address(address))
+				l, err := g.listeners.inherited.listen(name, listenKey(name), config.Address(address))
+				if err != nil {
+					return nil, err
+				}
+				return g.gate.Listener(l), nil
 			},
 			ListenPacket: func(name, address string) (net.PacketConn, error) {
 				return g.listeners.inherited.listenPacket(name, listenKey(name), config.Address(address))
 			},
+			Lets: g.gate.Lets,
 		},
 		Handler: g.pipeline,
 		Status: func(name string) (source.Status, func()) {
@@ -161,4 +166,12 @@ func (g *gateway) newSources() *source.Set {
 	})
 	set.Apply(g.Config.specs())
 	return set
+}
+
+// Settings returns the settings of the entry's kind, nil when it has none.
+func (s *Source) Settings() any {
+	for _, k := range s.chosen() {
+		return k.config
+	}
+	return nil
 }

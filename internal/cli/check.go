@@ -8,7 +8,7 @@ import (
 )
 
 func newCheck(env shell.Env, gateway Gateway) *cobra.Command {
-	var from settings
+	var from shell.Settings
 	var schema, show bool
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -27,7 +27,7 @@ problem is reported at once, with file, line and column.`,
 				}
 				return err
 			}
-			configured, err := gateway.Configure(from.sources(env))
+			configured, err := gateway.Configure(from.Sources(env))
 			if err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ problem is reported at once, with file, line and column.`,
 				fmt.Fprintf(env.Stderr, "penstock: warning: %s\n", warning)
 			}
 			if !show {
-				_, err = fmt.Fprintf(env.Stdout, "%s holds.\n", shell.First(from.sources(env).File, "The configuration"))
+				_, err = fmt.Fprintf(env.Stdout, "%s holds.\n", shell.First(from.Sources(env).File, "The configuration"))
 				return err
 			}
 			text, err := configured.Print()
@@ -45,7 +45,7 @@ problem is reported at once, with file, line and column.`,
 			return err
 		},
 	}
-	from.register(cmd.Flags())
+	from.Register(cmd.Flags())
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of the configuration, for editors")
 	cmd.Flags().BoolVar(&show, "print", false, "print the whole configuration, each value with its origin, secrets redacted")
 	cmd.MarkFlagsMutuallyExclusive("schema", "print")

@@ -40,7 +40,7 @@ type Decoded struct {
 const maxPayload = 64 << 20
 
 func newDecode(env shell.Env, decode Decode) *cobra.Command {
-	var from settings
+	var from shell.Settings
 	var p Payload
 	var isHex bool
 	var properties []string
@@ -73,11 +73,11 @@ its framing is tried too. The exit code is 5 when something could not be read.`,
 				}
 				p.Envelope.Properties[name] = value
 			}
-			return showDecoded(env, decode, from.sources(env), p)
+			return showDecoded(env, decode, from.Sources(env), p)
 		},
 	}
 	flags := cmd.Flags()
-	from.register(flags)
+	from.Register(flags)
 	flags.StringVar(&p.Mapping, "mapping", "", "`NAME` of the mapping")
 	flags.StringVar(&p.Source, "source", "", "`NAME` of a source that takes frames: the input is its stream")
 	flags.BoolVar(&isHex, "hex", false, "the input is written in hexadecimal digits, spaces apart or not")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/penstock/penstock/internal/cli/setup"
 	"github.com/penstock/penstock/internal/config"
 )
 
@@ -16,6 +17,7 @@ type Program struct {
 	Decode     Decode
 	ScanModbus ScanModbus
 	ScanOPCUA  ScanOPCUA
+	Setup      setup.Parts
 }
 
 // Gateway is what serve runs and check checks.

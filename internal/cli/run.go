@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/cli/ops"
 	"github.com/penstock/penstock/internal/cli/programs"
 	"github.com/penstock/penstock/internal/cli/scripts"
+	"github.com/penstock/penstock/internal/cli/setup"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
 
@@ -90,8 +91,9 @@ networks, makes them durable and delivers each exactly once.`,
 		add(groupGateway, newDemo(env, program.Demo))
 	}
 	if program.Gateway != nil {
-		add(groupGateway, newServe(env, program.Gateway), newCheck(env, program.Gateway))
+		add(groupGateway, newServe(env, program.Gateway, program.Setup.Doctor), newCheck(env, program.Gateway))
 	}
+	add(groupGateway, setup.Commands(env, program.Setup)...)
 	if program.ScanModbus != nil || program.ScanOPCUA != nil {
 		add(groupGateway, newScan(env, program))
 	}

@@ -3,45 +3,16 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/penstock/penstock/internal/cli/setup"
 	"github.com/penstock/penstock/internal/cli/shell"
-	"github.com/penstock/penstock/internal/config"
 )
 
-// settings holds the flags that make up a configuration.
-type settings struct {
-	file string
-	data string
-	set  []string
-}
-
-func (s *settings) register(flags *pflag.FlagSet) {
-	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` in YAML; a file .env beside it is read too ($"+shell.EnvConfig+")")
-	flags.StringVar(&s.data, "data", "", "data `DIR`, in place of the key data")
-	flags.StringArrayVar(&s.set, "set", nil, "set a key, as in `KEY=VALUE`: listen.https=:8443; the value is YAML; may be repeated")
-}
-
-// sources returns the places from which the configuration comes. --data is the
-// strongest.
-func (s *settings) sources(env shell.Env) config.Sources {
-	from := config.Sources{
-		File: shell.First(s.file, env.Getenv(shell.EnvConfig)), Environ: env.Environ, Set: s.set, Reserved: shell.ReservedVariables,
-	}
-	if from.File != "" {
-		from.DotEnv = filepath.Join(filepath.Dir(from.File), ".env")
-	}
-	if s.data != "" {
-		from.Set = append(from.Set, "data="+s.data)
-	}
-	return from
-}
-
-func newServe(env shell.Env, gateway Gateway) *cobra.Command {
-	var from settings
+func newServe(env shell.Env, gateway Gateway, d setup.Doctor) *cobra.Command {
+	var from shell.Settings
+	var free setup.PortPolicy
 	start := Start{Version: env.Version, Log: env.Stderr, Terminal: shell.IsTerminal(env.Stderr)}
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -61,7 +32,7 @@ restart.`,
   penstock serve --data /tmp/try --set listen.https=127.0.0.1:0`,
 		Args: shell.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			configured, err := gateway.Configure(from.sources(env))
+			configured, err := gateway.Configure(from.Sources(env))
 			if err != nil {
 				return err
 			}
@@ -70,6 +41,11 @@ restart.`,
 			}
 			ctx, stop := env.Signals(cmd.Context())
 			defer stop()
+			if d != nil {
+				if err := free.Apply(ctx, env, d, from.Sources(env)); err != nil {
+					return err
+				}
+			}
 			hangup, deaf := env.Hangups()
 			defer deaf()
 			start.Started = func(f Facts) { fmt.Fprint(env.Stdout, f.banner(env)) }
@@ -80,9 +56,12 @@ restart.`,
 			return err
 		},
 	}
-	from.register(cmd.Flags())
+	from.Register(cmd.Flags())
 	cmd.Flags().DurationVar(&start.TakeOver, "take-over", 0, "wait for a `DURATION` until the gateway that has the data directory ends, and go on with it")
 	cmd.Flags().Lookup("take-over").NoOptDefVal = "1m"
+	if d != nil {
+		free.Register(cmd.Flags())
+	}
 	cmd.Flags().BoolVar(&start.AllowRoot, "allow-root", false, "run even as root")
 	return cmd
 }

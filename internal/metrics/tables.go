@@ -32,6 +32,7 @@ const (
 	Verdicts        Name = "penstock_verdicts"
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
+	Refused         Name = "penstock_refused_connections_total"
 	BuildInfo       Name = "penstock_build_info"
 	LogLines        Name = "penstock_log_lines_total"
 	LogQueued       Name = "penstock_log_queued_lines"
@@ -88,6 +89,7 @@ var gatewayDefinitions = []Definition{
 	{Name: ComponentOK, Kind: Gauge, Unit: "boolean", Help: "1 while a component does its work, 0 otherwise.",
 		Labels: []Label{{"component", "the component's name as /readyz shows it"}}},
 	{Name: CertExpiry, Kind: Gauge, Unit: "seconds", Help: "Time since 1970 at which the certificate of the HTTP API expires."},
+	{Name: Refused, Kind: Counter, Unit: "connections", Help: "Connections and datagrams from addresses that listen.allow does not name."},
 	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
 		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},
 	{Name: LogLines, Kind: Counter, Unit: "lines", Help: "Lines of the log that an output took, and those for which it had no room.",

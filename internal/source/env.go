@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -22,6 +23,9 @@ type Env struct {
 	Listen func(name, address string) (net.Listener, error)
 	// ListenPacket is Listen for datagrams.
 	ListenPacket func(name, address string) (net.PacketConn, error)
+	// Lets tells whether a datagram from the address may come in; nil lets all.
+	// Whom Listen gave a connection to was asked before.
+	Lets func(netip.Addr) bool
 	// Bound says to what address the listener of a key of the configuration,
 	// "listen.mqtt", is really bound.
 	Bound func(key, address string)
@@ -100,4 +104,10 @@ type Status interface {
 // node polls.
 func Own(name string, controllers []string) *penstock.Principal {
 	return &penstock.Principal{Credential: "source:" + name, Role: penstock.RoleController, Scope: controllers}
+}
+
+// LetsIn tells whether a datagram from there may come in.
+func (e Env) LetsIn(from net.Addr) bool {
+	at, ok := from.(*net.UDPAddr)
+	return e.Lets == nil || ok && e.Lets(at.AddrPort().Addr())
 }

@@ -67,8 +67,9 @@ func (e Env) Getenv(name string) string {
 	return ""
 }
 
-// IsTerminal tells whether a person sees what is written to w.
-func IsTerminal(w io.Writer) bool {
+// IsTerminal tells whether a person sees what is written to w, or types what is
+// read from it.
+func IsTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -60,6 +60,9 @@ func (s *Source) datagrams(ctx context.Context, next penstock.Handler) error {
 		if err != nil {
 			return penstock.Errorf(penstock.Unavailable, "udp: %w", err)
 		}
+		if !s.env.LetsIn(peer) {
+			continue
+		}
 		bodies := s.bodies(buffer[:n], peer.String(), func() { s.reply(socket, peer, s.config.Answers.Damaged, nil) })
 		if len(bodies) == 0 {
 			continue

@@ -105,6 +105,9 @@ func (u *UDP) Run(ctx context.Context, next penstock.Handler) error {
 			}
 			continue // an answer did not reach its controller, says the network
 		}
+		if u.env.Lets != nil && !u.env.Lets(from.Addr()) {
+			continue
+		}
 		if f := u.take(ctx, next, from, buf[:n], frames); f.peer != nil {
 			flights <- f
 		}

@@ -163,6 +163,9 @@ func (s *Source) receive(socket net.PacketConn, q *queue) error {
 		if err != nil {
 			return penstock.Errorf(penstock.Unavailable, "udp: %w", err)
 		}
+		if !s.env.LetsIn(from) {
+			continue
+		}
 		d := datagram{append([]byte(nil), buffer[:n]...), from.String(), s.env.Now().UnixNano()}
 		if !q.put(d) {
 			port.Count(evidence.Overrun)

@@ -1,0 +1,140 @@
+package bom
+
+import (
+	"cmp"
+	"encoding/json"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock"
+)
+
+// maxEntry is the largest entry of a database that is read, in bytes.
+const maxEntry = 8 << 20
+
+// Vulnerability is an entry of a database that names a module at the version
+// which the program was built from.
+type Vulnerability struct {
+	ID      string   `json:"id"`
+	Aliases []string `json:"aliases,omitempty"` // such as CVE numbers
+	Summary string   `json:"summary"`
+	Module  string   `json:"module"`
+	Version string   `json:"version"`
+	Fixed   string   `json:"fixed,omitempty"` // the first version without it; empty when there is none
+}
+
+// Database is what was read of a database.
+type Database struct {
+	Entries int       `json:"entries"`
+	Date    time.Time `json:"date"` // of the newest change in it
+}
+
+// entry is the part of an OSV record that is needed.
+type entry struct {
+	ID        string     `json:"id"`
+	Modified  time.Time  `json:"modified"`
+	Withdrawn *time.Time `json:"withdrawn"`
+	Aliases   []string   `json:"aliases"`
+	Summary   string     `json:"summary"`
+	Details   string     `json:"details"`
+	Affected  []struct {
+		Package struct{ Name, Ecosystem string }
+		Ranges  []struct {
+			Type   string
+			Events []struct{ Introduced, Fixed string }
+		}
+	} `json:"affected"`
+}
+
+// Vulnerable compares the modules with a database of OSV records, the files
+// GO-*.json of the Go vulnerability database. A module is named when its version
+// is affected; whether the program calls what is affected only an analysis of the
+// source tells.
+func Vulnerable(modules []Module, database fs.FS) ([]Vulnerability, Database, error) {
+	var found []Vulnerability
+	var d Database
+	err := fs.WalkDir(database, ".", func(name string, f fs.DirEntry, err error) error {
+		if err != nil || f.IsDir() || !strings.HasPrefix(path.Base(name), "GO-") || path.Ext(name) != ".json" {
+			return err
+		}
+		e, err := readEntry(database, name)
+		if err != nil {
+			return err
+		}
+		d.Entries++
+		if e.Modified.After(d.Date) {
+			d.Date = e.Modified
+		}
+		for _, m := range modules {
+			if v, ok := e.affects(m); ok {
+				found = append(found, v)
+			}
+		}
+		return nil
+	})
+	if err == nil && d.Entries == 0 {
+		err = penstock.Errorf(penstock.NotFound, "there is no entry in it: a database is a directory with files such as GO-2024-2687.json")
+	}
+	slices.SortFunc(found, func(a, b Vulnerability) int { return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.ID, b.ID)) })
+	return found, d, err
+}
+
+func readEntry(database fs.FS, name string) (e entry, err error) {
+	info, err := fs.Stat(database, name)
+	if err != nil {
+		return e, err
+	}
+	if info.Size() > maxEntry {
+		return e, penstock.Errorf(penstock.Invalid, "%s has %d bytes, more than an entry has", name, info.Size())
+	}
+	text, err := fs.ReadFile(database, name)
+	if err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return e, penstock.Errorf(penstock.Corrupt, "%s is no OSV record: %w", name, err)
+	}
+	return e, nil
+}
+
+// affects tells whether the entry names the module at its version.
+func (e entry) affects(m Module) (Vulnerability, bool) {
+	if e.Withdrawn != nil {
+		return Vulnerability{}, false
+	}
+	for _, a := range e.Affected {
+		if a.Package.Name != m.Path || a.Package.Ecosystem != "" && a.Package.Ecosystem != "Go" {
+			continue
+		}
+		for _, r := range a.Ranges {
+			if r.Type != "SEMVER" {
+				continue
+			}
+			affected, fixed := false, ""
+			for _, event := range r.Events {
+				if event.Introduced != "" && (event.Introduced == "0" || compareVersions(m.Version, event.Introduced) >= 0) {
+					affected = true
+				}
+				if event.Fixed == "" {
+					continue
+				}
+				if compareVersions(m.Version, event.Fixed) >= 0 {
+					affected = false
+				} else if fixed == "" {
+					fixed = event.Fixed
+				}
+			}
+			if affected {
+				summary := e.Summary
+				if summary == "" {
+					summary, _, _ = strings.Cut(e.Details, "\n")
+				}
+				return Vulnerability{e.ID, e.Aliases, summary, m.Path, m.Version, fixed}, true
+			}
+		}
+	}
+	return Vulnerability{}, false
+}
