@@ -87,6 +87,9 @@ func (s *settings) run(ctx context.Context) error {
 	if err := s.link(ctx); err != nil {
 		return fmt.Errorf("link: %w", err)
 	}
+	if err := s.scripts(ctx); err != nil {
+		return fmt.Errorf("script: %w", err)
+	}
 	if s.only != "" {
 		return nil
 	}

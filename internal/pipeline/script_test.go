@@ -28,7 +28,9 @@ func withScript() pipeline.Config {
 
 func TestScript(t *testing.T) {
 	fault := &script.Fault{File: "clean.js", Line: 3, Text: "no"}
+	var asked uint64 // the last report that the script saw
 	b := newScripted(t, func(r *penstock.Report) (script.Outcome, error) {
+		asked = r.Identity.Seq
 		switch r.Identity.Seq {
 		case 1:
 			return script.Outcome{Changed: true, Samples: []penstock.Sample{sample("flow", penstock.FloatValue(5)), sample("twice", penstock.FloatValue(10))}}, nil
@@ -77,6 +79,9 @@ func TestScript(t *testing.T) {
 	}
 	wantItem(t, b.send(t, send(6, flow)), penstock.ReasonType, true, "validate")
 	wantRefused(t, b.submit(t, b.envelope(send(7, flow), send(8, flow))), penstock.ReasonLimited, penstock.Unavailable, "script")
+	if asked != 7 {
+		t.Errorf("report %d of a refused envelope was looked at", asked)
+	}
 	var points []string
 	for _, p := range b.fleet.Points("pump-17") {
 		points = append(points, p.Name)

@@ -140,10 +140,10 @@ func isHuge(v penstock.Value) bool {
 	}
 }
 
-// isSpecial tells whether the value is a float that JSON does not have, or loses.
+// isSpecial tells whether the value is a float that JSON does not have.
 func isSpecial(v penstock.Value) bool {
 	f := v.Float()
-	return v.Kind() == penstock.Float64 && (math.IsNaN(f) || math.IsInf(f, 0) || f == 0 && math.Signbit(f))
+	return v.Kind() == penstock.Float64 && (math.IsNaN(f) || math.IsInf(f, 0))
 }
 
 func specialText(f float64) string {
@@ -152,10 +152,8 @@ func specialText(f float64) string {
 		return "NaN"
 	case f > 0:
 		return "Infinity"
-	case f < 0:
-		return "-Infinity"
 	}
-	return "-0"
+	return "-Infinity"
 }
 
 // appendExtras appends what few samples have, if any has.

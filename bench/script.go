@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/penstock/penstock/bench/script"
+)
+
+// scripts measures the user's own script.
+func (s settings) scripts(ctx context.Context) error {
+	if !strings.Contains("script", s.only) {
+		return nil
+	}
+	run := script.Run{Directory: s.directory, Length: s.length}
+	costs, err := run.Costs(ctx)
+	if err != nil {
+		return err
+	}
+	t := newTable(fmt.Sprintf("A script on a report of %d samples: value and unit of each third one change", script.Readings), "what", "µs a report", "times Node.js")
+	for _, c := range costs {
+		t.row(c.What, fmt.Sprintf("%.1f", c.Report.Seconds()*1e6), fmt.Sprintf("%.3g", c.Report.Seconds()/costs[0].Report.Seconds()))
+	}
+	t.print()
+	effects, err := run.Neighbours(ctx)
+	if err != nil {
+		return err
+	}
+	t = newTable(fmt.Sprintf("%d reports a second of others, beside one controller whose reports do harm (timeout %v, 4 workers)", script.PerSecond, script.Timeout),
+		"harm", "harmful reports", "others", "median", "p99", "twice the base over it")
+	for _, e := range effects {
+		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Others)), duration(e.Median), duration(e.P99), ratio(2*effects[0].P99.Seconds(), e.P99.Seconds()))
+	}
+	t.print()
+	return nil
+}
