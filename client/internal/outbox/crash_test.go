@@ -31,6 +31,7 @@ type life struct {
 	padding    int // bytes of each report
 	reports    int // in each of three starts
 	full       bool
+	every      int // crash after each so many operations of the disk
 }
 
 // live appends, settles and reopens on the disk, and notes in its journal what
@@ -81,13 +82,14 @@ func live(t *testing.T, disk *crashfs.FS, o outbox.Options, l life) {
 // lives are those that every run of the tests tries, and those that are tried when
 // there is time.
 func lives() []life {
+	every := min(stride(), 3) // large reports take their time
 	all := []life{
-		{"with room", false, 3000, 14, false},
-		{"full, dropping the oldest", true, 20_000, 14, true},
-		{"full, refusing new ones", false, 20_000, 14, true},
+		{"with room", false, 3000, 14, false, 1},
+		{"full, dropping the oldest", true, 20_000, 14, true, every},
+		{"full, refusing new ones", false, 20_000, 14, true, every},
 	}
-	if os.Getenv("PENSTOCK_TORTURE") != "" {
-		all = append(all, life{"full for long, dropping the oldest", true, 15_000, 60, true}, life{"full for long, refusing new ones", false, 15_000, 60, true})
+	if stride() == 1 {
+		all = append(all, life{"full for long, dropping the oldest", true, 20_000, 40, true, 5}, life{"full for long, refusing new ones", false, 20_000, 40, true, 5})
 	}
 	return all
 }
@@ -123,8 +125,8 @@ func TestNothingIsLostByACrash(t *testing.T) {
 			live(t, disk, o, c)
 			seed := uint64(0)
 			disk.Sweep(4, func(p *crashfs.Point) bool {
-				if c.full && stride() > 1 && p.Op%3 != 2 {
-					return true // large reports take their time
+				if p.Op%c.every != c.every-1 {
+					return true
 				}
 				for _, choice := range choices(seed) {
 					crashes++
