@@ -12,7 +12,8 @@
 //	frame   fixed32 length of kind and payload, fixed32 CRC-32C of the length,
 //	        kind and payload, byte kind, payload
 //	kind 1  fixed64 epoch, seq, and the report in the encoding of package link
-//	kind 2  fixed64 epoch, from, to: these reports were dropped
+//	kind 2  fixed64 epoch, from, to: these reports were dropped, to make room for the
+//	        report that follows in the segment; without it the frame says nothing
 //
 // A header says: reports of this epoch from first on, and of later epochs, that
 // stand in segments with a lower number do not count. That is how a segment

@@ -69,7 +69,8 @@ func (w *plan) add(p *pending) {
 }
 
 // makeRoom drops the oldest segments until there is room for so many bytes. It
-// returns false where that is not wanted, or does not help.
+// returns false where that is not wanted, or does not help: then nothing is
+// dropped. What is dropped stands before the report that it made room for.
 func (w *plan) makeRoom(size int64) bool {
 	b := w.b
 	if !b.o.DropOldest {
@@ -77,8 +78,10 @@ func (w *plan) makeRoom(size int64) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before := *w
 	for size > w.free {
 		if w.gone >= len(b.segments)-1 { // the active one stays
+			*w = before
 			return false
 		}
 		s := b.segments[w.gone]
@@ -94,9 +97,9 @@ func (w *plan) makeRoom(size int64) bool {
 			}
 			if q.low <= to {
 				w.spans = append(w.spans, span{q.epoch, q.low, to})
-				before := len(w.buf)
+				start := len(w.buf)
 				w.buf = w.spans[len(w.spans)-1].append(w.buf)
-				w.free -= int64(len(w.buf) - before)
+				w.free -= int64(len(w.buf) - start)
 			}
 		}
 	}

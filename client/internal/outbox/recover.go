@@ -53,10 +53,22 @@ func (r *recovery) run() (err error) {
 	return r.clear()
 }
 
-// void takes out the reports that a later header says do not count.
+// void takes out the reports that a later header says do not count, and the spans
+// that were dropped for them: the write of both failed.
 func (r *recovery) void() {
 	for i, s := range r.found {
-		s.frames = slices.DeleteFunc(s.frames, func(f foundFrame) bool { return f.key != (key{}) && r.voided(i, f.key) })
+		counts := false // the report behind
+		kept := s.frames[:0:0]
+		for _, f := range slices.Backward(s.frames) {
+			if f.key != (key{}) {
+				counts = !r.voided(i, f.key)
+			}
+			if counts {
+				kept = append(kept, f)
+			}
+		}
+		slices.Reverse(kept)
+		s.frames = kept
 		for _, f := range s.frames {
 			if s.last.before(f.key) {
 				s.last = f.key

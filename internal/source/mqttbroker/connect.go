@@ -172,7 +172,6 @@ func (c *conn) limits() wire.Properties {
 		{ID: wire.ReceiveMaximum, Number: uint32(c.config.ReceiveMaximum)},
 		{ID: wire.MaximumPacket, Number: uint32(c.config.MaxPacket)},
 		{ID: wire.TopicAliasMaximum, Number: maxAliases},
-		{ID: wire.SharedAvailable, Number: 0},
 	}
 	if c.config.Retained == 0 {
 		p = append(p, wire.Field{ID: wire.RetainAvailable, Number: 0})

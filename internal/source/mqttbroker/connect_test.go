@@ -92,7 +92,7 @@ func TestLimitsAreAnnounced(t *testing.T) {
 	ack := dial(t, st.address).connect(wire.Connect{Properties: wire.Properties{{ID: wire.SessionExpiry, Number: 1 << 30}}})
 	p := ack.Properties
 	if p.Number(wire.ReceiveMaximum) != 17 || p.Number(wire.MaximumPacket) != 5000 || p.Number(wire.SessionExpiry) != 3600 ||
-		!p.Has(wire.RetainAvailable) || !p.Has(wire.SharedAvailable) || p.Text(wire.AssignedClientID) == "" {
+		!p.Has(wire.RetainAvailable) || p.Has(wire.SharedAvailable) || p.Text(wire.AssignedClientID) == "" {
 		t.Errorf("%+v", p)
 	}
 }

@@ -1,8 +1,6 @@
 package mqttbroker
 
 import (
-	"strings"
-
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
@@ -15,6 +13,11 @@ func (c *conn) subscribe(f *wire.Frame) error {
 	p, err := wire.DecodeSubscribe(f.Body, c.version, c.config.Subscriptions)
 	if err != nil {
 		return err
+	}
+	for _, asked := range p.Subscriptions {
+		if name, _ := filter.Split(asked.Filter); name != "" && asked.NoLocal {
+			return &wire.Error{Code: wire.ProtocolError, Text: "a shared subscription asks for no messages of its own client: that cannot be"}
+		}
 	}
 	codes := make([]wire.Code, len(p.Subscriptions))
 	var granted []fanout.Subscription // whose retained messages are to be sent
@@ -50,13 +53,10 @@ func (b *broker) valid(credential penstock.Credential) bool {
 
 // grant returns the QoS of a subscription, or why there is none.
 func (c *conn) grant(sub wire.Subscription) wire.Code {
-	if strings.HasPrefix(sub.Filter, "$share/") {
-		return wire.NoSharedSubscription
-	}
-	if filter.Check(sub.Filter) != nil {
+	if filter.CheckSubscribed(sub.Filter) != nil {
 		return wire.InvalidFilter
 	}
-	if !c.places.MayAsk(c.client, sub.Filter) {
+	if _, pattern := filter.Split(sub.Filter); !c.places.MayAsk(c.client, pattern) {
 		return wire.NotAuthorized
 	}
 	if n, has := c.hub.Filters(c.session.subscriber, sub.Filter); n >= c.config.Subscriptions && !has {

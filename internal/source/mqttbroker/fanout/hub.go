@@ -34,15 +34,17 @@ type Hub struct {
 	queued   budget
 	retained retained
 
-	mu   sync.RWMutex // guards the tree, and the filters of every subscriber
-	tree filter.Tree[*Subscriber, Subscription]
+	mu     sync.RWMutex // guards everything below, and the filters of every subscriber
+	tree   filter.Tree[*Subscriber, Subscription]
+	shared filter.Tree[string, *group] // by the name of the group
+	groups map[string]*group           // by the filter with the name in it
 }
 
 // New returns a hub without subscribers.
 func New(o Options) *Hub {
 	return &Hub{
 		limits: o.Limits, now: o.Now, lost: o.Lost,
-		queued: budget{limit: o.Limits.QueueBytes}, retained: newRetained(o.Limits),
+		queued: budget{limit: o.Limits.QueueBytes}, retained: newRetained(o.Limits), groups: map[string]*group{},
 	}
 }
 
@@ -68,7 +70,7 @@ func (h *Hub) Join(signal func()) *Subscriber {
 func (h *Hub) Leave(s *Subscriber) {
 	h.mu.Lock()
 	for pattern := range s.filters {
-		h.tree.Delete(pattern, s)
+		h.remove(s, pattern)
 	}
 	clear(s.filters)
 	h.mu.Unlock()
@@ -81,6 +83,9 @@ func (h *Hub) Subscribe(s *Subscriber, sub Subscription) (added bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.filters[sub.Filter] = true
+	if name, _ := filter.Split(sub.Filter); name != "" {
+		return h.share(s, sub)
+	}
 	return h.tree.Put(sub.Filter, s, sub)
 }
 
@@ -89,6 +94,14 @@ func (h *Hub) Unsubscribe(s *Subscriber, pattern string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(s.filters, pattern)
+	return h.remove(s, pattern)
+}
+
+// remove takes a subscription out. h.mu is held.
+func (h *Hub) remove(s *Subscriber, pattern string) bool {
+	if name, _ := filter.Split(pattern); name != "" {
+		return h.unshare(s, pattern)
+	}
 	return h.tree.Delete(pattern, s)
 }
 
@@ -115,6 +128,9 @@ func (h *Hub) Publish(m *Message) (kept bool) {
 // SendRetained sends the retained messages that a new subscription matches. One
 // whose publisher would not be let in any more is forgotten instead.
 func (h *Hub) SendRetained(s *Subscriber, sub Subscription, valid func(penstock.Credential) bool) {
+	if name, _ := filter.Split(sub.Filter); name != "" {
+		return // each member would get them
+	}
 	var ids []uint32
 	if sub.ID > 0 {
 		ids = []uint32{sub.ID}
@@ -139,14 +155,20 @@ type interest struct {
 	ids        []uint32
 }
 
-// match returns who wants a message, each subscriber once.
+// match returns who wants a message: each subscriber once, and of each group that
+// shares a subscription one besides.
 func (h *Hub) match(m *Message) []interest {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.tree.Len() == 0 {
-		return nil
-	}
 	var list []interest
+	h.shared.Match(m.Topic, func(_ string, g *group) {
+		if in, ok := g.pick(m); ok {
+			list = append(list, in)
+		}
+	})
+	if h.tree.Len() == 0 {
+		return list
+	}
 	at := map[*Subscriber]int{}
 	h.tree.Match(m.Topic, func(s *Subscriber, sub Subscription) {
 		if sub.NoLocal && m.from.same(s.Client()) {

@@ -70,6 +70,13 @@ func (o *outbox) Client() *Client {
 	return o.client
 }
 
+// reader returns the client as it connected last, and whether it is there.
+func (o *outbox) reader() (c *Client, here bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.client, o.link != nil
+}
+
 // Away keeps what waits until the client is back.
 func (o *outbox) Away() {
 	o.mu.Lock()
