@@ -24,9 +24,11 @@ P        ?= 2
 TRIALS ?= 30
 DRILLS ?= 1
 
-DIST := linux-amd64 linux-arm64 linux-armv7
+DIST  ?= linux-amd64 linux-arm64 linux-armv7
+# The time of the files in a package: that of the commit.
+EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-.PHONY: build demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help compare-pm2
+.PHONY: build demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help compare-pm2 deb packaging-tool vulns
 
 ## build: bin/penstock
 build:
@@ -40,6 +42,7 @@ demo: build
 ## test: everything that must hold, with the race detector
 test: check
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -p=$(P) ./...
+	cd packaging && $(GO) vet . && $(GO) test -timeout=$(TIMEOUT) .
 
 ## check: what is found without running anything
 check: tools
@@ -49,7 +52,7 @@ check: tools
 
 ## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
-	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server
+	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build
@@ -91,6 +94,25 @@ dist:
 	  GOOS=$$os GOARCH=$$arch GOARM=$$arm $(GOBUILD) -o "dist/penstock-$(VERSION)-$$target" ./cmd/penstock; \
 	done
 	@cd dist && sha256sum penstock-* > SHA256SUMS && cat SHA256SUMS
+
+## deb: packages of Debian in dist/, for DIST; a commit gives the same bytes every time
+deb: build dist packaging-tool
+	@for target in $(DIST); do \
+	  arch=$${target#*-}; [[ $$arch == armv7 ]] && arch=armhf; \
+	  tree=$$(mktemp -d); \
+	  packaging/tree bin/penstock "dist/penstock-$(VERSION)-$$target" "$$tree"; \
+	  bin/packaging -tree "$$tree" -arch "$$arch" -version "$(VERSION)" -time "$(EPOCH)" -scripts packaging/scripts -o "dist/penstock_$(VERSION)_$$arch.deb"; \
+	  rm -rf "$$tree"; \
+	done
+	@cd dist && rm -f SHA256SUMS && sha256sum penstock* > SHA256SUMS && cat SHA256SUMS
+
+packaging-tool:
+	@mkdir -p bin
+	cd packaging && $(GO) build -trimpath -o ../bin/packaging .
+
+## vulns: compare the modules with the vulnerability database in DB, without a network
+vulns: build
+	bin/penstock version --vulns "$(DB)"
 
 ## clean: remove what the targets made
 clean:

@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -125,5 +127,53 @@ func TestDatagramSocketsAreHandedOver(t *testing.T) {
 	}
 	if _, err := s.listenPacket("other", "sources.other", config.Address(c.LocalAddr().String())); penstock.CodeOf(err) != penstock.Unavailable {
 		t.Errorf("an address that is taken: %v", err)
+	}
+}
+
+// TestStrangersAreRefused has everything that listens refuse who is not named.
+func TestStrangersAreRefused(t *testing.T) {
+	gate, err := allow.NewGate(allow.List{"240.0.0.0/8"}, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := openListeners(Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, gate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(addresses, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.To4() != nil && !n.IP.IsLoopback()
+	})
+	if i < 0 {
+		t.Fatal("the test needs an address beside 127.0.0.1")
+	}
+	for n, listener := range []net.Listener{l.https, l.health} {
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stranger, err := net.Dial("tcp", net.JoinHostPort(addresses[i].(*net.IPNet).IP.String(), port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stranger.Close()
+		friend, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer friend.Close()
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		if gate.Refused() != uint64(n+1) || conn.RemoteAddr().String() != friend.LocalAddr().String() {
+			t.Errorf("%d were refused, and %s came in", gate.Refused(), conn.RemoteAddr())
+		}
 	}
 }

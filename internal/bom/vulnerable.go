@@ -40,13 +40,17 @@ type entry struct {
 	Aliases   []string   `json:"aliases"`
 	Summary   string     `json:"summary"`
 	Details   string     `json:"details"`
-	Affected  []struct {
-		Package struct{ Name, Ecosystem string }
-		Ranges  []struct {
-			Type   string
-			Events []struct{ Introduced, Fixed string }
-		}
-	} `json:"affected"`
+	Affected  []affected `json:"affected"`
+}
+
+type affected struct {
+	Package struct{ Name, Ecosystem string }
+	Ranges  []versionRange
+}
+
+type versionRange struct {
+	Type   string
+	Events []struct{ Introduced, Fixed string }
 }
 
 // Vulnerable compares the modules with a database of OSV records, the files
@@ -110,31 +114,39 @@ func (e entry) affects(m Module) (Vulnerability, bool) {
 			continue
 		}
 		for _, r := range a.Ranges {
-			if r.Type != "SEMVER" {
-				continue
-			}
-			affected, fixed := false, ""
-			for _, event := range r.Events {
-				if event.Introduced != "" && (event.Introduced == "0" || compareVersions(m.Version, event.Introduced) >= 0) {
-					affected = true
-				}
-				if event.Fixed == "" {
-					continue
-				}
-				if compareVersions(m.Version, event.Fixed) >= 0 {
-					affected = false
-				} else if fixed == "" {
-					fixed = event.Fixed
-				}
-			}
-			if affected {
-				summary := e.Summary
-				if summary == "" {
-					summary, _, _ = strings.Cut(e.Details, "\n")
-				}
-				return Vulnerability{e.ID, e.Aliases, summary, m.Path, m.Version, fixed}, true
+			if in, fixed := r.holds(m.Version); in {
+				return Vulnerability{e.ID, e.Aliases, e.title(), m.Path, m.Version, fixed}, true
 			}
 		}
 	}
 	return Vulnerability{}, false
+}
+
+func (e entry) title() string {
+	if e.Summary != "" {
+		return e.Summary
+	}
+	first, _, _ := strings.Cut(e.Details, "\n")
+	return first
+}
+
+// holds tells whether the version is in the range, and the first one behind it
+// that is not, if there is one. Events come in the order of their versions.
+func (r versionRange) holds(version string) (in bool, fixed string) {
+	if r.Type != "SEMVER" {
+		return false, ""
+	}
+	for _, event := range r.Events {
+		if event.Introduced != "" && (event.Introduced == "0" || compareVersions(version, event.Introduced) >= 0) {
+			in = true
+		}
+		switch {
+		case event.Fixed == "":
+		case compareVersions(version, event.Fixed) >= 0:
+			in = false
+		case fixed == "":
+			fixed = event.Fixed
+		}
+	}
+	return in, fixed
 }

@@ -26,7 +26,12 @@ import (
 	"github.com/penstock/penstock/internal/cli/shell"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(holdAPort) != "" {
+		os.Exit(hold())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var update = flag.Bool("update", false, "write the golden files")
 

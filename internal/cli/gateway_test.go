@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/cli/setup"
 	"github.com/penstock/penstock/internal/cli/shell"
 	"github.com/penstock/penstock/internal/config"
 )
@@ -38,6 +39,7 @@ func program(run cli.RunGateway[settings]) cli.Program {
 		Decode:     func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },
 		ScanModbus: func(context.Context, cli.ModbusScan) error { return nil },
 		ScanOPCUA:  func(context.Context, cli.OPCUAScan) error { return nil },
+		Setup:      setup.Parts{Doctor: &examiner{}, Gateway: &setup.Gateway{Listeners: listeners, Key: func(string) error { return nil }}},
 	}
 }
 

@@ -103,14 +103,10 @@ func Install(o Options) ([]Step, error) {
 		steps = append(steps, program{o.Binary, o.program()}, emptyRoot{RootDir})
 		steps = append(steps, o.unitFiles()...)
 	}
-	etc := shared
-	if o.Part == Files {
-		etc = root // the account is not there yet
+	if o.Part == Files { // the account is not there yet
+		return append(steps, directory{Etc, 0o750, root}, file{path: Config, content: o.configuration(), mode: 0o640, owner: root}), nil
 	}
-	steps = append(steps, directory{Etc, 0o750, etc}, file{path: Config, content: o.configuration(), mode: 0o640, owner: etc, keep: true})
-	if o.Part == Files {
-		return steps, nil
-	}
+	steps = append(steps, directory{Etc, 0o750, shared}, file{path: Config, content: o.configuration(), mode: 0o640, owner: shared, keep: true})
 	steps = append(steps, directory{Keys, 0o700, root}, key{Keys}, directory{Data, 0o750, own})
 	if o.Firewall {
 		steps = append(steps, o.firewallFiles()...)

@@ -67,9 +67,10 @@ func (m Manual) Help(out io.Writer, cmd *cobra.Command) {
 	}
 }
 
+// usageLine returns how a command is called. One that holds others and works by
+// itself too says so: Use is "doctor [COMMAND]".
 func usageLine(cmd *cobra.Command) string {
-	ownArguments := strings.Contains(cmd.Use, " ")
-	if cmd.HasAvailableSubCommands() && !ownArguments {
+	if cmd.HasAvailableSubCommands() && cmd.Use == cmd.Name() {
 		return cmd.CommandPath() + " COMMAND"
 	}
 	return cmd.UseLine()

@@ -38,7 +38,7 @@ func newDoctor(env shell.Env, d Doctor) *cobra.Command {
 	var from shell.Settings
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "doctor",
+		Use:   "doctor [COMMAND]",
 		Short: "Check the machine, the installation and every configured peer",
 		Long: `Check all that a gateway needs: kernel, clock, limits, memory, disk and the time
 of a sync in the data directory, network cards, ports, certificates, names, every

@@ -162,7 +162,11 @@ and in a new configuration by listen.allow.`,
 			if err != nil {
 				return shell.Exit(shell.ExitUsage, err)
 			}
-			return c.do(cmd.Context(), c.target(g.Key), steps)
+			t := c.target(g.Key)
+			if o.Part == install.Files { // a package has owners of its own, and anybody may make one
+				t.Chown = func(string, int, int) error { return nil }
+			}
+			return c.do(cmd.Context(), t, steps)
 		},
 	}
 	c.register(cmd.Flags())

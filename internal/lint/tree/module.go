@@ -55,7 +55,8 @@ type Text struct {
 // maxText is the size in bytes above which a file is taken for data.
 const maxText = 1 << 20
 
-// Load reads the module whose root is fsys. Directories and files that
+// Load reads the module whose root is fsys. Of modules within it only the texts are
+// read, not the packages. Directories and files that
 // .gitignore names (whole names and simple patterns) are left out, and so are
 // hidden directories other than .ci.
 func Load(fsys fs.FS) (*Module, error) {
@@ -115,7 +116,7 @@ func (m *Module) add(fsys fs.FS, name string) error {
 	}
 	text := &Text{Name: name, Data: data}
 	m.Texts = append(m.Texts, text)
-	if path.Ext(name) != ".go" || slices.Contains(strings.Split(name, "/"), "testdata") {
+	if path.Ext(name) != ".go" || slices.Contains(strings.Split(name, "/"), "testdata") || inOtherModule(fsys, name) {
 		return nil
 	}
 	parsed, err := parser.ParseFile(m.fset, name, data, parser.ParseComments|parser.SkipObjectResolution)
@@ -131,6 +132,17 @@ func (m *Module) add(fsys fs.FS, name string) error {
 		Generated: ast.IsGenerated(parsed),
 	})
 	return nil
+}
+
+// inOtherModule tells whether the file belongs to a module of its own within this
+// one: the go command leaves those out too.
+func inOtherModule(fsys fs.FS, name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if _, err := fs.Stat(fsys, dir+"/go.mod"); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // pkg returns the package of the directory, which is made when it is new.

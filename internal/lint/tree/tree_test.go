@@ -13,6 +13,8 @@ import (
 func TestLoad(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	m, err := tree.Load(fstest.MapFS{
+		"other/go.mod":            file("module example.org/m/other\n"),
+		"other/o.go":              file("package other\n"),
 		"go.mod":                  file("module example.org/m\n\ngo 1.26\n\nrequire example.org/one v1.0.0\n\nrequire (\n\texample.org/two/v2 v2.0.0\n\texample.org/far v1.0.0 // indirect\n)\n"),
 		".gitignore":              file("# what is built\n/bin/\n*.out\n"),
 		".git/config":             file("text"),
@@ -37,7 +39,7 @@ func TestLoad(t *testing.T) {
 	for f := range m.Files {
 		files = append(files, f.Name)
 	}
-	want := []string{".ci/run", ".gitignore", "README.md", "a/a.go", "a/a_test.go", "a/made.go", "a/testdata/broken/no.go", "go.mod"}
+	want := []string{".ci/run", ".gitignore", "README.md", "a/a.go", "a/a_test.go", "a/made.go", "a/testdata/broken/no.go", "go.mod", "other/go.mod", "other/o.go"}
 	if !slices.Equal(texts, want) {
 		t.Errorf("texts %q, want %q", texts, want)
 	}
