@@ -306,7 +306,7 @@ func TestMemoryOfALargeFleet(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	each := int(after.HeapAlloc-before.HeapAlloc) / fleet
 	t.Logf("%d bytes a controller", each)
-	if each > 2600 {
+	if each > 2400 {
 		t.Errorf("%d bytes a controller", each)
 	}
 	runtime.KeepAlive(p)
