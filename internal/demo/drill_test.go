@@ -72,10 +72,10 @@ func drillAll(t *testing.T, program string) {
 	}
 	fmt.Fprintln(table, "others not ok\t")
 	crossed, answers := 0, 0
-	for _, kind := range []string{"radio", "noise", "clock", "hang", "network", "store", "gateway"} {
+	for k, kind := range []string{"radio", "noise", "clock", "hang", "network", "store", "gateway"} {
 		sum, wrong := map[string]int{}, 0
 		for i := range times {
-			d := drill(t, program, kind+"@20s+30s", 100+i, "--for", "52s", "--controllers", "120", "--interval", "1s")
+			d := drill(t, program, kind+"@20s+30s", 100+i+1000*k, "--for", "52s", "--controllers", "120", "--interval", "1s")
 			for v, n := range d.Said {
 				sum[v] += n
 				physical, software := v == "physical", v == "gateway" || v == "store"
