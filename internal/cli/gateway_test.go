@@ -232,8 +232,8 @@ func TestDemoOptions(t *testing.T) {
 		return nil
 	}}
 	command{program: p}.run("demo", "--for", "60s", "--controllers", "500", "--loss", "10%", "--duplicate", "0.1", "--reorder", "10%", "--corrupt", "1%",
-		"--kill-every", "5s", "--json", "--listen", ":0", "--data", "d", "--seed", "7").want(t, shell.ExitOK, "", "")
-	want := cli.DemoOptions{For: time.Minute, Controllers: 500, Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Corrupt: 0.01,
+		"--kill-every", "5s", "--json", "--listen", ":0", "--data", "d", "--seed", "7", "--break", "radio", "--break", "store@1m+9s").want(t, shell.ExitOK, "", "")
+	want := cli.DemoOptions{Breaks: []string{"radio", "store@1m+9s"}, For: time.Minute, Controllers: 500, Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Corrupt: 0.01,
 		KillEvery: 5 * time.Second, JSON: true, Listen: ":0", Data: "d", Seed: 7}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

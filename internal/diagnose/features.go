@@ -132,18 +132,18 @@ func (t *track) features(now int64, w *Watch) features {
 		known: t.known, kind: t.limits.kind, now: t.ring.sum(0, nowBuckets), prior: t.ring.sum(nowBuckets, nowBuckets), node: w.node,
 		reason: t.reason,
 	}
-	f.longest, f.offset, f.limit = t.longest, t.clock.offset, t.limits.drop
+	f.longest, f.offset, f.limit = t.longest(), t.clock.offset, t.limits.drop
 	f.window = math.Max(float64(now-f.now.start)/1e9, 1)
 	last := max(t.last, t.known.LastSeen)
 	f.never = last == 0
 	f.quiet = float64(now-max(last, w.begun))/1e9 - w.node.stood
 	slack := float64(w.step)/2e9 + 1
 	switch {
-	case t.usual == 0: // its rhythm is not known
-		f.silent = f.quiet > w.unheard
+	case !t.pace.known():
+		f.silent = f.quiet > max(w.unheard, 4*f.longest+slack)
 	default:
-		f.late = f.quiet > 2*t.longest+slack
-		f.silent = f.quiet > 4*t.longest+slack
+		f.late = f.quiet > 2*f.longest+slack
+		f.silent = f.quiet > 4*f.longest+slack
 	}
 	f.alive = (f.late || f.silent) && t.heard-w.step > t.last+w.step/2 && now-t.heard < 2*max(w.step, int64(heartbeats))
 	if n := f.now.fresh + f.now.skipped; n > 0 {

@@ -24,8 +24,7 @@ type track struct {
 	clock   clock
 	epoch   uint64
 	seq     uint64
-	usual   float64 // seconds between two reports, on average
-	longest float64 // seconds between two reports, about the most
+	pace    pace
 	floor   float64 // seconds: lower envelope of the age of its reports
 	floored bool
 	reason  penstock.Reason // of the newest refusal
@@ -47,22 +46,19 @@ func (t *track) arrive(a *Arrival) {
 		t.reason = a.Reason
 		return
 	}
-	gap := float64(seconds(a.Received - t.last))
-	first := t.last == 0
+	since := t.last
 	t.last = max(t.last, a.Received)
 	if a.Identity.Form != penstock.Sequence {
 		b.fresh++
-		if !first {
-			t.pace(gap, 1)
-		}
+		t.paced(since, a.Received, 1)
 		t.age(b, a)
 		return
 	}
-	t.sequence(b, a, gap, first)
+	t.sequence(b, a, since)
 }
 
 // sequence follows the numbers of the reports.
-func (t *track) sequence(b *bucket, a *Arrival, gap float64, first bool) {
+func (t *track) sequence(b *bucket, a *Arrival, since int64) {
 	id := a.Identity
 	switch {
 	case id.Epoch > t.epoch:
@@ -83,14 +79,14 @@ func (t *track) sequence(b *bucket, a *Arrival, gap float64, first bool) {
 		b.skipped += uint32(min(advance-1, 1<<20))
 	}
 	b.fresh++
-	if !first && t.seq != 0 {
+	if t.seq != 0 {
 		if jump := t.clock.step(a, float64(advance)); jump != 0 {
 			t.floor -= jump
 			if math.Abs(jump) > math.Abs(float64(b.jump)) {
 				b.jump = float32(jump)
 			}
 		}
-		t.pace(gap, float64(advance))
+		t.paced(since, a.Received, float64(advance))
 	}
 	t.seq = id.Seq
 	t.age(b, a)
@@ -99,22 +95,17 @@ func (t *track) sequence(b *bucket, a *Arrival, gap float64, first bool) {
 // leastStep is how many seconds a clock has to step, or to be ahead, to be at fault.
 const leastStep = 1.0
 
-// pace learns how often the controller reports. A gap that was an outage is no
+// paced learns how often the controller reports. A gap that was an outage is no
 // rhythm.
-func (t *track) pace(gap, advance float64) {
-	if gap < 0 || t.gone {
-		return
-	}
-	each := gap / advance
-	if t.usual == 0 {
-		t.usual, t.longest = each, gap
-		return
-	}
-	t.usual += (min(each, 4*t.usual) - t.usual) / 16
-	if advance == 1 {
-		t.longest = max(t.longest*0.98, min(gap, 2*max(t.longest, t.usual)))
+func (t *track) paced(since, now int64, advance float64) {
+	if since != 0 && !t.gone {
+		t.pace.learn(float64(seconds(now-since)), advance, float64(now)/1e9)
 	}
 }
+
+// longest returns the seconds between two reports, at most as a rule; also when a
+// backlog came at once.
+func (t *track) longest() float64 { return max(t.pace.longest, t.clock.every) }
 
 // age notes how old the report was when it came.
 func (t *track) age(b *bucket, a *Arrival) {
@@ -145,7 +136,7 @@ func (t *track) settle(h Hops) {
 func (t *track) sample(k Known, f *Facts, step int64) {
 	t.known = k
 	now := f.Now.UnixNano()
-	span := max(step, int64(t.usual/2*1e9))
+	span := max(step, int64(t.pace.usual/2*1e9))
 	t.floor += float64(step) / 1e9 * drift
 	b := t.ring.open(now)
 	if p, ok := f.Book.FindController(k.Name); ok {

