@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/framed"
 )
 
 func TestAPortThatIsTaken(t *testing.T) {
@@ -124,5 +125,15 @@ func TestDatagramSocketsAreHandedOver(t *testing.T) {
 	}
 	if _, err := s.listenPacket("other", "sources.other", config.Address(c.LocalAddr().String())); penstock.CodeOf(err) != penstock.Unavailable {
 		t.Errorf("an address that is taken: %v", err)
+	}
+}
+
+func TestSocketsThatNobodyTakesAreNamed(t *testing.T) {
+	c := DefaultConfig()
+	c.Listen.MQTT, c.Listen.Health = "127.0.0.1:1883", config.AddressOff
+	c.Sources = []Source{{Name: "wells", Framed: &framed.Config{}}}
+	s := sockets{"https": nil, "health": nil, "mqtt": nil, "link": nil, "wells": nil, "wells.udp": nil, "wellsudp": nil}
+	if got := s.unused(&c); !slices.Equal(got, []string{"health", "link", "wellsudp"}) {
+		t.Errorf("got %q", got)
 	}
 }
