@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,19 +31,28 @@ type managed struct {
 	output  bytes.Buffer
 }
 
-// manage builds the program and starts a gateway under its manager.
+// manage starts a gateway under its manager: the test's own program, or for
+// figures that count the real one.
 func manage(t *testing.T) *managed {
 	t.Helper()
 	m := &managed{t: t, home: t.TempDir()}
-	m.program = filepath.Join(m.home, "penstock")
-	build := exec.Command("go", "build", "-o", m.program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	var err error
+	if m.program, err = exec.LookPath("penstock"); err != nil {
+		t.Fatal(err)
 	}
-	m.manager = exec.Command(m.program, "supervise", "--ready", "notify", "--watchdog", "10s", "--listen", "https=127.0.0.1:0", "--listen", "health=127.0.0.1:0",
-		"--", m.program, "serve", "--data", m.data(), "--allow-root")
-	m.manager.Env = append(os.Environ(), "SUPERVISE_RUNTIME="+filepath.Join(m.home, "run"))
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		m.program = filepath.Join(m.home, "penstock")
+		build := exec.Command("go", "build", "-o", m.program, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	m.manager = exec.Command(m.program, "supervise", "--ready", "notify", "--watchdog", "2s",
+		"--listen", "https=127.0.0.1:0", "--listen", "health=127.0.0.1:0", "--listen", "mqtt=127.0.0.1:0",
+		"--listen", "link=127.0.0.1:0", "--listen", "link_udp=udp:127.0.0.1:0", "--", m.program, "serve", "--data", m.data(), "--allow-root",
+		"--set", "listen.mqtt=127.0.0.1:8883", "--set", "listen.link=127.0.0.1:5427", "--set", "listen.link_udp=127.0.0.1:5427")
+	m.manager.Env = append(os.Environ(), "SUPERVISE_RUNTIME="+filepath.Join(m.home, "run"), "GORACE=atexit_sleep_ms=0")
 	m.manager.Stdout, m.manager.Stderr = &m.output, &m.output
 	if err := m.manager.Start(); err != nil {
 		t.Fatal(err)
@@ -71,45 +81,77 @@ func (m *managed) command(arguments ...string) *exec.Cmd {
 
 // status returns the state of the gateway and its process.
 func (m *managed) status() (state string, pid int) {
-	text, err := m.command("supervise", "status", "--json").Output()
-	if err != nil {
-		return "", 0 // the manager does not answer yet
-	}
-	var s struct {
-		Programs []struct {
-			Instances []struct {
-				State string
-				PID   int
-			}
-		}
-	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		m.t.Fatal(err)
+	s := m.ask()
+	if len(s.Programs) == 0 {
+		return "", 0
 	}
 	return s.Programs[0].Instances[0].State, s.Programs[0].Instances[0].PID
+}
+
+// answer is what is looked at of the manager's status.
+type answer struct {
+	Programs []struct {
+		Sockets []struct {
+			Name, Address string
+		}
+		Instances []struct {
+			State   string
+			PID     int
+			LastEnd string `json:"last_end"`
+		}
+	}
+}
+
+// ask asks the manager, which may not answer yet.
+func (m *managed) ask() (s answer) {
+	text, err := m.command("supervise", "status", "--json").Output()
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		return answer{}
+	}
+	return s
+}
+
+// again waits until another process serves and returns how the last one ended.
+func (m *managed) again(before int) (end string) {
+	m.t.Helper()
+	testkit.Eventually(m.t, func() bool {
+		state, pid := m.status()
+		return state == "running" && pid != before
+	}, "the gateway to be started again")
+	return m.ask().Programs[0].Instances[0].LastEnd
+}
+
+// addresses returns where the gateway says that it listens.
+func (m *managed) addresses() (addresses map[string]string) {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.data(), "run", "addresses.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &addresses)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return addresses
 }
 
 // endpoint returns the address of the API, its token and what its certificate is
 // verified against.
 func (m *managed) endpoint() (url, token string, roots *x509.CertPool) {
 	m.t.Helper()
-	var addresses map[string]string
-	for path, take := range map[string]func([]byte){
-		"run/addresses.json": func(b []byte) {
-			if err := json.Unmarshal(b, &addresses); err != nil {
-				m.t.Fatal(err)
-			}
-		},
-		"admin.token":  func(b []byte) { token = strings.TrimSpace(string(b)) },
-		"tls/cert.pem": func(b []byte) { roots = x509.NewCertPool(); roots.AppendCertsFromPEM(b) },
-	} {
-		text, err := os.ReadFile(filepath.Join(m.data(), path))
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		take(text)
+	secret, err := os.ReadFile(filepath.Join(m.data(), "admin.token"))
+	if err != nil {
+		m.t.Fatal(err)
 	}
-	return "https://" + addresses["listen.https"], token, roots
+	certificate, err := os.ReadFile(filepath.Join(m.data(), "tls", "cert.pem"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	roots = x509.NewCertPool()
+	roots.AppendCertsFromPEM(certificate)
+	return "https://" + m.addresses()["listen.https"], strings.TrimSpace(string(secret)), roots
 }
 
 // sender sends the reports of one controller, one after the other, and never
@@ -254,11 +296,6 @@ func TestRestartUnderLoad(t *testing.T) {
 // checkBooks holds what was sent against what the gateway has: each report once.
 func (m *managed) checkBooks(senders []*sender) {
 	m.t.Helper()
-	text, err := m.command("ledger", "--json", "--data", m.data()).Output()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Logf("%.300s", text)
 	for _, s := range senders {
 		out, err := m.command("query", s.name, "--from", "-1h", "-o", "ndjson", "--data", m.data()).Output()
 		if err != nil {
@@ -268,4 +305,43 @@ func (m *managed) checkBooks(senders []*sender) {
 			m.t.Errorf("%s sent %d reports, and %d are stored", s.name, s.sent, stored)
 		}
 	}
+}
+
+// A gateway that is killed or hangs is started again, and who comes meanwhile
+// waits. It listens where it listened before, on every socket.
+func TestAGatewayThatIsKilledOrHangs(t *testing.T) {
+	m := manage(t)
+	s := m.senders()[0]
+	send := func() {
+		t.Helper()
+		s.sent++
+		if err := s.send(); err != nil {
+			t.Errorf("report %d: %v", s.sent, err)
+		}
+		s.client.CloseIdleConnections()
+	}
+	send()
+	listening := func() bool { return len(m.addresses()) == 5 } // sources begin a moment after the API
+	testkit.Eventually(t, listening, "all listeners")
+	before := m.addresses()
+	for _, socket := range m.ask().Programs[0].Sockets {
+		if got := before["listen."+socket.Name]; got != socket.Address {
+			t.Errorf("%s listens at %s, and not at %s, which was handed over", socket.Name, got, socket.Address)
+		}
+	}
+	for signal, want := range map[syscall.Signal]string{syscall.SIGKILL: "killed by SIGKILL", syscall.SIGSTOP: "its watchdog heard nothing for 2s"} {
+		_, pid := m.status()
+		if err := syscall.Kill(pid, signal); err != nil {
+			t.Fatal(err)
+		}
+		send()
+		if end := m.again(pid); !strings.Contains(end, want) {
+			t.Errorf("it ended: %s", end)
+		}
+		testkit.Eventually(t, listening, "all listeners")
+		if after := m.addresses(); !maps.Equal(before, after) {
+			t.Errorf("it listened at %v, and now at %v", before, after)
+		}
+	}
+	m.checkBooks([]*sender{s})
 }

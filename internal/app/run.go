@@ -204,6 +204,9 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("upkeep", g.upkeep)
 	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
+	for _, name := range g.listeners.inherited.unused(&g.Config) {
+		g.Log.Warn("a socket was handed over that the configuration has no listener for: who connects to it waits for ever", "name", name)
+	}
 	part("herald", g.keepManagerInformed)
 	outer, stopAPI := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAPI()

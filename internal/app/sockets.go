@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/ports"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // firstSocket is the descriptor of the first socket that a process manager hands
@@ -112,6 +114,21 @@ func holder(network, address string) string {
 		return "another program has the port (ss -ltnp shows it)"
 	}
 	return "the port is held by " + ports.Names(holders)
+}
+
+// unused returns the names of sockets that no listener of the configuration
+// takes: connections would wait in their queues for ever.
+func (s sockets) unused(c *Config) (names []string) {
+	specs := c.specs()
+	for name := range s {
+		known := name == "https" || name == "health" && !c.Listen.Health.Off()
+		known = known || slices.ContainsFunc(specs, func(spec source.Spec) bool { return name == spec.Name || strings.HasPrefix(name, spec.Name+".") })
+		if !known {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // close gives back what was handed over.

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/source/framed"
 )
 
 func TestAPortThatIsTaken(t *testing.T) {
@@ -175,5 +176,15 @@ func TestStrangersAreRefused(t *testing.T) {
 		if gate.Refused() != uint64(n+1) || conn.RemoteAddr().String() != friend.LocalAddr().String() {
 			t.Errorf("%d were refused, and %s came in", gate.Refused(), conn.RemoteAddr())
 		}
+	}
+}
+
+func TestSocketsThatNobodyTakesAreNamed(t *testing.T) {
+	c := DefaultConfig()
+	c.Listen.MQTT, c.Listen.Health = "127.0.0.1:1883", config.AddressOff
+	c.Sources = []Source{{Name: "wells", Framed: &framed.Config{}}}
+	s := sockets{"https": nil, "health": nil, "mqtt": nil, "link": nil, "wells": nil, "wells.udp": nil, "wellsudp": nil}
+	if got := s.unused(&c); !slices.Equal(got, []string{"health", "link", "wellsudp"}) {
+		t.Errorf("got %q", got)
 	}
 }
