@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
@@ -81,7 +82,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger()}
-	g.watchLog()
+	g.watcher = watch.New(watch.Parts{
+		Flow: n.flow, Spool: n.spool, Intake: n.intake, Through: n.historian.Through, Health: n.health, Metrics: n.metrics,
+		Logs: o.Logs, Dir: dir.path, Now: o.Now,
+	})
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -146,6 +150,7 @@ type gateway struct {
 	Log       *slog.Logger
 	dir       *Directory
 	listeners listeners
+	watcher   *watch.Watcher
 	tls       *tlsfiles.Files
 	bound     *bound
 }
@@ -180,6 +185,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}
 	part("upkeep", g.upkeep)
+	part("flow", func(ctx context.Context) error { g.watcher.Run(ctx); return nil })
 	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	outer, stopAPI := context.WithCancel(ctx)
@@ -236,11 +242,12 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err
 	}
+	g.watcher.Connections(server.Connections)
 	g.measure(server)
 	return server, started, nil
 }

@@ -1,12 +1,12 @@
 package metrics
 
+import "github.com/prometheus/client_golang/prometheus"
+
 // The names of the metrics that are given as events happen.
 const (
 	Requests       Name = "penstock_api_requests_total"
 	RequestSeconds Name = "penstock_api_request_seconds"
 	ReceivedBytes  Name = "penstock_api_received_bytes_total"
-	StepSeconds    Name = "penstock_step_seconds"
-	StepReports    Name = "penstock_step_reports_total"
 	Misuse         Name = "penstock_metrics_misuse_total"
 )
 
@@ -31,6 +31,11 @@ const (
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	BuildInfo       Name = "penstock_build_info"
+	StageSeconds    Name = "penstock_stage_seconds"
+	StageReports    Name = "penstock_stage_reports_total"
+	StageBusy       Name = "penstock_stage_busy_ratio"
+	StageSlowest    Name = "penstock_stage_slowest"
+	Stalls          Name = "penstock_stalled_stages"
 	LogLines        Name = "penstock_log_lines_total"
 	LogQueued       Name = "penstock_log_queued_lines"
 )
@@ -45,11 +50,17 @@ var apiDefinitions = []Definition{
 	{Name: Streams, Kind: Gauge, Unit: "streams", Help: "Open event streams."},
 }
 
-var pipelineDefinitions = []Definition{
-	{Name: StepSeconds, Kind: Histogram, Unit: "seconds", Help: "Time a step of the pipeline took for one envelope.",
-		Labels: []Label{{"step", "the step's name in the configuration"}}, Buckets: latency},
-	{Name: StepReports, Kind: Counter, Unit: "reports", Help: "Reports that a step of the pipeline saw.",
-		Labels: []Label{{"step", "the step's name in the configuration"}}},
+var flowDefinitions = []Definition{
+	{Name: StageSeconds, Kind: Histogram, Unit: "seconds", Help: "Time of one piece of work in a stage: an envelope in a step of the pipeline, a group that is synced, a batch that is settled.",
+		Labels: []Label{{"stage", "a step of the pipeline, intake, spool queue, spool sync, delivery read, record settle"}, {"part", "acknowledgement, delivery or aside"}}, Buckets: prometheus.ExponentialBuckets(1.024e-6, 2, 27)},
+	{Name: StageReports, Kind: Counter, Unit: "reports", Help: "Reports that a stage worked for; envelopes before they are decoded.",
+		Labels: []Label{{"stage", "as above"}}},
+	{Name: StageBusy, Kind: Gauge, Unit: "ratio", Help: "Time spent in a stage a second, over the last minute; above 1 when several work or wait in it at once.",
+		Labels: []Label{{"stage", "as above"}}},
+	{Name: StageSlowest, Kind: Gauge, Unit: "boolean", Help: "1 for the stage of its part in which a piece of work took longest over the last minute, 0 otherwise.",
+		Labels: []Label{{"stage", "as above"}, {"part", "acknowledgement, delivery or aside"}}},
+	{Name: Stalls, Kind: Gauge, Unit: "stages", Help: "Pieces of work that stand still in a stage; the log names stage and goroutine.",
+		Labels: []Label{{"part", "acknowledgement, delivery or aside"}}},
 }
 
 var spoolDefinitions = []Definition{

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/spool"
 )
 
@@ -36,6 +38,7 @@ type Options struct {
 	Record penstock.Record
 	Feed   Feed
 	Health Health
+	Flow   *flow.Book // is told how long reading and settling take; nil for none
 	Logger *slog.Logger
 	Linger time.Duration // how long the first report of a batch waits for others
 	Batch  int           // samples in one batch, unless one report has more
@@ -45,6 +48,9 @@ type Options struct {
 type Runner struct {
 	Options
 	decoder intake.Decoder
+
+	reading, settling *flow.Stage
+	slot              *flow.Slot
 }
 
 // Defaults and the bounds of the back-off after a failed batch.
@@ -64,7 +70,12 @@ func NewRunner(o Options) *Runner {
 	if o.Batch == 0 {
 		o.Batch = defaultBatch
 	}
-	return &Runner{Options: o}
+	return &Runner{
+		Options:  o,
+		reading:  o.Flow.Stage("delivery read", flow.Delivery, "sink.(*Runner).gather"),
+		settling: o.Flow.Stage("record settle", flow.Delivery, "sink.(*Runner).settle"),
+		slot:     o.Flow.Slot(),
+	}
 }
 
 // Run delivers until ctx ends, and then returns nil. A record that fails is
@@ -126,6 +137,8 @@ type batch struct {
 // gather reads the log until the batch is full or the log has no more.
 func (r *Runner) gather(ctx context.Context, reader *spool.Reader) (batch, error) {
 	var b batch
+	defer r.timed(r.reading, func() int { return len(b.deliveries) })()
+	plant.Stall("delivery read")
 	for b.samples < r.Batch {
 		records, err := reader.Next(readAtOnce)
 		for i := range records {
@@ -165,6 +178,8 @@ func (r *Runner) take(ctx context.Context, b *batch, rec *spool.Record) error {
 
 // settle hands a batch to the record and tells the others what became of it.
 func (r *Runner) settle(ctx context.Context, b batch) error {
+	defer r.timed(r.settling, func() int { return len(b.deliveries) })()
+	plant.Stall("record settle")
 	what, err := r.Record.Settle(ctx, b.deliveries, b.through)
 	if err != nil {
 		return err
@@ -172,6 +187,17 @@ func (r *Runner) settle(ctx context.Context, b batch) error {
 	r.Intake.Settled(b.deliveries, what, b.through)
 	r.publish(b.deliveries, what)
 	return nil
+}
+
+// timed says that a stage begins, and returns what says that it ended and for how
+// many reports it worked.
+func (r *Runner) timed(at *flow.Stage, reports func() int) (ended func()) {
+	began := time.Now()
+	r.slot.Enter(at, began)
+	return func() {
+		r.slot.Leave()
+		at.Took(time.Since(began), reports())
+	}
 }
 
 // publish shows what is new in the record to those who watch.
