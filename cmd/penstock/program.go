@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/cli"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/demo"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/sim"
@@ -37,7 +38,8 @@ func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, Version: s.Version, Logs: logs, Now: time.Now,
+		Config: *c, Next: next, AllowRoot: s.AllowRoot, Version: s.Version, Logs: logs,
+		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/mapping"
+	"github.com/penstock/penstock/internal/memory"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/mqttbroker"
@@ -33,6 +34,7 @@ type Config struct {
 	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
 	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string                    `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
+	Memory     memory.Config             `yaml:"memory" jsonschema_description:"how much memory the gateway may use, and what it does without to keep below that"`
 	Historian  Historian                 `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/memory"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/tlsfiles"
 )
@@ -33,6 +34,7 @@ type Options struct {
 	AllowRoot bool
 	Version   string
 	Logs      *logging.Logs
+	Printed   func() ([]byte, error) // the configuration as YAML, secrets redacted
 	Now       func() time.Time
 	Started   func(Started) // called once, when the gateway answers
 }
@@ -82,10 +84,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger()}
-	g.watcher = watch.New(watch.Parts{
-		Flow: n.flow, Spool: n.spool, Intake: n.intake, Through: n.historian.Through, Health: n.health, Metrics: n.metrics,
-		Logs: o.Logs, Dir: dir.path, Now: o.Now,
-	})
+	g.memory = n.guard(o.Config.Memory)
+	g.watcher = g.newWatcher()
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -151,6 +151,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	watcher   *watch.Watcher
+	memory    *memory.Guard
 	tls       *tlsfiles.Files
 	bound     *bound
 }
@@ -185,6 +186,8 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}
 	part("upkeep", g.upkeep)
+	part("memory", func(ctx context.Context) error { g.memory.Run(ctx); return nil })
+	part("admin socket", g.answerLocally)
 	part("flow", func(ctx context.Context) error { g.watcher.Run(ctx); return nil })
 	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
@@ -197,7 +200,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	defer context.AfterFunc(inner, stopAPI)()
 	g.Log.Info("the gateway runs", "version", g.Version, "data", started.Data)
 	g.Started(started)
-	err = server.Run(outer, g.pipeline)
+	err = server.Run(outer, g.memory.Handler(g.pipeline))
 	stop(nil)
 	work.Wait()
 	if err = errors.Join(err, g.intake.Checkpoint(), failure(inner)); err == nil {
@@ -240,7 +243,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 		return nil, Started{}, err
 	}
 	server, err := api.New(api.Options{
-		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
+		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
 		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
 	})

@@ -147,10 +147,14 @@ func (g *gateway) newSources() *source.Set {
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
-				return g.listeners.rest.listen(name, listenKey(name), config.Address(address))
+				l, err := g.listeners.rest.listen(name, listenKey(name), config.Address(address))
+				if err != nil {
+					return nil, err
+				}
+				return g.memory.Listener(l), nil
 			},
 		},
-		Handler: g.pipeline,
+		Handler: g.memory.Handler(g.pipeline),
 		Status: func(name string) (source.Status, func()) {
 			c := g.health.Watched("source " + name)
 			return c, c.Remove

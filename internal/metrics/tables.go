@@ -36,6 +36,8 @@ const (
 	StageBusy       Name = "penstock_stage_busy_ratio"
 	StageSlowest    Name = "penstock_stage_slowest"
 	Stalls          Name = "penstock_stalled_stages"
+	MemoryLimit     Name = "penstock_memory_limit_bytes"
+	MemoryShedding  Name = "penstock_memory_shedding"
 	LogLines        Name = "penstock_log_lines_total"
 	LogQueued       Name = "penstock_log_queued_lines"
 )
@@ -95,6 +97,8 @@ var gatewayDefinitions = []Definition{
 	{Name: CertExpiry, Kind: Gauge, Unit: "seconds", Help: "Time since 1970 at which the certificate of the HTTP API expires."},
 	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
 		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},
+	{Name: MemoryLimit, Kind: Gauge, Unit: "bytes", Help: "Memory below which the gateway keeps; 0 for no limit."},
+	{Name: MemoryShedding, Kind: Gauge, Unit: "level", Help: "What the gateway does without to keep below the limit: 0 nothing, 1 caches, 2 live streams, 3 new connections, 4 new reports."},
 	{Name: LogLines, Kind: Counter, Unit: "lines", Help: "Lines of the log that an output took, and those for which it had no room.",
 		Labels: []Label{{"output", "the output's name in the configuration, or stderr"}, {"result", "sent or dropped"}}},
 	{Name: LogQueued, Kind: Gauge, Unit: "lines", Help: "Lines of the log that wait for an output.",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/flow"
+	"github.com/penstock/penstock/internal/memory"
 	metric "github.com/penstock/penstock/internal/metrics"
 )
 
@@ -46,6 +47,12 @@ func (w *Watcher) measure() {
 			yield(n, string(part))
 		}
 	})
+}
+
+// measureMemory ties the metrics of the limit to its guard.
+func (w *Watcher) measureMemory() {
+	w.Metrics.ReadOne(metric.MemoryLimit, func() float64 { return float64(w.Memory.Limit()) })
+	w.Metrics.ReadOne(metric.MemoryShedding, func() float64 { return float64(w.Memory.Level()) })
 }
 
 // Flow implements ops.Flow.
@@ -107,13 +114,12 @@ func (w *Watcher) backlog(name string) ops.BacklogInfo {
 
 func (w *Watcher) memoryInfo() ops.MemoryInfo {
 	samples := []metrics.Sample{
-		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
 		{Name: "/gc/heap/live:bytes"}, {Name: "/sched/goroutines:goroutines"},
 	}
 	metrics.Read(samples)
 	return ops.MemoryInfo{
-		Used: samples[0].Value.Uint64() - samples[1].Value.Uint64(), Heap: samples[2].Value.Uint64(),
-		Goroutines: samples[3].Value.Uint64(), Connections: w.connections(),
+		Used: memory.Used(), Limit: w.Memory.Limit(), Shedding: w.Memory.Level().String(),
+		Heap: samples[0].Value.Uint64(), Goroutines: samples[1].Value.Uint64(), Connections: w.connections(),
 	}
 }
 

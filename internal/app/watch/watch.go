@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/memory"
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/spool"
 )
@@ -28,7 +29,10 @@ type Parts struct {
 	Health  *health.Health
 	Metrics *metrics.Set
 	Logs    *logging.Logs
+	Memory  *memory.Guard
 	Dir     string // data directory
+	Version string
+	Config  func() ([]byte, error) // as YAML, secrets redacted
 	Now     func() time.Time
 }
 
@@ -47,6 +51,7 @@ func New(p Parts) *Watcher {
 	w.Detector = NewDetector(p.Flow, p.Health, stall.Options{Log: w.log, Now: p.Now, Keep: w.keepStacks})
 	w.watchLog()
 	w.measure()
+	w.measureMemory()
 	return w
 }
 

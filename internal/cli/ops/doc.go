@@ -9,4 +9,6 @@ import (
 )
 
 // Commands returns the commands in the order of the help.
-func Commands(env shell.Env) []*cobra.Command { return []*cobra.Command{newLog(env)} }
+func Commands(env shell.Env) []*cobra.Command {
+	return []*cobra.Command{newTop(env), newLog(env), newHeap(env), newSupportBundle(env)}
+}
