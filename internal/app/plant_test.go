@@ -10,7 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/testkit"
 )
 
-// A stall in each stage, and a slow one, planted on purpose, is named. The steps of
+// A stall in each stage, a slow one and a leak, planted on purpose, are named. The steps of
 // the pipeline are watched in one place, so that two of them stand for all unless the
 // proofs are asked for at full length.
 func TestPlantedStalls(t *testing.T) {
@@ -27,5 +27,6 @@ func TestPlantedStalls(t *testing.T) {
 	for _, stage := range slow {
 		bugs = append(bugs, testkit.Planted{Bug: "slow-" + stage, Test: "TestNothingIsSlow", Says: "slowest: " + stage})
 	}
+	bugs = append(bugs, testkit.Planted{Bug: "leak-stamp", Test: "TestNothingLeaks", Says: "plant.Stall < pipeline.(*stage).run"})
 	testkit.CatchPlanted(t, bugs...)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/flow/stall"
+	"github.com/penstock/penstock/internal/heap"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/reportjson"
 	"github.com/penstock/penstock/internal/testkit"
@@ -134,6 +135,35 @@ func TestNothingIsSlow(t *testing.T) {
 		if v.Slowest[s.Part] == s.Name && s.Mean > 15*time.Millisecond && s.Name != "record settle" || s.Mean > 60*time.Millisecond {
 			t.Errorf("slowest: %s, %v", s.Name, s.Mean)
 		}
+	}
+	w.stop()
+	if err := w.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNothingLeaks names what keeps more and more memory at the same load.
+func TestNothingLeaks(t *testing.T) {
+	w := watchNode(t, vfs.NewMem())
+	send := func(n int) {
+		for range n {
+			if !w.send(t, 5*time.Second) {
+				t.Fatal("no acknowledgement")
+			}
+		}
+		testkit.Eventually(t, func() bool { return w.historian.Through() >= w.spool.Durable() }, "delivery")
+	}
+	send(100)
+	before := heap.Take("", time.Now())
+	send(400)
+	grown := heap.Diff(before, heap.Take("", time.Now()))
+	const most = 12 << 20 // of the spool and the store, which are in memory here
+	if len(grown) > 0 && grown[0].Grown > most {
+		var names []string
+		for _, f := range grown[0].Stack[:min(3, len(grown[0].Stack))] {
+			names = append(names, f[strings.LastIndex(f, "/")+1:])
+		}
+		t.Errorf("%d bytes more: %s", grown[0].Grown, strings.Join(names, " < "))
 	}
 	w.stop()
 	if err := w.close(); err != nil {
