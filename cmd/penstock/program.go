@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/app/offline"
 	"github.com/penstock/penstock/internal/cli"
 	"github.com/penstock/penstock/internal/cli/setup"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/demo"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/sim"
@@ -41,6 +42,8 @@ func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
 		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs, Now: time.Now,
+		Config: *c, Next: next, AllowRoot: s.AllowRoot, Version: s.Version, Logs: logs,
+		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
 }

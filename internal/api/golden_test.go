@@ -118,6 +118,8 @@ var table = []struct {
 	{"a new key", ask{"POST", "/v1/controllers", "admin", `{"name":"k","kind":"key","scope":["a*"]}`, asJSON}},
 	{"revoked", ask{"DELETE", "/v1/controllers/new5", "admin", "", nil}},
 	{"admitted", ask{"POST", "/v1/controllers/tank-1/admit", "operator", "", nil}},
+	{"the flow", ask{"GET", "/v1/flow", "viewer", "", nil}},
+	{"the flow of a narrow scope", ask{"GET", "/v1/flow", "narrow", "", nil}},
 	{"the log", ask{"GET", "/v1/log", "operator", "", nil}},
 	{"a level of the log", ask{"PUT", "/v1/log/level", "operator", `{"component":"spool","level":"debug"}`, asJSON}},
 	{"a level of a component that is not there", ask{"PUT", "/v1/log/level", "operator", `{"component":"spol","level":"debug"}`, asJSON}},

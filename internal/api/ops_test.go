@@ -8,7 +8,9 @@ import (
 // fakeLog is a log with one component and two outputs.
 type fakeLog struct{ set map[string]string }
 
-func newFakeOps() ops.Parts { return ops.Parts{Log: &fakeLog{set: map[string]string{}}} }
+func newFakeOps() ops.Parts {
+	return ops.Parts{Log: &fakeLog{set: map[string]string{}}, Flow: fakeFlow{}}
+}
 
 func (l *fakeLog) Levels() (string, []ops.Level) {
 	return "info", []ops.Level{{Component: "spool", Level: "debug", Own: true}}
@@ -28,4 +30,21 @@ func (l *fakeLog) Outputs() []ops.Output {
 		{Name: "stderr", Kind: "json", State: "ok", Since: at, Sent: 7},
 		{Name: "central", Kind: "syslog+tls", State: "failing", Since: at, Why: "refused", Queued: 2, Dropped: 1},
 	}
+}
+
+type fakeFlow struct{}
+
+func (fakeFlow) Flow(worst int, shown func(string) bool) ops.FlowInfo {
+	f := ops.FlowInfo{
+		Time: ops.Moment(startOfTest), Window: 60, Slowest: map[string]string{"acknowledgement": "spool sync"},
+		Stages:  []ops.StageInfo{{Name: "spool sync", Part: "acknowledgement", Works: 600, Reports: 6000, Rate: 100, Mean: 0.002, P50: 0.002, P99: 0.005, Busy: 0.02}},
+		Stalls:  []ops.StallInfo{{Stage: "record settle", Part: "delivery", Since: ops.Moment(startOfTest), Goroutine: "goroutine 7 [select]", Stacks: "stalls/1.txt"}},
+		Backlog: []ops.BacklogInfo{{Sink: "record", Entries: 5, State: "ok"}}, Worst: []ops.TroubleInfo{},
+	}
+	for _, name := range []string{"pump-17", "tank-1"} {
+		if shown(name) && len(f.Worst) < worst {
+			f.Worst = append(f.Worst, ops.TroubleInfo{Controller: name, Missing: 3})
+		}
+	}
+	return f
 }

@@ -16,11 +16,13 @@ import (
 	"github.com/penstock/penstock/internal/app/verdicts"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/live"
+	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/sink"
@@ -44,6 +46,7 @@ type node struct {
 	verdicts  *verdicts.Desk
 	health    *health.Health
 	metrics   *metrics.Set
+	flow      *flow.Book
 	mappings  mappings
 	scripts   scripts
 	lines     atomic.Pointer[map[string]bool] // sources that are lines
@@ -60,11 +63,12 @@ type nodeOptions struct {
 	dir    string // the data directory
 	log    *slog.Logger
 	now    func() time.Time
+	limit  func(flow.Part) time.Duration // after which a stage stands still; nil for the usual
 }
 
 // openNode opens everything from the disk upwards. An error leaves nothing open.
 func openNode(o nodeOptions) (_ *node, err error) {
-	n := &node{log: o.log, feed: live.New(live.Options{Now: o.now}), evidence: evidence.NewBook(o.now), metrics: metrics.New()}
+	n := &node{log: o.log, feed: live.New(live.Options{Now: o.now}), evidence: evidence.NewBook(o.now), metrics: metrics.New(), flow: flow.New(flow.Options{Now: o.now, Limit: o.limit})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -120,7 +124,7 @@ func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
 	n.spool, recovery, err = spool.Open(spool.Options{
 		FS: o.fs, Dir: filepath.Join(o.dir, "spool"), Keyring: ring,
 		SegmentBytes: int64(o.config.Spool.Segment), QuotaBytes: int64(o.config.Spool.Quota),
-		Past: n.historian.Through(), Log: component(o.log, "spool"), Now: o.now,
+		Past: n.historian.Through(), Flow: n.flow, Log: component(o.log, "spool"), Now: o.now,
 	})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "spool: %w", err)
@@ -176,7 +180,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 		return err
 	}
 	n.runner = sink.NewRunner(sink.Options{
-		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: settled{n.feed, n.verdicts}, Health: n.recordHealth, Logger: component(o.log, "delivery"),
+		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: settled{n.feed, n.verdicts}, Health: n.recordHealth, Flow: n.flow, Logger: component(o.log, "delivery"),
 	})
 	formats, err := formats(o.config)
 	if err != nil {
@@ -190,7 +194,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
 		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
-		Evidence: n.evidence, Observer: n.metrics, Log: component(o.log, "pipeline"), Now: o.now,
+		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err
 }
@@ -208,6 +212,10 @@ func (n *node) replayed(r *penstock.Report) {
 			"controller", r.Controller, "identity", r.Identity.String(), "reason", refusal.Reason, "detail", refusal.Detail)
 	}
 }
+
+// component returns the logger of a part of the gateway, which has a level of its
+// own.
+func component(log *slog.Logger, name string) *slog.Logger { return log.With(logging.Component, name) }
 
 // close closes what is open, the last opened first.
 func (n *node) close() error {

@@ -19,10 +19,12 @@ import (
 	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/memory"
 	"github.com/penstock/penstock/internal/notify"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/tlsfiles"
@@ -36,6 +38,7 @@ type Options struct {
 	TakeOver  time.Duration // how long to wait for another process to give the data directory up
 	Version   string
 	Logs      *logging.Logs
+	Printed   func() ([]byte, error) // the configuration as YAML, secrets redacted
 	Now       func() time.Time
 	Started   func(Started) // called once, when the gateway answers
 }
@@ -97,7 +100,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, gate: gate}
-	g.watchLog()
+	g.memory = n.guard(o.Config.Memory)
+	g.watcher = g.newWatcher()
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -167,6 +171,8 @@ type gateway struct {
 	listeners listeners
 	herald    herald
 	gate      *allow.Gate
+	watcher   *watch.Watcher
+	memory    *memory.Guard
 	tls       *tlsfiles.Files
 	bound     *bound
 }
@@ -202,6 +208,9 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}
 	part("upkeep", g.upkeep)
+	part("memory", func(ctx context.Context) error { g.memory.Run(ctx); return nil })
+	part("admin socket", g.answerLocally)
+	part("flow", func(ctx context.Context) error { g.watcher.Run(ctx); return nil })
 	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	for _, name := range g.listeners.inherited.unused(&g.Config) {
@@ -221,7 +230,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	g.Log.Info("the gateway runs", "version", g.Version, "data", started.Data)
 	work.Go(func() { g.tell(inner, started) })
 	g.herald.ready()
-	err = server.Run(outer, g.pipeline)
+	err = server.Run(outer, g.memory.Handler(g.pipeline))
 	stop(nil)
 	work.Wait()
 	if err = errors.Join(err, g.checkpoint(), failure(inner)); err == nil {
@@ -264,13 +273,14 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 		return nil, Started{}, err
 	}
 	server, err := api.New(api.Options{
-		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
+		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Diagnosis: g.verdicts, Ops: ops.Parts{Log: logView{g.Logs}}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err
 	}
+	g.watcher.Connections(server.Connections)
 	g.measure(server)
 	return server, started, nil
 }

@@ -151,14 +151,14 @@ func (g *gateway) newSources() *source.Set {
 				if err != nil {
 					return nil, err
 				}
-				return g.gate.Listener(l), nil
+				return g.memory.Listener(g.gate.Listener(l)), nil
 			},
 			ListenPacket: func(name, address string) (net.PacketConn, error) {
 				return g.listeners.inherited.listenPacket(name, listenKey(name), config.Address(address))
 			},
 			Lets: g.gate.Lets,
 		},
-		Handler: g.pipeline,
+		Handler: g.memory.Handler(g.pipeline),
 		Status: func(name string) (source.Status, func()) {
 			c := g.health.Watched(sourceHealth + name)
 			return c, c.Remove

@@ -53,6 +53,7 @@ type Intake struct {
 // and returns at once. The ticket resolves when the group is durable. The reports
 // belong to the caller again when Admit returns.
 func (n *Intake) Admit(js []Judged) penstock.Ticket {
+	plant.Stall("intake")
 	s := n.newSubmission(newTicket(js))
 	s.encode(js, n.now().UnixNano())
 	ticket := s.ticket // s may be gone before Append returns

@@ -32,6 +32,7 @@ type Feed struct {
 	samples int    // of the kept reports
 	waiting int
 	wake    chan struct{} // closed when an event comes, if anybody waits
+	paused  bool          // subscriptions end
 }
 
 // New returns an empty feed.
@@ -85,6 +86,32 @@ func (f *Feed) append(r *penstock.Report) {
 
 func (f *Feed) slot(seq uint64) **penstock.Report {
 	return &f.ring[seq%uint64(len(f.ring))]
+}
+
+// Empty lets go of the kept reports: who has not read them yet is told how many
+// were missed.
+func (f *Feed) Empty() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.ring)
+	f.kept, f.samples = 0, 0
+}
+
+// Pause ends all subscriptions, with code [penstock.Closed], and those that begin
+// until it is called with false.
+func (f *Feed) Pause(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.paused = on
+	close(f.wake)
+	f.wake = make(chan struct{})
+	f.waiting = 0
+}
+
+func (f *Feed) isPaused() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.paused
 }
 
 // Subscribe returns a subscription to what is published from now on.

@@ -50,7 +50,7 @@ type area struct {
 // areas is the order of the areas in the documentation.
 var areas = []area{
 	{"API", apiDefinitions},
-	{"Pipeline", pipelineDefinitions},
+	{"Flow", flowDefinitions},
 	{"Ledger and spool", spoolDefinitions},
 	{"Record", recordDefinitions},
 	{"Links", linkDefinitions},

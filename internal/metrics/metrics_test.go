@@ -86,9 +86,11 @@ func TestEveryDefinitionCanBeUsed(t *testing.T) {
 		}
 		switch {
 		case d.Name == metrics.Misuse:
+		case d.Name == metrics.StageSeconds:
+			s.ReadHistogram(d.Name, func(yield func(metrics.Buckets, ...string)) { yield(metrics.Buckets{Count: 1}, labels...) })
 		case d.Kind == metrics.Histogram:
 			s.Observe(d.Name, 0.5, labels...)
-		case strings.HasPrefix(string(d.Name), "penstock_api_re"), strings.HasPrefix(string(d.Name), "penstock_step"), d.Name == metrics.VerdictChanges:
+		case strings.HasPrefix(string(d.Name), "penstock_api_re"), d.Name == metrics.VerdictChanges:
 			s.Add(d.Name, 3, labels...)
 		default:
 			s.Read(d.Name, func(yield func(float64, ...string)) { yield(3, labels...) })
@@ -107,8 +109,12 @@ func TestEveryDefinitionCanBeUsed(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	s := metrics.New()
-	s.Step("decode")(3*time.Millisecond, 100)
-	s.Step("decode")(30*time.Millisecond, 50)
+	s.ReadHistogram(metrics.StageSeconds, func(yield func(metrics.Buckets, ...string)) {
+		b := metrics.Buckets{Count: 2, Sum: 0.033, Below: map[float64]uint64{0.005: 1, 0.05: 2}}
+		yield(b, "decode", "acknowledgement")
+		yield(b, "decode", "acknowledgement") // twice: the first counts
+		yield(b, "one label too few")
+	})
 	s.Request("POST /v1/reports", "200", time.Millisecond, 512)
 	depth := 4.0
 	s.ReadOne(metrics.SpoolBytes, func() float64 { return depth })
@@ -120,9 +126,8 @@ func TestValues(t *testing.T) {
 	})
 	depth = 5
 	holds(t, scrape(t, s),
-		`penstock_step_seconds_count{step="decode"} 2`,
-		`penstock_step_seconds_bucket{step="decode",le="0.005"} 1`,
-		`penstock_step_reports_total{step="decode"} 150`,
+		`penstock_stage_seconds_count{part="acknowledgement",stage="decode"} 2`,
+		`penstock_stage_seconds_bucket{part="acknowledgement",stage="decode",le="0.005"} 1`,
 		`penstock_api_requests_total{route="POST /v1/reports",status="200"} 1`,
 		`penstock_api_received_bytes_total 512`,
 		`penstock_spool_bytes 5`,
@@ -138,29 +143,22 @@ func TestMisuseIsCountedAndHarmless(t *testing.T) {
 	s.Add(metrics.Requests, -1, "GET /", "200")
 	s.Observe(metrics.Requests, 1)
 	s.Read("nobody", func(func(float64, ...string)) {})
+	s.ReadHistogram("nothing", func(func(metrics.Buckets, ...string)) {})
 	holds(t, scrape(t, s),
 		`penstock_metrics_misuse_total{name="penstock_spool_bytes"} 1`,
 		`penstock_metrics_misuse_total{name="penstock_api_requests_total"} 3`,
-		`penstock_metrics_misuse_total{name="nobody"} 1`)
+		`penstock_metrics_misuse_total{name="nobody"} 1`,
+		`penstock_metrics_misuse_total{name="nothing"} 1`)
 }
 
 func TestCardinalityIsCapped(t *testing.T) {
 	s := metrics.New()
 	for i := range 10_000 {
-		s.Step(fmt.Sprintf("step\n%d", i))(time.Millisecond, 1)
+		s.Add(metrics.Requests, 1, fmt.Sprintf("GET /\n%d", i), "200")
 	}
 	text := scrape(t, s)
-	if n := strings.Count(text, "\npenstock_step_reports_total{"); n != 257 {
+	if n := strings.Count(text, "\npenstock_api_requests_total{"); n != 257 {
 		t.Errorf("%d series", n)
 	}
-	holds(t, text, `penstock_step_reports_total{step="other"} 9744`)
-}
-
-func BenchmarkStep(b *testing.B) {
-	s := metrics.New()
-	took := s.Step("decode")
-	b.ReportAllocs()
-	for b.Loop() {
-		took(3*time.Microsecond, 100)
-	}
+	holds(t, text, `penstock_api_requests_total{route="other",status="other"} 9744`)
 }

@@ -10,7 +10,7 @@ import (
 // this package counts as they happen.
 func readAtScrape(n Name) bool {
 	switch n {
-	case Requests, RequestSeconds, ReceivedBytes, StepSeconds, StepReports, Misuse, VerdictChanges:
+	case Requests, RequestSeconds, ReceivedBytes, Misuse, VerdictChanges:
 		return false
 	}
 	return true
@@ -22,9 +22,10 @@ const maxReadSeries = 32 << 10
 
 // readers is a collector of values that are read when somebody scrapes.
 type readers struct {
-	families map[Name]readFamily // fixed after New
+	families   map[Name]readFamily    // fixed after New
+	histograms map[Name]readHistogram // likewise, but for what reads them
 
-	mu    sync.RWMutex // guards funcs
+	mu    sync.RWMutex // guards funcs, and read of histograms
 	funcs map[Name]func(yield func(float64, ...string))
 }
 
@@ -35,10 +36,14 @@ type readFamily struct {
 }
 
 func newReaders() *readers {
-	return &readers{families: map[Name]readFamily{}, funcs: map[Name]func(func(float64, ...string)){}}
+	return &readers{families: map[Name]readFamily{}, histograms: map[Name]readHistogram{}, funcs: map[Name]func(func(float64, ...string)){}}
 }
 
 func (r *readers) define(d Definition, labels []string) {
+	if d.Kind == Histogram {
+		r.histograms[d.Name] = readHistogram{desc: prometheus.NewDesc(string(d.Name), d.Help, labels, nil), labels: len(labels)}
+		return
+	}
 	kind := prometheus.GaugeValue
 	if d.Kind == Counter {
 		kind = prometheus.CounterValue
@@ -61,6 +66,9 @@ func (r *readers) Describe(out chan<- *prometheus.Desc) {
 	for _, f := range r.families {
 		out <- f.desc
 	}
+	for _, h := range r.histograms {
+		out <- h.desc
+	}
 }
 
 // Collect implements prometheus.Collector. A list of labels that comes twice
@@ -68,6 +76,9 @@ func (r *readers) Describe(out chan<- *prometheus.Desc) {
 func (r *readers) Collect(out chan<- prometheus.Metric) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	for _, h := range r.histograms {
+		h.collect(out)
+	}
 	for name, read := range r.funcs {
 		f := r.families[name]
 		seen := map[[2]string]bool{}

@@ -106,16 +106,6 @@ func (s *Set) misused(name Name) {
 	}
 }
 
-// Step returns what books that a step of the pipeline worked for n reports.
-func (s *Set) Step(name string) func(d time.Duration, n int) {
-	seconds, _ := s.histograms[StepSeconds].get([]string{name})
-	reports, _ := s.counters[StepReports].get([]string{name})
-	return func(d time.Duration, n int) {
-		seconds.Observe(d.Seconds())
-		reports.Add(float64(n))
-	}
-}
-
 // Request books a request that the API answered. The route is one of the
 // table's, never a path as it came.
 func (s *Set) Request(route, status string, d time.Duration, received int64) {

@@ -1,12 +1,12 @@
 package metrics
 
+import "github.com/prometheus/client_golang/prometheus"
+
 // The names of the metrics that are given as events happen.
 const (
 	Requests       Name = "penstock_api_requests_total"
 	RequestSeconds Name = "penstock_api_request_seconds"
 	ReceivedBytes  Name = "penstock_api_received_bytes_total"
-	StepSeconds    Name = "penstock_step_seconds"
-	StepReports    Name = "penstock_step_reports_total"
 	Misuse         Name = "penstock_metrics_misuse_total"
 	VerdictChanges Name = "penstock_verdict_changes_total"
 )
@@ -34,6 +34,13 @@ const (
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	Refused         Name = "penstock_refused_connections_total"
 	BuildInfo       Name = "penstock_build_info"
+	StageSeconds    Name = "penstock_stage_seconds"
+	StageReports    Name = "penstock_stage_reports_total"
+	StageBusy       Name = "penstock_stage_busy_ratio"
+	StageSlowest    Name = "penstock_stage_slowest"
+	Stalls          Name = "penstock_stalled_stages"
+	MemoryLimit     Name = "penstock_memory_limit_bytes"
+	MemoryShedding  Name = "penstock_memory_shedding"
 	LogLines        Name = "penstock_log_lines_total"
 	LogQueued       Name = "penstock_log_queued_lines"
 )
@@ -48,11 +55,17 @@ var apiDefinitions = []Definition{
 	{Name: Streams, Kind: Gauge, Unit: "streams", Help: "Open event streams."},
 }
 
-var pipelineDefinitions = []Definition{
-	{Name: StepSeconds, Kind: Histogram, Unit: "seconds", Help: "Time a step of the pipeline took for one envelope.",
-		Labels: []Label{{"step", "the step's name in the configuration"}}, Buckets: latency},
-	{Name: StepReports, Kind: Counter, Unit: "reports", Help: "Reports that a step of the pipeline saw.",
-		Labels: []Label{{"step", "the step's name in the configuration"}}},
+var flowDefinitions = []Definition{
+	{Name: StageSeconds, Kind: Histogram, Unit: "seconds", Help: "Time of one piece of work in a stage: an envelope in a step of the pipeline, a group that is synced, a batch that is settled.",
+		Labels: []Label{{"stage", "a step of the pipeline, intake, spool queue, spool sync, delivery read, record settle"}, {"part", "acknowledgement, delivery or aside"}}, Buckets: prometheus.ExponentialBuckets(1.024e-6, 2, 27)},
+	{Name: StageReports, Kind: Counter, Unit: "reports", Help: "Reports that a stage worked for; envelopes before they are decoded.",
+		Labels: []Label{{"stage", "as above"}}},
+	{Name: StageBusy, Kind: Gauge, Unit: "ratio", Help: "Time spent in a stage a second, over the last minute; above 1 when several work or wait in it at once.",
+		Labels: []Label{{"stage", "as above"}}},
+	{Name: StageSlowest, Kind: Gauge, Unit: "boolean", Help: "1 for the stage of its part in which a piece of work took longest over the last minute, 0 otherwise.",
+		Labels: []Label{{"stage", "as above"}, {"part", "acknowledgement, delivery or aside"}}},
+	{Name: Stalls, Kind: Gauge, Unit: "stages", Help: "Pieces of work that stand still in a stage; the log names stage and goroutine.",
+		Labels: []Label{{"part", "acknowledgement, delivery or aside"}}},
 }
 
 var spoolDefinitions = []Definition{
@@ -92,6 +105,8 @@ var gatewayDefinitions = []Definition{
 	{Name: Refused, Kind: Counter, Unit: "connections", Help: "Connections and datagrams from addresses that listen.allow does not name."},
 	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
 		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},
+	{Name: MemoryLimit, Kind: Gauge, Unit: "bytes", Help: "Memory below which the gateway keeps; 0 for no limit."},
+	{Name: MemoryShedding, Kind: Gauge, Unit: "level", Help: "What the gateway does without to keep below the limit: 0 nothing, 1 caches, 2 live streams, 3 new connections, 4 new reports."},
 	{Name: LogLines, Kind: Counter, Unit: "lines", Help: "Lines of the log that an output took, and those for which it had no room.",
 		Labels: []Label{{"output", "the output's name in the configuration, or stderr"}, {"result", "sent or dropped"}}},
 	{Name: LogQueued, Kind: Gauge, Unit: "lines", Help: "Lines of the log that wait for an output.",

@@ -1,5 +1,22 @@
 package pipeline
 
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penstock/penstock/internal/flow"
+)
+
+// frameOf returns the beginning of the names of a step's functions, as stacks show
+// them, and that of what calls them.
+func frameOf(step any) string {
+	name := fmt.Sprintf("%T", step)
+	if pointer, ok := strings.CutPrefix(name, "*"); ok {
+		name = strings.Replace(pointer, ".", ".(*", 1) + ")"
+	}
+	return name + ".|pipeline.(*stage).run"
+}
+
 // build returns the stages of a list that was checked.
 func build(cfg Config, deps Deps) []stage {
 	var stages []stage
@@ -8,6 +25,7 @@ func build(cfg Config, deps Deps) []stage {
 		s.envelope, _ = step.(envelopeStep)
 		s.report, _ = step.(reportStep)
 		s.closing, _ = step.(closingStep)
+		s.flow = deps.Flow.Stage(name, flow.Acknowledgement, frameOf(step))
 		if deps.Observer != nil {
 			s.took = deps.Observer.Step(name)
 		}

@@ -11,7 +11,9 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/plant"
 )
 
 // Intake admits what the pipeline judged.
@@ -41,6 +43,7 @@ type Deps struct {
 	Script   Script         // of the step of that name; nil when it is not listed
 	Evidence *evidence.Book // where signals are noted; nil for none
 	Observer Observer       // nil for none
+	Flow     *flow.Book     // where each call is, and since when; nil for none
 	Log      *slog.Logger   // nil for none
 	Now      func() time.Time
 }
@@ -51,6 +54,7 @@ type Pipeline struct {
 	deps   Deps
 	stages []stage
 	faults *throttle // of the log of panics
+	intake *flow.Stage
 	desks  sync.Pool // of *desk
 }
 
@@ -64,7 +68,8 @@ var _ penstock.Handler = (*Pipeline)(nil)
 type desk struct {
 	judged   []intake.Judged
 	passages []*passage
-	broken   bool // a step panicked: who knows what still points here
+	slot     *flow.Slot // says where the call is
+	broken   bool       // a step panicked: who knows what still points here
 }
 
 // keptPassages is how many passages a desk keeps between calls at most.
@@ -76,7 +81,7 @@ func (d *desk) passage(i int, e *penstock.Envelope) *passage {
 		d.passages = append(d.passages, new(passage))
 	}
 	w := d.passages[i]
-	w.envelope = e
+	w.envelope, w.slot = e, d.slot
 	return w
 }
 
@@ -108,6 +113,7 @@ type passage struct {
 	budget   *budget       // of the credential, to be charged for the reports
 	step     string        // that is at work
 	now      time.Time     // when it began
+	slot     *flow.Slot    // of the call
 	broken   bool          // a step panicked
 }
 
@@ -138,6 +144,7 @@ type closingStep interface {
 type stage struct {
 	name     string
 	took     func(time.Duration, int) // nil when nobody wants to know
+	flow     *flow.Stage
 	envelope envelopeStep
 	report   reportStep
 	closing  closingStep
@@ -159,7 +166,12 @@ func New(cfg Config, deps Deps) (*Pipeline, error) {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Pipeline{deps: deps, stages: build(cfg, deps), faults: newThrottle(faultsLogged)}
-	p.desks.New = func() any { return new(desk) }
+	p.intake = deps.Flow.Stage("intake", flow.Acknowledgement, "intake.(*Intake).Admit")
+	p.desks.New = func() any {
+		d := new(desk)
+		d.slot = flow.SlotOf(deps.Flow, d)
+		return d
+	}
 	return p, nil
 }
 
@@ -175,7 +187,7 @@ func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.
 		d.broken = d.broken || w.broken
 	}
 	readings := d.readings()
-	ticket := p.deps.Intake.Admit(d.judged)
+	ticket := p.admit(d)
 	if len(readings) > 0 {
 		ticket = &noting{Ticket: ticket, book: p.deps.Evidence, readings: readings}
 	}
@@ -186,12 +198,26 @@ func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.
 	return ticket
 }
 
+// admit hands over to the intake.
+func (p *Pipeline) admit(d *desk) penstock.Ticket {
+	if p.intake == nil {
+		return p.deps.Intake.Admit(d.judged)
+	}
+	began := p.deps.Now()
+	d.slot.Enter(p.intake, began)
+	ticket := p.deps.Intake.Admit(d.judged)
+	d.slot.Leave()
+	p.intake.Took(p.deps.Now().Sub(began), len(d.judged))
+	return ticket
+}
+
 // pass takes the passage through the steps. It is the only place that times them.
 func (p *Pipeline) pass(ctx context.Context, w *passage) {
 	w.now = p.deps.Now()
 	for i := range p.stages {
 		s := &p.stages[i]
 		w.step = s.name
+		w.slot.Enter(s.flow, w.now)
 		n := s.run(ctx, w)
 		now := p.deps.Now()
 		if s.took != nil && n > 0 {
@@ -207,6 +233,7 @@ func (p *Pipeline) pass(ctx context.Context, w *passage) {
 // run takes the passage through one step and returns for how many envelopes or
 // reports the step worked.
 func (s *stage) run(ctx context.Context, w *passage) int {
+	plant.Stall(s.name)
 	if s.envelope != nil {
 		w.refused = s.envelope.onEnvelope(ctx, w)
 		return 1

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/ledger"
+	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/spool"
 )
 
@@ -41,6 +43,7 @@ type Options struct {
 	Record penstock.Record
 	Feed   Feed
 	Health Health
+	Flow   *flow.Book // is told how long reading and settling take; nil for none
 	Logger *slog.Logger
 	Linger time.Duration // how long the first report of a batch waits for others
 	Batch  int           // samples in one batch, unless one report has more
@@ -50,6 +53,9 @@ type Options struct {
 type Runner struct {
 	Options
 	decoder intake.Decoder
+
+	reading, settling *flow.Stage
+	slot              *flow.Slot
 }
 
 // Defaults and the bounds of the back-off after a failed batch.
@@ -69,7 +75,12 @@ func NewRunner(o Options) *Runner {
 	if o.Batch == 0 {
 		o.Batch = defaultBatch
 	}
-	return &Runner{Options: o}
+	return &Runner{
+		Options:  o,
+		reading:  o.Flow.Stage("delivery read", flow.Delivery, "sink.(*Runner).gather"),
+		settling: o.Flow.Stage("record settle", flow.Delivery, "sink.(*Runner).settle"),
+		slot:     o.Flow.Slot(),
+	}
 }
 
 // Run delivers until ctx ends, and then returns nil. A record that fails is
@@ -184,6 +195,8 @@ type batch struct {
 // gather reads the log until the batch is full, has what stands at last, or the log
 // has no more.
 func (r *Runner) gather(ctx context.Context, reader *spool.Reader, b *batch, last penstock.Position) error {
+	defer r.timed(r.reading, func() int { return len(b.Deliveries) })()
+	plant.Stall("delivery read")
 	for b.samples < r.Batch && b.Last < last {
 		atOnce := readAtOnce
 		if b.First == 0 {
@@ -233,6 +246,8 @@ func (r *Runner) take(ctx context.Context, b *batch, rec *spool.Record) error {
 
 // settle hands a batch to the record and tells the others what became of it.
 func (r *Runner) settle(ctx context.Context, b penstock.Batch) error {
+	defer r.timed(r.settling, func() int { return len(b.Deliveries) })()
+	plant.Stall("record settle")
 	receipt, err := r.Record.Settle(ctx, b)
 	if err != nil {
 		return err
@@ -240,6 +255,17 @@ func (r *Runner) settle(ctx context.Context, b penstock.Batch) error {
 	r.Intake.Settled(b, receipt)
 	r.publish(b.Deliveries, receipt.Settlements)
 	return nil
+}
+
+// timed says that a stage begins, and returns what says that it ended and for how
+// many reports it worked.
+func (r *Runner) timed(at *flow.Stage, reports func() int) (ended func()) {
+	began := time.Now()
+	r.slot.Enter(at, began)
+	return func() {
+		r.slot.Leave()
+		at.Took(time.Since(began), reports())
+	}
 }
 
 // publish shows what is new in the record to those who watch.

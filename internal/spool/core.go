@@ -15,6 +15,7 @@ import (
 // core is what callers, readers, the writer and the preparer share.
 type core struct {
 	opt  Options
+	flow gauges
 	stop chan struct{} // closed by Close
 	wake chan struct{} // tells the writer to look
 	want chan bool     // asks the preparer for a segment; true: after a pause
@@ -31,7 +32,7 @@ type core struct {
 }
 
 func newCore(o Options) *core {
-	return &core{opt: o, stop: make(chan struct{}), wake: make(chan struct{}, 1), want: make(chan bool, 1), changed: make(chan struct{})}
+	return &core{opt: o, flow: newGauges(o.Flow), stop: make(chan struct{}), wake: make(chan struct{}, 1), want: make(chan bool, 1), changed: make(chan struct{})}
 }
 
 // log is what is durable.
@@ -51,6 +52,7 @@ type member struct {
 type call struct {
 	entries []Entry
 	size    int64
+	since   time.Time // when it was queued, where somebody wants to know
 	done    func(penstock.Position, error)
 }
 
@@ -82,6 +84,12 @@ func (c *core) append(call call) error {
 	case c.pending+call.size > c.opt.PendingBytes:
 		return penstock.RetryLater(penstock.Full, c.opt.Retry, "too much waits for the disk")
 	}
+	if c.flow.on() {
+		call.since = c.opt.Now()
+		if c.pending == 0 {
+			c.flow.waiting.Enter(c.flow.queue, call.since)
+		}
+	}
 	c.pending += call.size
 	c.queue = append(c.queue, call)
 	select {
@@ -110,6 +118,11 @@ func (c *core) answer(calls []call, first penstock.Position, err error) {
 	}
 	c.mu.Lock()
 	c.pending -= size
+	if c.pending > 0 && c.flow.on() {
+		c.flow.waiting.Enter(c.flow.queue, c.opt.Now())
+	} else {
+		c.flow.waiting.Leave()
+	}
 	c.mu.Unlock()
 	for _, call := range calls {
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/spool/segment"
 )
@@ -24,6 +25,8 @@ type Options struct {
 	Retry        time.Duration     // how long to wait after a failure before trying again, default 1 s
 	Past         penstock.Position // positions through this one were given before, whatever the directory says: the record knows them
 	AcceptLoss   bool              // start although segments are missing or unreadable: their positions are delivered as damaged
+
+	Flow *flow.Book // is told how long entries wait and syncs take; nil for none
 
 	Log *slog.Logger     // default: none
 	Now func() time.Time // stamps frames; default time.Now

@@ -56,6 +56,7 @@ func (w *writer) run() {
 
 // turn writes all that waits, as far as there is room.
 func (w *writer) turn() {
+	plant.Stall("spool queue")
 	w.held = w.collect(w.held)
 	for ; len(w.held) > 0 || w.active == nil; w.held = w.collect(w.held) {
 		if w.active != nil {
@@ -83,7 +84,10 @@ func (w *writer) turn() {
 func (w *writer) commit(g group) {
 	calls := w.held[:g.calls]
 	w.held = w.held[g.calls:]
-	if err := w.flush(g.buf); err != nil {
+	ended := w.begin(calls)
+	err := w.flush(g.buf)
+	ended()
+	if err != nil {
 		w.fail(err)
 		if plant.RefusedTailReplayed.On() {
 			w.next = g.next
@@ -105,6 +109,7 @@ func (w *writer) commit(g group) {
 // system says of a later fsync holds for pages that it has dropped.
 func (w *writer) flush(b []byte) error {
 	a := w.active
+	plant.Stall("spool sync")
 	if _, err := a.file.WriteAt(b, a.off); err != nil {
 		return disk.Error(err, "write %s at byte %d", a.Path, a.off)
 	}

@@ -1,19 +1,27 @@
 package ops
 
-import "github.com/penstock/penstock/internal/api/web"
+import (
+	"slices"
+
+	"github.com/penstock/penstock/internal/api/web"
+)
 
 // Parts are what the answers come from. All must be given.
 type Parts struct {
-	Log Log
+	Log  Log
+	Flow Flow
 }
 
 // Missing returns the name of a part that is not given, empty for none.
 func (p *Parts) Missing() string {
-	if p.Log == nil {
+	switch {
+	case p.Log == nil:
 		return "Log"
+	case p.Flow == nil:
+		return "Flow"
 	}
 	return ""
 }
 
 // Routes returns the routes.
-func (p *Parts) Routes() []web.Route { return p.logRoutes() }
+func (p *Parts) Routes() []web.Route { return slices.Concat(p.flowRoutes(), p.logRoutes()) }

@@ -10,5 +10,5 @@ import (
 
 // Commands returns the commands in the order of the help.
 func Commands(env shell.Env) []*cobra.Command {
-	return []*cobra.Command{newDiagnose(env), newCommission(env), newLog(env)}
+	return []*cobra.Command{newTop(env), newDiagnose(env), newCommission(env), newLog(env), newHeap(env), newSupportBundle(env)}
 }

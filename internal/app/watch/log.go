@@ -1,13 +1,14 @@
-package app
+package watch
 
 import (
-	"log/slog"
-
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/metrics"
 )
+
+// Log returns the log as the API shows it.
+func (w *Watcher) Log() ops.Log { return logView{w.Logs} }
 
 // logView is the log as the API shows it.
 type logView struct{ logs *logging.Logs }
@@ -57,22 +58,18 @@ func (v logView) Outputs() []ops.Output {
 	return outputs
 }
 
-// component returns the logger of a part of the gateway, which has a level of its
-// own.
-func component(log *slog.Logger, name string) *slog.Logger { return log.With(logging.Component, name) }
-
 // watchLog has health and metrics tell how the outputs of the log stand. An output
 // that is away stops no acknowledgement.
-func (g *gateway) watchLog() {
-	g.Logs.Watch(func(output string) logging.Status { return g.health.Watched("log " + output) })
-	g.metrics.Read(metrics.LogLines, func(yield func(float64, ...string)) {
-		for _, o := range g.Logs.Outputs() {
+func (w *Watcher) watchLog() {
+	w.Logs.Watch(func(output string) logging.Status { return w.Health.Watched("log " + output) })
+	w.Metrics.Read(metrics.LogLines, func(yield func(float64, ...string)) {
+		for _, o := range w.Logs.Outputs() {
 			yield(float64(o.Sent), o.Name, "sent")
 			yield(float64(o.Dropped), o.Name, "dropped")
 		}
 	})
-	g.metrics.Read(metrics.LogQueued, func(yield func(float64, ...string)) {
-		for _, o := range g.Logs.Outputs() {
+	w.Metrics.Read(metrics.LogQueued, func(yield func(float64, ...string)) {
+		for _, o := range w.Logs.Outputs() {
 			yield(float64(o.Queued), o.Name)
 		}
 	})

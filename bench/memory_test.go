@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/sim"
+)
+
+// TestMemoryCeiling runs a gateway whose record stands still below a limit of 512 MB,
+// with a fleet that goes on sending until the spool is full and refuses; then kills
+// it, and sees that with the record back nothing is lost. At full length
+// (PENSTOCK_TORTURE=1) the fleet has 5,000 controllers and several minutes.
+func TestMemoryCeiling(t *testing.T) {
+	controllers, length, interval := 200, 3*time.Second, time.Second
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		controllers, length, interval = 5000, 4*time.Minute, 5*time.Second
+	}
+	const limit = 512 << 20
+	dir := t.TempDir()
+	program := filepath.Join(dir, "penstock")
+	if out, err := exec.Command("go", "build", "-tags", "plants", "-o", program, "../cmd/penstock").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	ln.Close()
+	ctx := t.Context()
+	data := filepath.Join(dir, "data")
+	run := func(plant string) *process {
+		t.Helper()
+		t.Setenv("PENSTOCK_PLANT", plant)
+		addresses := filepath.Join(data, "run", "addresses.json")
+		if err := os.Remove(addresses); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, data, addresses) },
+			program, "serve", "--data", data, "--allow-root", "--set", "listen.https="+address, "--set", "listen.health=off",
+			"--set", "log.level=warn", "--set", "memory.limit=512MiB", "--set", "spool.segment=8MiB", "--set", "spool.quota=64MiB")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	gateway := run("stall-record settle")
+	defer func() { gateway.stop() }()
+	model, err := sim.NewModel(sim.ModelOptions{
+		Seed: 1, Controllers: controllers, Kind: "pump station", Start: time.Now(), Interval: interval, Speed: 6,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := sim.NewHTTPS(sim.HTTPSOptions{Endpoint: gateway.endpoint, Controllers: controllers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.Close()
+	fleet, err := sim.New(sim.Options{Model: model, Transport: transport, Timeout: time.Minute, Backoff: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sending sync.WaitGroup
+	sending.Go(func() { fleet.Run(ctx) })
+	if err := wait(ctx, length); err != nil {
+		t.Fatal(err)
+	}
+	_, peak, err := gateway.memory()
+	if err != nil {
+		t.Fatalf("the gateway did not live through it: %v\n%s", err, &gateway.words)
+	}
+	during := fleet.Stats()
+	if peak > limit {
+		t.Errorf("%d bytes at its peak, above the limit of %d", peak, limit)
+	}
+	if during.Accepted == 0 {
+		t.Errorf("nothing was accepted: %+v, %v", during, fleet.Trouble())
+	}
+	t.Logf("%d controllers for %v with the record standing still: peak %d MiB, %+v", controllers, length, peak>>20, during)
+	gateway.kill()
+	gateway = run("")
+	fleet.Stop()
+	sending.Wait()
+	reader := sim.NewReader(gateway.endpoint)
+	defer reader.Close()
+	settle, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	gateway.books = true
+	if err := gateway.rest(settle); err != nil {
+		t.Error(err)
+	}
+	balance, err := sim.Check(ctx, fleet, reader, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !balance.Clean() {
+		t.Errorf("lost %d, phantom %d, mutated %d: %s", balance.Lost, balance.Phantom, balance.Mutated, strings.Join(balance.Findings, "; "))
+	}
+	t.Logf("%d of %d accepted reports are in the record once and unchanged", balance.Committed, balance.Accepted)
+}

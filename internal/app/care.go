@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/penstock/penstock/internal/app/watch"
+	"github.com/penstock/penstock/internal/localsocket"
+	"github.com/penstock/penstock/internal/memory"
+)
+
+// guard returns what keeps the gateway below its limit of memory.
+func (n *node) guard(c memory.Config) *memory.Guard {
+	limit := uint64(c.Limit)
+	if limit == 0 {
+		limit = memory.Allowed("/")
+	}
+	return memory.New(memory.Options{Limit: limit, Log: component(n.log, "memory"), Changed: func(l memory.Level) {
+		n.feed.Pause(l >= memory.NoWatchers)
+		if l >= memory.NoCaches {
+			n.feed.Empty()
+			debug.FreeOSMemory()
+		}
+	}})
+}
+
+// newWatcher returns what watches the gateway.
+func (g *gateway) newWatcher() *watch.Watcher {
+	return watch.New(watch.Parts{
+		Flow: g.flow, Spool: g.spool, Intake: g.intake, Through: g.historian.Through, Health: g.health, Metrics: g.metrics, Memory: g.memory,
+		Logs: g.Logs, Dir: g.dir.path, Now: g.Now, Version: g.Version, Config: g.Printed,
+	})
+}
+
+// answerLocally answers on the admin socket. A gateway without it works as well.
+func (g *gateway) answerLocally(ctx context.Context) error {
+	s := localsocket.New(localsocket.Options{
+		Dir: g.dir.file("run"), Version: g.Version, Log: component(g.Log, "admin"), Now: g.Now, Bundle: g.watcher.Bundle,
+	})
+	if err := s.Run(ctx); err != nil {
+		g.Log.Warn("there is no admin socket: penstock heap and support-bundle do not reach this gateway", "error", err)
+	}
+	return nil
+}
