@@ -54,11 +54,9 @@ type Runner struct {
 
 // Defaults and the bounds of the back-off after a failed batch.
 const (
-	defaultLinger = 20 * time.Millisecond
-	defaultBatch  = 64 << 10
-	readAtOnce    = 256 // entries of the log
-	firstBackoff  = 100 * time.Millisecond
-	lastBackoff   = 15 * time.Second
+	readAtOnce   = 256 // entries of the log
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 15 * time.Second
 )
 
 // NewRunner returns a runner that has not begun.
