@@ -48,6 +48,10 @@ func (e embedded) Settle(ctx context.Context, b penstock.Batch) (penstock.Receip
 // answer again.
 func (embedded) Forget(context.Context, penstock.Position) error { return nil }
 
+// Close implements penstock.Record: the node closes the historian, which answers
+// queries while nothing is delivered.
+func (embedded) Close() error { return nil }
+
 // queries is the historian as the API asks it.
 type queries struct{ *historian.Historian }
 
