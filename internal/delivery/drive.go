@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -236,6 +237,9 @@ func (d *drive) deliverLive(ctx context.Context, durable penstock.Position) erro
 	if d.leave(&b, durable) {
 		return nil
 	}
+	if before := d.env.Now().Add(-d.set.LiveAfter).UnixNano(); b.Oldest < before {
+		d.mark(&b, before)
+	}
 	d.turns++
 	d.live.next = b.Last + 1
 	return d.write(ctx, &b)
@@ -273,23 +277,26 @@ func (d *drive) deliverBacklog(ctx context.Context, gap interval.Span) error {
 		return nil
 	}
 	d.backlog.next = b.Last + 1
-	if d.spec.Settings.Order == sink.LiveFirst {
-		for _, delivery := range b.Deliveries {
-			markHistorical(delivery.Report)
-		}
-	}
+	d.mark(&b, math.MaxInt64)
 	if rate := d.spec.Settings.Backfill; rate > 0 {
 		d.rest = d.env.Now().Add(time.Duration(float64(b.Samples) / float64(rate) * float64(time.Second)))
 	}
 	return d.write(ctx, &b)
 }
 
-func markHistorical(r *penstock.Report) {
-	if r == nil {
+// mark marks the samples of reports that were accepted before a time as historical. A
+// sink that wants its reports in order gets them as they are.
+func (d *drive) mark(b *reading.Load, before int64) {
+	if d.spec.Settings.Order != sink.LiveFirst {
 		return
 	}
-	for i := range r.Samples {
-		r.Samples[i].Flags |= penstock.Historical
+	for _, x := range b.Deliveries {
+		if x.Report == nil || x.Report.AcceptedTime >= before {
+			continue
+		}
+		for i := range x.Report.Samples {
+			x.Report.Samples[i].Flags |= penstock.Historical
+		}
 	}
 }
 
@@ -320,6 +327,9 @@ func (d *drive) settled() (set interval.Set) {
 func (d *drive) write(ctx context.Context, b *reading.Load) error {
 	d.mu.Lock()
 	d.flight.Add(uint64(b.First), uint64(b.Last))
+	if d.done.Highest() >= uint64(b.First) { // some may have been given up since they were read
+		b.Deliveries = slices.DeleteFunc(b.Deliveries, func(x penstock.Delivery) bool { return d.done.Contains(uint64(x.Position)) })
+	}
 	if b.Oldest > 0 {
 		d.status.oldest, d.status.oldestAt = b.Oldest, b.First
 	}

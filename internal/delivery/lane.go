@@ -139,9 +139,9 @@ func (l *lane) run(ctx context.Context) {
 		if ctx.Err() != nil || l.set.Log.Closed() {
 			return
 		}
-		pause := l.breaker.Failed(err)
-		if l.suspicion.Narrowed(err, l.spec.NewRecord != nil) {
-			pause = min(pause, trouble.FirstBackoff)
+		pause := trouble.FirstBackoff
+		if !l.suspicion.Narrowed(err, l.spec.NewRecord != nil) {
+			pause = l.breaker.Failed(err)
 		}
 		l.failing(err, pause)
 		l.refuse(penstock.Errorf(penstock.Unavailable, "the sink is in trouble: %w", err))
