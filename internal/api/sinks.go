@@ -83,7 +83,7 @@ type BacklogInfo struct {
 // SinkBooks are what became of reports at a sink.
 type SinkBooks struct {
 	Delivered   uint64 `json:"delivered" doc:"A report that was asked for again counts again."`
-	Quarantined uint64 `json:"quarantined" doc:"Now in the sink's quarantine on this node; a record's own are in its ledger."`
+	Quarantined uint64 `json:"quarantined" doc:"Now. Of a record beside the system of record: see its own store."`
 	Discarded   uint64 `json:"discarded" doc:"Given up by a person."`
 	Dropped     uint64 `json:"dropped" doc:"Given up because the spool had no room for them, or lost them."`
 	Refed       uint64 `json:"fed_again" doc:"Entries delivered again because the record came back without them."`

@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/sinktest"
 	"github.com/penstock/penstock/internal/testkit"
 	"github.com/penstock/penstock/internal/testkit/crashfs"
 )
@@ -61,21 +64,56 @@ type work struct {
 	next map[string]uint64 // by controller
 }
 
-func openOn(t *testing.T, disk *crashfs.FS) *node {
+// got is what a plain sink's destination, which stands elsewhere, has received.
+type got struct{ key reportKey }
+
+// noting is a sink whose destination notes what came between the disk's operations.
+type noting struct {
+	penstock.Sink
+	note func(any)
+}
+
+func (s noting) Write(ctx context.Context, rs []*penstock.Report) error {
+	if err := s.Sink.Write(ctx, rs); err != nil {
+		return err
+	}
+	for _, r := range rs {
+		s.note(got{reportKey{r.Controller, r.Identity.Seq}})
+	}
+	return nil
+}
+
+// copyName is the name of the plain sink beside the record.
+const copyName = "copy"
+
+func openOn(t *testing.T, disk *crashfs.FS, note func(any)) *node {
 	t.Helper()
-	config := DefaultConfig()
-	config.Spool.Segment, config.Spool.Quota = 64<<10, 64<<20
-	n, err := openNode(nodeOptions{config: config, fs: disk, dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
+	c := DefaultConfig()
+	c.Spool.Segment, c.Spool.Quota = 64<<10, 64<<20
+	n, err := openNode(nodeOptions{config: c, fs: disk, dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
 	if err != nil {
 		t.Fatalf("the node does not start: %v", err)
 	}
+	n.addCopy(t, &c, note)
 	return n
+}
+
+// addCopy adds a plain sink beside the record.
+func (n *node) addCopy(t *testing.T, c *Config, note func(any)) {
+	t.Helper()
+	beside := sink.Spec{
+		Name: copyName, Settings: sink.Settings{Linger: config.Duration(time.Millisecond)},
+		NewSink: func(sink.Env) (penstock.Sink, error) { return noting{sinktest.NewDestination().Open(), note}, nil },
+	}
+	if err := n.sinks.Apply(append(n.sinkSpecs(c), beside)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // run lives lives one after another on the disk, each ended in good order.
 func (w *work) run(lives, steps int) {
 	for range lives {
-		n := openOn(w.t, w.disk)
+		n := openOn(w.t, w.disk, w.disk.Mark)
 		ctx, stop := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -184,7 +222,13 @@ func checkCrash(t *testing.T, p *crashfs.Point, choice crashfs.Choice) {
 	where := func() string { return fmt.Sprintf("crash after operation %d (%s), %+v", p.Op, p.Last, choice) }
 	marks := slices.Clone(p.Marks)
 	t.Log(where())
-	n := openOn(t, p.Crash(choice))
+	var mu sync.Mutex
+	var after []any // what was received after the crash
+	n := openOn(t, p.Crash(choice), func(received any) {
+		mu.Lock()
+		defer mu.Unlock()
+		after = append(after, received)
+	})
 	defer func() {
 		if err := n.close(); err != nil {
 			t.Errorf("%s: %v", where(), err)
@@ -200,7 +244,10 @@ func checkCrash(t *testing.T, p *crashfs.Point, choice crashfs.Choice) {
 	}
 	last := map[string]uint64{}
 	for _, mark := range marks {
-		h := mark.(heard)
+		h, ok := mark.(heard)
+		if !ok {
+			continue
+		}
 		last[h.key.controller] = max(last[h.key.controller], h.key.seq)
 		set := settled[h.key.controller]
 		for seq := uint64(1); seq <= h.verdict.Committed.Seq; seq++ {
@@ -211,6 +258,9 @@ func checkCrash(t *testing.T, p *crashfs.Point, choice crashfs.Choice) {
 	}
 	deliver(t, n)
 	checkStored(t, n, marks, where)
+	mu.Lock()
+	checkCopied(t, append(marks, after...), where)
+	mu.Unlock()
 	for controller, seq := range last {
 		var all []reportKey
 		for s := uint64(1); s <= seq; s++ {
@@ -238,6 +288,14 @@ func deliver(t *testing.T, n *node) {
 	if err := n.historian.Wait(ctx, n.spool.Durable()); err != nil {
 		t.Fatal(err)
 	}
+	testkit.Eventually(t, func() bool {
+		for _, s := range n.sinks.Sinks() {
+			if s.Through < n.spool.Durable() {
+				return false
+			}
+		}
+		return true
+	}, "every sink has everything")
 	stop()
 	running.Wait()
 }
@@ -259,7 +317,10 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 		}
 	}
 	for _, mark := range marks {
-		h := mark.(heard)
+		h, ok := mark.(heard)
+		if !ok {
+			continue
+		}
 		if h.verdict.Result != penstock.Rejected && stored[h.key] != 1 {
 			t.Fatalf("%s: %v was called %v, and is not stored", where(), h.key, h.verdict.Result)
 		}
@@ -271,6 +332,27 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 	for _, a := range n.intake.Books() {
 		if !a.Books.Balanced() || a.Books.Waiting != 0 || a.Books.Stored != counted[a.Controller] {
 			t.Fatalf("%s: %d reports of %q are stored, and the books are %+v", where(), counted[a.Controller], a.Controller, a.Books)
+		}
+	}
+}
+
+// checkCopied holds what the destination of the plain sink received, before the crash
+// and after, against what the senders heard: it knows a report that comes again by its
+// identity.
+func checkCopied(t *testing.T, marks []any, where func() string) {
+	t.Helper()
+	copied := map[reportKey]bool{}
+	for _, mark := range marks {
+		if g, ok := mark.(got); ok {
+			copied[g.key] = true
+			if g.key.refusable() {
+				t.Fatalf("%s: %v was refused, and was copied", where(), g.key)
+			}
+		}
+	}
+	for _, mark := range marks {
+		if h, ok := mark.(heard); ok && h.verdict.Result == penstock.Accepted && !copied[h.key] {
+			t.Fatalf("%s: %v was accepted, and is not at the sink beside the record", where(), h.key)
 		}
 	}
 }

@@ -234,7 +234,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sinks: sinks{g.sinks}, Held: quarantined{g.sinks}, Observer: g.metrics, Log: g.Log, Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sinks: sinks{g.sinks, g.intake}, Held: quarantined{g.sinks}, Observer: g.metrics, Log: g.Log, Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

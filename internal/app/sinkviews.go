@@ -6,10 +6,14 @@ import (
 
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/delivery"
+	"github.com/penstock/penstock/internal/intake"
 )
 
 // sinks are the sinks as the API shows them.
-type sinks struct{ *delivery.Set }
+type sinks struct {
+	*delivery.Set
+	ledger *intake.Intake // has the books of the system of record
+}
 
 // Sinks implements api.Sinks.
 func (s sinks) Sinks() []api.SinkInfo {
@@ -23,6 +27,10 @@ func (s sinks) Sinks() []api.SinkInfo {
 			Books: api.SinkBooks{
 				Delivered: k.Books.Delivered, Quarantined: k.Books.Quarantined, Discarded: k.Books.Discarded, Dropped: k.Books.Dropped, Refed: k.Books.Refed,
 			},
+		}
+		if k.Main {
+			named, _ := s.ledger.Totals()
+			list[i].Books.Quarantined, list[i].Books.Discarded = named.Quarantined, named.Discarded
 		}
 	}
 	return list
