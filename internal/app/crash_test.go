@@ -36,11 +36,15 @@ func (k reportKey) value() float64 {
 }
 
 func (k reportKey) item() intake.Item {
+	unit := "m"
+	if k.odd() {
+		unit = "s"
+	}
 	return intake.Item{Report: &penstock.Report{
 		Controller: k.controller, Identity: penstock.SequenceIdentity(1, k.seq), Source: "test",
 		Fingerprint: penstock.Fingerprint(k.seq),
 		Samples: []penstock.Sample{
-			{Point: "level", SourceTime: int64(k.seq), Value: penstock.FloatValue(k.value())},
+			{Point: "level", SourceTime: int64(k.seq), Value: penstock.FloatValue(k.value()), Unit: unit},
 			{Point: "note", SourceTime: int64(k.seq), Value: penstock.TextValue(fmt.Sprint(k))},
 		},
 	}}
@@ -48,6 +52,10 @@ func (k reportKey) item() intake.Item {
 
 // refusable tells whether the test has this report refused for its content.
 func (k reportKey) refusable() bool { return k.seq%7 == 3 }
+
+// odd tells whether the record cannot store this report: another one gave its point
+// another unit.
+func (k reportKey) odd() bool { return k.seq%11 == 5 && !k.refusable() }
 
 // heard is what a sender was told of a report.
 type heard struct {
@@ -142,8 +150,25 @@ func (w *work) step(n *node) {
 		if err := n.historian.Flush(context.Background()); err != nil {
 			w.t.Fatal(err)
 		}
+	case 2:
+		w.decide(n)
 	default:
 		w.send(n)
+	}
+}
+
+// decide decides about a report in quarantine, as a person would: a retry finds that
+// its unit is still wrong.
+func (w *work) decide(n *node) {
+	held, err := n.historian.Quarantined(context.Background(), 0, 1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, q := range held {
+		d := penstock.Decision{Verb: penstock.Verb(1 + w.rng.IntN(2)), Controller: q.Report.Controller, Number: q.Number}
+		if err := n.intake.Decide(context.Background(), "", d); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
@@ -311,7 +336,7 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 			if err != nil || sample.Value != penstock.FloatValue(k.value()) || stored[k] > 1 {
 				t.Fatalf("%s: %v is stored %d times, as %v (%v)", where(), k, stored[k], sample.Value, err)
 			}
-			if k.refusable() {
+			if k.refusable() || k.odd() {
 				t.Fatalf("%s: %v was refused, and is stored", where(), k)
 			}
 		}
@@ -321,7 +346,7 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 		if !ok {
 			continue
 		}
-		if h.verdict.Result != penstock.Rejected && stored[h.key] != 1 {
+		if h.verdict.Result != penstock.Rejected && !h.key.odd() && stored[h.key] != 1 {
 			t.Fatalf("%s: %v was called %v, and is not stored", where(), h.key, h.verdict.Result)
 		}
 	}
@@ -329,7 +354,18 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 	for k := range stored {
 		counted[k.controller]++
 	}
+	held, err := n.historian.Quarantined(context.Background(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quarantined := map[string]uint64{}
+	for _, q := range held {
+		quarantined[q.Report.Controller]++
+	}
 	for _, a := range n.intake.Books() {
+		if a.Books.Quarantined != quarantined[a.Controller] {
+			t.Fatalf("%s: %d reports of %q are in quarantine, and the books are %+v", where(), quarantined[a.Controller], a.Controller, a.Books)
+		}
 		if !a.Books.Balanced() || a.Books.Waiting != 0 || a.Books.Stored != counted[a.Controller] {
 			t.Fatalf("%s: %d reports of %q are stored, and the books are %+v", where(), counted[a.Controller], a.Controller, a.Books)
 		}
