@@ -41,8 +41,7 @@ func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs, Now: time.Now,
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, Version: s.Version, Logs: logs,
+		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
 		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -92,9 +91,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer l.close()
+	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Logs.Logger(), now: o.Now})
+		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now})
 	})
 	if err != nil {
 		return err
@@ -200,7 +200,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
 		part("health", h.Run)
 	}
-	part("delivery", g.runner.Run)
+	part("delivery", g.sinks.Run)
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
 	part("sources", sources.Run)
@@ -233,7 +233,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	err = server.Run(outer, g.memory.Handler(g.pipeline))
 	stop(nil)
 	work.Wait()
-	if err = errors.Join(err, g.checkpoint(), failure(inner)); err == nil {
+	if err = errors.Join(err, g.checkpoint(g.Now()), failure(inner)); err == nil {
 		g.Log.Info("the gateway has stopped in good order")
 	}
 	return err
@@ -275,7 +275,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Sinks: sinks{g.sinks, g.intake}, Held: quarantined{g.sinks}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err
@@ -316,22 +316,16 @@ func (g *gateway) upkeep(ctx context.Context) error {
 			return nil
 		case <-watch.C:
 			g.watch()
+			g.complain("the spool could not be given space back", g.press())
 		case <-flush.C:
 			g.complain("the fleet could not be written", g.fleet.Flush())
 			g.complain("what the script keeps could not be written", g.scripts.flush())
 		case <-checkpoint.C:
-			g.complain("the ledger's snapshot could not be written", g.checkpoint())
+			g.complain("the ledger's snapshot could not be written", g.checkpoint(g.Now()))
 		case <-retention.C:
 			g.complain("old samples could not be deleted", g.retain(ctx))
 		}
 	}
-}
-
-// checkpoint makes the next start short, and lets go of what nobody needs of the
-// spool.
-func (g *gateway) checkpoint() error {
-	_, err := g.intake.Checkpoint(math.MaxUint64)
-	return err
 }
 
 func (g *gateway) complain(what string, err error) {

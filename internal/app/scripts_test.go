@@ -85,7 +85,7 @@ func (s *scripted) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := n.runner.Run(ctx); err != nil {
+		if err := n.sinks.Run(ctx); err != nil {
 			s.t.Error(err)
 		}
 	})
@@ -145,9 +145,13 @@ func TestScriptInAGateway(t *testing.T) {
 	if books.Accepted != 5 || books.Filtered != 1 || books.Quarantined != 1 || books.Stored != 3 || !books.Balanced() {
 		t.Errorf("books %+v", books)
 	}
-	var why []string
-	if err := s.historian.Quarantine(func(q historian.QuarantinedReport) bool { why = append(why, q.Reason); return true }); err != nil {
+	held, err := s.historian.Quarantined(t.Context(), 0, 10)
+	if err != nil {
 		t.Fatal(err)
+	}
+	var why []string
+	for _, q := range held {
+		why = append(why, q.Reason)
 	}
 	if len(why) != 1 || !strings.Contains(why[0], "count.js:3:") || !strings.Contains(why[0], "not this one") {
 		t.Errorf("quarantine %q", why)

@@ -51,7 +51,7 @@ func watchNode(t *testing.T, fs vfs.FS) *watched {
 	var work sync.WaitGroup
 	work.Go(func() { w.detector.Run(ctx) })
 	work.Go(func() {
-		if err := n.runner.Run(ctx); err != nil {
+		if err := n.sinks.Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -53,6 +53,7 @@ var areas = []area{
 	{"Flow", flowDefinitions},
 	{"Ledger and spool", spoolDefinitions},
 	{"Record", recordDefinitions},
+	{"Sinks", sinkDefinitions},
 	{"Links", linkDefinitions},
 	{"The gateway itself", gatewayDefinitions},
 }
