@@ -372,3 +372,26 @@ func TestANewerProgramsOutboxIsRefused(t *testing.T) {
 	_, err = outbox.Open(options(files, &epochs{}))
 	wantCode(t, err, penstock.Unsupported)
 }
+
+// A report that is refused may be the first of a new segment; the next one that is
+// kept has to survive all the same.
+func TestARefusedReportSpoilsNoSegment(t *testing.T) {
+	disk := newDisk(t)
+	o := options(crashFiles{disk}, &epochs{})
+	b := open(t, o)
+	wrong := []penstock.Sample{{}} // it names no point
+	for v := range 5 {
+		if _, err := b.Append(wrong); penstock.CodeOf(err) != penstock.Invalid {
+			t.Fatalf("a report that breaks a limit: %v", err)
+		}
+		put(t, b, v, 20_000) // fills its segment
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, o)
+	defer b.Close()
+	if got := all(t, b); len(got) != 5 || b.Stats().Damaged > 0 {
+		t.Errorf("after a restart there are %v, and %+v", got, b.Stats())
+	}
+}
