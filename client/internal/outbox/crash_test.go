@@ -82,7 +82,7 @@ func live(t *testing.T, disk *crashfs.FS, o outbox.Options, l life) {
 // lives are those that every run of the tests tries, and those that are tried when
 // there is time.
 func lives() []life {
-	every := min(stride(), 3) // large reports take their time
+	every := min(stride(), 5) // large reports take their time
 	all := []life{
 		{"with room", false, 3000, 14, false, 1},
 		{"full, dropping the oldest", true, 20_000, 17, true, every},
