@@ -61,7 +61,7 @@ func live(t *testing.T, disk *crashfs.FS, o outbox.Options, l life) {
 			case penstock.CodeOf(err) != penstock.Unavailable:
 				t.Fatal(err)
 			}
-			if i%5 == 4 && (!l.full || i%10 == 9) {
+			if i%5 == 4 && !l.full || i%7 == 6 && l.full {
 				epoch, first, next, _ := b.Bounds()
 				mark := first + (next-first)/3
 				disk.Mark(settled{epoch, mark})
@@ -82,11 +82,11 @@ func live(t *testing.T, disk *crashfs.FS, o outbox.Options, l life) {
 // lives are those that every run of the tests tries, and those that are tried when
 // there is time.
 func lives() []life {
-	every := min(stride(), 3) // large reports take their time
+	every := min(stride(), 5) // large reports take their time
 	all := []life{
 		{"with room", false, 3000, 14, false, 1},
-		{"full, dropping the oldest", true, 20_000, 14, true, every},
-		{"full, refusing new ones", false, 20_000, 14, true, every},
+		{"full, dropping the oldest", true, 20_000, 17, true, every},
+		{"full, refusing new ones", false, 20_000, 17, true, every},
 	}
 	if stride() == 1 {
 		all = append(all, life{"full for long, dropping the oldest", true, 20_000, 40, true, 5}, life{"full for long, refusing new ones", false, 20_000, 40, true, 5})

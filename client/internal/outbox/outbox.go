@@ -113,8 +113,7 @@ func (b *Outbox) commit() {
 
 // write gives each report that fits a number and makes all of them durable.
 func (b *Outbox) write(batch []*pending) error {
-	fresh := b.active == nil
-	if fresh {
+	if b.active == nil {
 		if err := b.begin(); err != nil {
 			return b.broken(err)
 		}
@@ -126,7 +125,7 @@ func (b *Outbox) write(batch []*pending) error {
 	if len(w.buf) == 0 {
 		return nil
 	}
-	if err := b.flush(w.buf, fresh); err != nil {
+	if err := b.flush(w.buf); err != nil {
 		return b.broken(err)
 	}
 	b.publish(w)
@@ -149,9 +148,11 @@ func (b *Outbox) begin() error {
 	return nil
 }
 
-// flush writes to the active segment, with its header before the first bytes.
-func (b *Outbox) flush(frames []byte, fresh bool) error {
+// flush writes to the active segment, with its header before the first bytes. A
+// segment may have been begun for a report that was then refused.
+func (b *Outbox) flush(frames []byte) error {
 	s := b.active
+	fresh := s.size == 0
 	if fresh {
 		head := header{epoch: s.last.epoch, first: s.last.seq + 1}.append(nil)
 		if _, err := s.file.Write(head); err != nil {

@@ -372,3 +372,54 @@ func TestANewerProgramsOutboxIsRefused(t *testing.T) {
 	_, err = outbox.Open(options(files, &epochs{}))
 	wantCode(t, err, penstock.Unsupported)
 }
+
+// A report that is refused may be the first of a new segment; the next one that is
+// kept has to survive all the same.
+func TestARefusedReportSpoilsNoSegment(t *testing.T) {
+	disk := newDisk(t)
+	o := options(crashFiles{disk}, &epochs{})
+	b := open(t, o)
+	wrong := []penstock.Sample{{}} // it names no point
+	for v := range 5 {
+		if _, err := b.Append(wrong); penstock.CodeOf(err) != penstock.Invalid {
+			t.Fatalf("a report that breaks a limit: %v", err)
+		}
+		put(t, b, v, 20_000) // fills its segment
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, o)
+	defer b.Close()
+	if got := all(t, b); len(got) != 5 || b.Stats().Damaged > 0 {
+		t.Errorf("after a restart there are %v, and %+v", got, b.Stats())
+	}
+}
+
+// When the write fails that was to drop the oldest report for a new one, nothing is
+// dropped.
+func TestAFailedWriteDropsNothing(t *testing.T) {
+	disk := newDisk(t)
+	o := options(crashFiles{disk}, &epochs{})
+	o.DropOldest = true
+	b := open(t, o)
+	const large = 20_000
+	n := 0
+	for ; b.Stats().Bytes+large+1000 < o.MaxBytes; n++ {
+		put(t, b, n, large)
+	}
+	disk.Inject(crashfs.Fault{Kind: crashfs.Sync, Path: ".box"})
+	if _, err := b.Append(samples(n, large)); penstock.CodeOf(err) != penstock.Unavailable {
+		t.Fatalf("a write that fails: %v", err)
+	}
+	last := put(t, b, n, 0) // there is room for this one
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, o)
+	defer b.Close()
+	got := all(t, b)
+	if first := (penstock.SequenceIdentity(last.Epoch, 1)); len(got) != n+1 || got[first] != 0 || got[last] != n {
+		t.Errorf("after a restart there are %v", got)
+	}
+}
