@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/amqp"
 )
 
 // Sink is one entry of the list of sinks: a name and exactly one kind, with its
@@ -17,6 +18,8 @@ type Sink struct {
 	Name          string `yaml:"name" jsonschema_description:"name of the sink in logs, counts and commands; unique"`
 	Record        bool   `yaml:"record,omitempty" jsonschema_description:"it is the system of record, which decides what is committed; at most one sink, and the historian when it is none"`
 	sink.Settings `yaml:",inline"`
+
+	AMQP *amqp.Config `yaml:"amqp,omitempty" jsonschema_description:"publishes to a broker of AMQP 0.9.1 such as RabbitMQ"`
 }
 
 // historianName is the name of the embedded historian among the sinks.
@@ -31,8 +34,10 @@ type sinkKind struct {
 }
 
 // kinds returns every kind of sink there is, with the settings of this entry.
-func (*Sink) kinds() []sinkKind {
-	return []sinkKind{}
+func (s *Sink) kinds() []sinkKind {
+	return []sinkKind{
+		sinkKindOf("amqp", s.AMQP, amqp.New),
+	}
 }
 
 // sinkKindOf returns the kind of a plain sink of that name, made by an adapter's
