@@ -293,6 +293,9 @@ func TestAStallMakesNobodySilent(t *testing.T) {
 	p.facts.Stood = 2 * time.Minute
 	p.now = p.now.Add(p.facts.Stood)
 	p.run(1, nil)
+	if n := p.watch.Overview(p.now, diagnose.Filter{}).Pulses[diagnose.Reporting]; n != 4 {
+		t.Errorf("%d report", n)
+	}
 	p.facts.Stood = 0
 	p.run(1, nil)
 	if v := p.want("d", diagnose.Gateway, "gateway-stood-still"); v.Scope.Of != diagnose.OfNode {

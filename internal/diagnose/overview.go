@@ -115,7 +115,7 @@ func (w *Watch) all() []*track {
 // pulse tells whether the controller reports. t.mu is held.
 func (t *track) pulse(now int64, w *Watch) Pulse {
 	slack := float64(w.step)/2e9 + 1
-	quiet := float64(now-max(t.last, t.known.LastSeen, w.begun)) / 1e9
+	quiet := float64(now-max(t.last, t.known.LastSeen, w.begun)-w.stood.Load()) / 1e9
 	switch {
 	case t.known.Held:
 		return Held
