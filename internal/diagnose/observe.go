@@ -243,6 +243,7 @@ func weigh(f *features, v *Verdict, r *rule) {
 		v.Confidence = p[r.cause]
 		v.Second = second
 	}
+	v.Confidence = math.Min(v.Confidence, 0.99) // nobody is surer than that from here
 	v.Missing = missing(f)
 	v.Next, v.Send = advice(v)
 }
