@@ -34,7 +34,7 @@ func TestMappings(t *testing.T) {
 			if len(blocks) == 0 {
 				t.Fatalf("%s: no configuration stands above %q", document, part(1))
 			}
-			if got := decodeShown(t, blocks[len(blocks)-1][1], strings.Fields(part(1)), part(2)); got != part(3) {
+			if got := decodeShown(t, blocks[len(blocks)-1][2], strings.Fields(part(1)), part(2)); got != part(3) {
 				t.Errorf("%s: %s gives\n%s\nand not\n%s", document, part(1), got, part(3))
 			}
 		}
