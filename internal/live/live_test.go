@@ -233,7 +233,7 @@ func TestPauseAndEmpty(t *testing.T) {
 	if events, missed, err := late.Next(t.Context()); len(events) != 0 || missed != 1 || err != nil {
 		t.Errorf("%d events, %d missed, %v", len(events), missed, err)
 	}
-	f.Publish([]*penstock.Report{{Controller: "b"}})
+	f.Publish([]*penstock.Report{{Controller: "b", Samples: make([]penstock.Sample, 1)}})
 	if events, missed, err := late.Next(t.Context()); len(events) != 1 || missed != 0 || err != nil || events[0].Report.Controller != "b" {
 		t.Errorf("%d events, %d missed, %v", len(events), missed, err)
 	}
