@@ -3,11 +3,13 @@ package postgres_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,21 +25,13 @@ import (
 
 // shared is the server of all tests of the package; each has a database of its own.
 var shared = sync.OnceValues(func() (*pgtest.Server, error) {
-	dir, err := os.MkdirTemp("", "penstock-postgres-")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the server has a user of its own
-		return nil, err
-	}
-	return pgtest.Start(filepath.Join(dir, "pg"))
+	return pgtest.Start(pgtest.Memory())
 })
 
 func TestMain(m *testing.M) {
 	testkit.Main(m, goleak.Cleanup(func(code int) {
 		if s, err := shared(); err == nil {
 			_ = s.Close()
-			_ = os.RemoveAll(filepath.Dir(s.Dir))
 		}
 		os.Exit(code)
 	}))
@@ -52,21 +46,27 @@ func server(t testing.TB) *pgtest.Server {
 	return s
 }
 
-// bench is a database of a test, with a proxy before it.
+// database is where all benches have their schema.
+const database = "postgres"
+
+// schemas counts those that were handed out.
+var schemas atomic.Int64
+
+// bench is a schema of a test, with a proxy before its server.
 type bench struct {
 	*pgtest.Server
-	database string
-	proxy    *pgtest.Proxy
+	schema string
+	proxy  *pgtest.Proxy
 }
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	s := server(t)
-	return &bench{Server: s, database: s.Database(t), proxy: pgtest.NewProxy(t, net.JoinHostPort("127.0.0.1", s.Port))}
+	return &bench{Server: s, schema: fmt.Sprintf("test %d", schemas.Add(1)), proxy: pgtest.NewProxy(t, net.JoinHostPort("127.0.0.1", s.Port))}
 }
 
 func (b *bench) config() postgres.Config {
-	return postgres.Config{Server: "postgres://127.0.0.1:" + b.proxy.Port + "/" + b.database, User: "postgres"}
+	return postgres.Config{Server: "postgres://127.0.0.1:" + b.proxy.Port + "/" + database, User: "postgres", Schema: b.schema}
 }
 
 func env(node func() sink.Node) sink.Env {
@@ -78,6 +78,17 @@ func node(id string, lives ...sink.Life) func() sink.Node {
 		lives = []sink.Life{{ID: id + "-1", First: 1}}
 	}
 	return func() sink.Node { return sink.Node{ID: id, Name: id, Lives: lives} }
+}
+
+// sql returns the statement with the bench's schema for {s}.
+func (b *bench) sql(statement string) string {
+	return strings.ReplaceAll(statement, "{s}", `"`+b.schema+`"`)
+}
+
+// number returns what a query for one number answers.
+func (b *bench) number(t testing.TB, query string) int64 {
+	t.Helper()
+	return b.Number(t, database, b.sql(query))
 }
 
 // open opens a record that the test closes.
@@ -105,10 +116,10 @@ func (b *bench) resumed(t testing.TB, of func() sink.Node) *postgres.Record {
 // is itself.
 func (b *bench) stored(t testing.TB) []sinktest.Sample {
 	t.Helper()
-	conn := b.Connect(t, b.database)
-	rows, err := conn.Query(context.Background(), `SELECT c.name, p.name, (extract(epoch FROM s.source_time) * 1000000)::bigint * 1000 + s.source_nanos,
+	conn := b.Connect(t, database)
+	rows, err := conn.Query(context.Background(), b.sql(`SELECT c.name, p.name, (extract(epoch FROM s.source_time) * 1000000)::bigint * 1000 + s.source_nanos,
 		s.kind, s.float_value, s.int_value, s.text_value, s.status, s.native, s.flags
-		FROM penstock.samples s JOIN penstock.points p ON p.id = s.point JOIN penstock.controllers c ON c.id = p.controller`)
+		FROM {s}.samples s JOIN {s}.points p ON p.id = s.point JOIN {s}.controllers c ON c.id = p.controller`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,4 +153,16 @@ func (b *bench) stored(t testing.TB) []sinktest.Sample {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// noon is the source time of the first report.
+const noon = int64(1_767_268_800_000_000_000)
+
+// batchOf puts the reports at positions from first on.
+func batchOf(first penstock.Position, rs ...*penstock.Report) penstock.Batch {
+	b := penstock.Batch{First: first, Last: first + penstock.Position(len(rs)) - 1}
+	for i, r := range rs {
+		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: first + penstock.Position(i), Report: r})
+	}
+	return b
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 
@@ -12,9 +13,10 @@ import (
 	"github.com/penstock/penstock/internal/sink/postgres/multirange"
 )
 
-// wanted is what a batch must know of the tables.
+// wanted is what must be known of the tables to judge a batch.
 type wanted struct {
-	names         []string // of all controllers
+	owners        map[string]string // by each name in the batch, the one it is kept under
+	names         []string          // of all controllers, sorted
 	epochNames    []string
 	epochs        []int64
 	naturals      []string // controllers with natural reports
@@ -23,40 +25,39 @@ type wanted struct {
 	parkedNumbers []int64
 }
 
-// want lists what the batch must know.
-func (w *work) want() wanted {
-	out := wanted{names: w.names()}
+// want lists what must be known to judge the deliveries.
+func want(ds []penstock.Delivery) wanted {
 	type pair struct {
 		name  string
 		epoch uint64
 	}
-	seen := map[pair]bool{}
-	for i := range w.Batch.Deliveries {
-		d := &w.Batch.Deliveries[i]
-		name := judge.NameOf(d)
-		if d.Decision != nil {
+	out := wanted{owners: map[string]string{}}
+	seen, naturals := map[pair]bool{}, map[string]bool{}
+	for i := range ds {
+		d := &ds[i]
+		name, known := out.owners[judge.NameOf(d)]
+		if !known {
+			name = judge.Name(judge.NameOf(d))
+			out.owners[judge.NameOf(d)] = name
+		}
+		switch {
+		case d.Decision != nil:
 			out.parkedNumbers = append(out.parkedNumbers, int64(d.Decision.Number))
-			out.naturals = append(out.naturals, name) // it may be one
-			continue
-		}
-		if d.Report == nil {
-			continue
-		}
-		id := d.Report.Identity
-		switch id.Form {
-		case penstock.Sequence:
-			if p := (pair{name, id.Epoch}); !seen[p] && id.Check() == nil {
+			naturals[name] = true // it may be one
+		case d.Report == nil:
+		case d.Report.Identity.Form == penstock.Sequence:
+			if p := (pair{name, d.Report.Identity.Epoch}); !seen[p] && d.Report.Identity.Check() == nil {
 				seen[p] = true
-				out.epochNames, out.epochs = append(out.epochNames, name), append(out.epochs, int64(id.Epoch))
+				out.epochNames, out.epochs = append(out.epochNames, name), append(out.epochs, int64(p.epoch))
 			}
-		case penstock.Keyed:
-			out.keyNames, out.keys = append(out.keyNames, name), append(out.keys, []byte(id.Key))
+		case d.Report.Identity.Form == penstock.Keyed:
+			out.keyNames, out.keys = append(out.keyNames, name), append(out.keys, []byte(d.Report.Identity.Key))
 		default:
-			out.naturals = append(out.naturals, name)
+			naturals[name] = true
 		}
 	}
-	slices.Sort(out.naturals)
-	out.naturals = slices.Compact(out.naturals)
+	out.names = slices.Compact(slices.Sorted(maps.Values(out.owners)))
+	out.naturals = slices.Sorted(maps.Keys(naturals))
 	return out
 }
 
@@ -65,7 +66,7 @@ func (w *work) want() wanted {
 // be judged by. Each statement sees what was committed before it began, and those
 // behind the locks therefore all that counts.
 func (w *work) read(ctx context.Context) error {
-	want := w.want()
+	want := &w.wanted
 	node := w.state.node.ID
 	var b pgx.Batch
 	b.Queue(w.sql(`SELECT holder, changes, settled::text, (extract(epoch FROM now()) * 1000000)::bigint
@@ -94,8 +95,11 @@ func (w *work) read(ctx context.Context) error {
 	if len(w.Held) != len(want.names) {
 		return penstock.Errorf(penstock.Unavailable, "%d controllers of the batch have no row: somebody deleted it", len(want.names)-len(w.Held))
 	}
-	for _, e := range w.wantedEpochs() {
-		e.Read = true
+	for name, owner := range want.owners {
+		w.Owners[name] = w.Held[owner]
+	}
+	for i, name := range want.epochNames {
+		w.Held[name].Epoch(penstock.SequenceIdentity(uint64(want.epochs[i]), 1)).Read = true
 	}
 	return nil
 }
@@ -151,17 +155,6 @@ func (w *work) fence(row pgx.Row) error {
 	var err error
 	w.Settled, err = multirange.Parse(settled)
 	return err
-}
-
-// wantedEpochs makes the entries of the epochs of the batch's reports.
-func (w *work) wantedEpochs() (out []*judge.Epoch) {
-	for i := range w.Batch.Deliveries {
-		d := &w.Batch.Deliveries[i]
-		if d.Report != nil && d.Report.Identity.Form == penstock.Sequence && d.Report.Identity.Check() == nil {
-			out = append(out, w.Held[judge.NameOf(d)].Epoch(d.Report.Identity))
-		}
-	}
-	return out
 }
 
 func (w *work) noteOutcome(row pgx.CollectableRow) error {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -67,6 +68,7 @@ type work struct {
 	*Record
 	*judge.Case
 	tx      pgx.Tx
+	wanted  wanted
 	stored  int64          // microseconds since 1970, the server's clock
 	missing schema.Missing // partitions
 }
@@ -78,13 +80,13 @@ func (w *work) sql(statement string) string { return w.schema.SQL(statement) }
 // reports that would be stored.
 func (r *Record) settleOnce(ctx context.Context, b penstock.Batch, refuse string) (receipt penstock.Receipt, err error) {
 	r.state.catalogue.trim()
-	w := &work{Record: r, missing: schema.Missing{}}
+	w := &work{Record: r, wanted: want(b.Deliveries), missing: schema.Missing{}}
 	w.Case = &judge.Case{
 		Batch: b, Refuse: refuse, Room: w.room, Marks: make([]judge.Mark, len(b.Deliveries)),
-		Outcomes: map[penstock.Position]penstock.Settlement{}, Held: map[string]*judge.Held{},
+		Outcomes: map[penstock.Position]penstock.Settlement{}, Held: map[string]*judge.Held{}, Owners: map[string]*judge.Held{},
 		Parked: map[int64]*judge.Parked{}, Existing: map[judge.SampleAt][]judge.Content{},
 	}
-	if err := r.register(ctx, w.names()); err != nil {
+	if err := r.register(ctx, w.wanted.names); err != nil {
 		return penstock.Receipt{}, err
 	}
 	err = r.within(ctx, func(tx pgx.Tx) error {
@@ -118,25 +120,19 @@ func (w *work) decide(context.Context) error {
 	return nil
 }
 
-// names returns the names of the batch's controllers, each once, sorted.
-func (w *work) names() []string {
-	var names []string
-	for i := range w.Batch.Deliveries {
-		names = append(names, judge.NameOf(&w.Batch.Deliveries[i]))
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // copy writes the samples that are new.
 func (w *work) copy(ctx context.Context) error {
 	if err := w.state.partitions.Make(ctx, w.tx, w.missing); err != nil || len(w.Rows) == 0 {
 		return err
 	}
 	for i := range w.Rows {
-		row := &w.Rows[i]
-		row.Point = w.Held[judge.Name(row.Report.Controller)].Points[row.Sample.Point].ID
+		w.Rows[i].Point = w.Of[i].ID
 	}
+	// In the order of the index, many reports of few controllers are written a fifth
+	// faster, and the samples of a point stand together for those who read them.
+	slices.SortStableFunc(w.Rows, func(a, b copyrow.Row) int {
+		return cmp.Or(cmp.Compare(a.Point, b.Point), cmp.Compare(a.Sample.SourceTime, b.Sample.SourceTime))
+	})
 	_, err := w.tx.Conn().PgConn().CopyFrom(ctx, copyrow.NewReader(w.Rows, w.stored),
 		w.sql("COPY {s}.samples ("+copyrow.Columns+") FROM STDIN BINARY"))
 	return err

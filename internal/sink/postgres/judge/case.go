@@ -18,7 +18,8 @@ type Case struct {
 
 	Settled  interval.Set // positions, before
 	Outcomes map[penstock.Position]penstock.Settlement
-	Held     map[string]*Held
+	Held     map[string]*Held       // by name; what names no controller belongs to ""
+	Owners   map[string]*Held       // the same by the names that deliveries have
 	Existing map[SampleAt][]Content // samples that may be those of natural reports
 	Parked   map[int64]*Parked      // reports in quarantine that somebody decided about
 
@@ -27,6 +28,9 @@ type Case struct {
 	Keys    []NewKey
 	Refused []Refusal
 	Rows    []copyrow.Row // without the points' numbers
+	Of      []*Point      // the point of each row
+
+	found []*Point // those of the report that is judged
 }
 
 // Mark is what becomes of one delivery.
@@ -149,19 +153,19 @@ type NewPoint struct {
 	*Point
 }
 
-// NameOf returns the name under which a delivery is kept: none, when its own
-// cannot be one.
+// NameOf returns the name of a delivery's controller, as it stands there.
 func NameOf(d *penstock.Delivery) string {
-	name := ""
-	if d.Report != nil {
-		name = d.Report.Controller
-	} else if d.Decision != nil {
-		name = d.Decision.Controller
+	switch {
+	case d.Report != nil:
+		return d.Report.Controller
+	case d.Decision != nil:
+		return d.Decision.Controller
 	}
-	return Name(name)
+	return ""
 }
 
-// Name returns the name itself, or none when it cannot be a controller's.
+// Name returns the name under which what has this one is kept: none, when it
+// cannot be a controller's.
 func Name(name string) string {
 	if penstock.CheckControllerName(name) != nil {
 		return ""
@@ -184,7 +188,7 @@ func (c *Case) EachReport(do func(h *Held, r *penstock.Report)) {
 			}
 		}
 		if r != nil && (d.Decision == nil || r.Controller == d.Decision.Controller) {
-			do(c.Held[NameOf(d)], r)
+			do(c.Owners[NameOf(d)], r)
 		}
 	}
 }

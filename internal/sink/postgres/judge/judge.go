@@ -18,7 +18,7 @@ func (c *Case) Judge() {
 			}
 			continue
 		}
-		h := c.Held[NameOf(d)]
+		h := c.Owners[NameOf(d)]
 		if d.Report == nil {
 			m.Settlement = c.decide(h, d.Decision)
 			continue
@@ -132,19 +132,21 @@ const otherContent = "the key is known with another content"
 // store takes all samples of the report.
 func (c *Case) store(h *Held, r *penstock.Report) {
 	for i := range r.Samples {
-		c.add(h, r, &r.Samples[i])
+		c.add(h, r, i)
 	}
 	c.touch(h, r).Counts.Reports++
 }
 
-// add takes one sample.
-func (c *Case) add(h *Held, r *penstock.Report, s *penstock.Sample) {
+// add takes sample i of the report that was described last.
+func (c *Case) add(h *Held, r *penstock.Report, i int) {
+	s := &r.Samples[i]
 	e := c.touch(h, r)
 	e.Counts.Samples++
 	e.Newest = max(e.Newest, s.SourceTime)
 	if h.Natural {
-		at := SampleAt{h.Points[s.Point], s.SourceTime}
+		at := SampleAt{c.found[i], s.SourceTime}
 		h.pending[at] = append(h.pending[at], ContentOf(s))
 	}
 	c.Rows = append(c.Rows, copyrow.Row{Report: r, Sample: s})
+	c.Of = append(c.Of, c.found[i])
 }

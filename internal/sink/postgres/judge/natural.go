@@ -25,7 +25,7 @@ func (c *Case) sift(h *Held, r *penstock.Report) penstock.Settlement {
 	var conflicts int64
 	for i := range r.Samples {
 		s := &r.Samples[i]
-		at, want := SampleAt{h.Points[s.Point], s.SourceTime}, ContentOf(s)
+		at, want := SampleAt{c.found[i], s.SourceTime}, ContentOf(s)
 		same, other := false, false
 		for _, there := range [2][]Content{h.pending[at], c.Existing[at]} {
 			for _, have := range there {
@@ -38,7 +38,7 @@ func (c *Case) sift(h *Held, r *penstock.Report) penstock.Settlement {
 			conflicts++
 		default:
 			fresh++
-			c.add(h, r, s)
+			c.add(h, r, i)
 		}
 	}
 	e := c.touch(h, r)

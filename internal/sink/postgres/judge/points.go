@@ -11,13 +11,15 @@ import (
 // describe finds the points of the report and makes those that are new. It returns
 // why the report can never be stored, and then has made none.
 func (c *Case) describe(h *Held, r *penstock.Report) string {
-	units := map[string]string{}
+	var units map[string]string // that the report names first
+	c.found = c.found[:0]
 	for i := range r.Samples {
 		s := &r.Samples[i]
 		if reason := wrong(s); reason != "" {
 			return reason
 		}
 		known := h.Points[s.Point]
+		c.found = append(c.found, known)
 		if known == nil {
 			if err := penstock.CheckPointName(s.Point); err != nil {
 				return err.Error()
@@ -32,6 +34,9 @@ func (c *Case) describe(h *Held, r *penstock.Report) string {
 				return "the unit of point " + s.Point + " is " + unit + ", not " + s.Unit
 			}
 			if known == nil || known.Unit == "" {
+				if units == nil {
+					units = map[string]string{}
+				}
 				units[s.Point] = s.Unit
 			}
 		}
@@ -41,20 +46,24 @@ func (c *Case) describe(h *Held, r *penstock.Report) string {
 		}
 	}
 	for i := range r.Samples {
-		c.note(h, &r.Samples[i])
+		c.note(h, i, &r.Samples[i])
 	}
 	return ""
 }
 
 // note makes the sample's point, or changes it, where that is needed.
-func (c *Case) note(h *Held, s *penstock.Sample) {
-	p := h.Points[s.Point]
+func (c *Case) note(h *Held, i int, s *penstock.Sample) {
+	p := c.found[i]
+	if p == nil {
+		p = h.Points[s.Point] // a sample before this one may have made it
+	}
 	kind := s.Value.Kind()
 	fresh := p == nil
 	if fresh {
 		p = &Point{Kind: kind, Unit: s.Unit}
 		h.Points[s.Point] = p
 	}
+	c.found[i] = p
 	changed := fresh
 	if kind != penstock.None && kind != p.Kind {
 		p.Kind, changed = kind, true
