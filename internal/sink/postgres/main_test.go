@@ -117,7 +117,7 @@ func (b *bench) resumed(t testing.TB, of func() sink.Node) *postgres.Record {
 func (b *bench) stored(t testing.TB) []sinktest.Sample {
 	t.Helper()
 	conn := b.Connect(t, database)
-	rows, err := conn.Query(context.Background(), b.sql(`SELECT c.name, p.name, (extract(epoch FROM s.source_time) * 1000000)::bigint * 1000 + s.source_nanos,
+	rows, err := conn.Query(context.Background(), b.sql(`SELECT c.name, p.name, (extract(epoch FROM s.source_time) * 1000000000 + s.source_nanos)::bigint,
 		s.kind, s.float_value, s.int_value, s.text_value, s.status, s.native, s.flags
 		FROM {s}.samples s JOIN {s}.points p ON p.id = s.point JOIN {s}.controllers c ON c.id = p.controller`))
 	if err != nil {

@@ -21,6 +21,7 @@ func (r *Record) Resume(ctx context.Context) ([]penstock.Settled, error) {
 	}
 	defer r.give()
 	r.state = state{}
+	r.pool.Reset() // after an error there is little to say for the other connections
 	next := state{node: r.env.Node(), partitions: schema.NewPartitions(r.schema, r.settings.period)}
 	var holder [16]byte
 	if _, err := io.ReadFull(r.env.Rand, holder[:]); err != nil {

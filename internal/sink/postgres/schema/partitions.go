@@ -29,8 +29,9 @@ const MaxPartitions = 2000
 
 // span is the times of a partition, in microseconds since 1970, without the last.
 type span struct {
-	name        string
-	from, until int64
+	name  string
+	from  int64
+	until int64
 }
 
 // Partitions knows which times have a partition. What it knows may be out of date;
@@ -133,12 +134,12 @@ func (p *Partitions) gap(i int, micros int64) span {
 	case micros >= lastPeriod:
 		s.name, s.from = "samples_from_2100", lastPeriod
 	default:
-		number := (micros - monday) / p.period
-		if micros < monday {
-			number--
+		since := (micros - monday) % p.period
+		if since < 0 {
+			since += p.period
 		}
-		s.from = max(monday+number*p.period, firstPeriod)
-		s.until = min(monday+(number+1)*p.period, lastPeriod)
+		s.from = max(micros-since, firstPeriod)
+		s.until = min(micros-since+p.period, lastPeriod)
 	}
 	if i > 0 {
 		s.from = max(s.from, p.spans[i-1].until)
@@ -210,7 +211,7 @@ func (p *Partitions) make(ctx context.Context, tx pgx.Tx, s span) error {
 		}
 		return "'" + time.UnixMicro(micros).UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
 	}
-	statements := fmt.Sprintf(`CREATE TABLE %[2]s (LIKE %[1]s INCLUDING DEFAULTS INCLUDING STORAGE);
+	statements := fmt.Sprintf(`CREATE TABLE %[2]s (LIKE %[1]s INCLUDING ALL EXCLUDING INDEXES EXCLUDING COMMENTS);
 		ALTER TABLE %[1]s ATTACH PARTITION %[2]s FOR VALUES FROM (%[3]s) TO (%[4]s);`,
 		p.schema.SQL("{s}.samples"), table, bound(s.from, "MINVALUE"), bound(s.until, "MAXVALUE"))
 	_, err := tx.Conn().PgConn().Exec(ctx, statements).ReadAll()
