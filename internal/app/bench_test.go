@@ -55,7 +55,7 @@ func benchmarkNode(b *testing.B, media string, samples, inFlight int) {
 	ctx, stop := context.WithCancel(context.Background())
 	var delivery sync.WaitGroup
 	delivery.Go(func() {
-		if err := n.runner.Run(ctx); err != nil {
+		if err := n.sinks.Run(ctx); err != nil {
 			b.Error(err)
 		}
 	})

@@ -30,6 +30,7 @@ type Config struct {
 	Mappings   map[string]mapping.Config `yaml:"mappings,omitempty" jsonschema_description:"how payloads that are not ours become reports, by name; see mapping.md"`
 	MQTT       mqttbroker.Config         `yaml:"mqtt" jsonschema_description:"the MQTT broker at listen.mqtt"`
 	Sources    []Source                  `yaml:"sources,omitempty" jsonschema_description:"where reports come from beside the listeners: lines, devices that are polled, brokers; each has a name and exactly one kind"`
+	Sinks      []Sink                    `yaml:"sinks,omitempty" jsonschema_description:"where reports go beside the historian: databases, brokers, another Penstock; each has a name and exactly one kind, and one of them may be the system of record"`
 	Lines      lineprotocol.Config       `yaml:"line_protocol" jsonschema_description:"how samples in the line protocol of InfluxDB, POST /api/v2/write and /write, get their names"`
 	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string                    `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
@@ -57,6 +58,8 @@ type TLS struct {
 type Spool struct {
 	Segment config.Size `yaml:"segment" jsonschema_description:"bytes of one segment file, 64KiB to 1GiB"`
 	Quota   config.Size `yaml:"quota" jsonschema_description:"most bytes that the log may hold on disk; when the record is down for so long that they are used up, new reports are refused"`
+	// Keep counts where the system of record stands elsewhere.
+	Keep config.Duration `yaml:"keep" jsonschema_description:"how long reports stay in the log after a system of record elsewhere has them, to feed it again when it comes back from a failover without its last transactions; given up first when the quota presses"`
 }
 
 // Historian is the configuration of the historian.
@@ -74,7 +77,7 @@ func DefaultConfig() Config {
 		Link:    linkgate.Default(),
 		MQTT:    mqttbroker.Default(),
 		Lines:   lineprotocol.DefaultConfig(),
-		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30},
+		Spool:   Spool{Segment: 64 << 20, Quota: 10 << 30, Keep: config.Duration(time.Hour)},
 	}
 }
 
@@ -106,6 +109,7 @@ func (c *Config) Validate() error {
 	}
 	problems = append(problems, c.Listen.check()...)
 	problems = append(problems, checkSources(c.Sources)...)
+	problems = append(problems, checkSinks(c.Sinks)...)
 	problems = append(problems, c.checkMappings()...)
 	if c.Spool.Quota < 3*c.Spool.Segment {
 		refuse("spool.quota: %s holds less than three segments of %s", c.Spool.Quota, c.Spool.Segment)

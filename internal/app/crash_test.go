@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -80,7 +79,7 @@ func (w *work) run(lives, steps int) {
 		ctx, stop := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		running.Go(func() {
-			if err := n.runner.Run(ctx); err != nil {
+			if err := n.sinks.Run(ctx); err != nil {
 				w.t.Error(err)
 			}
 		})
@@ -98,7 +97,7 @@ func (w *work) run(lives, steps int) {
 func (w *work) step(n *node) {
 	switch w.rng.IntN(12) {
 	case 0:
-		if _, err := n.intake.Checkpoint(math.MaxUint64); err != nil {
+		if err := n.checkpoint(time.Now()); err != nil {
 			w.t.Fatal(err)
 		}
 	case 1:
@@ -232,7 +231,7 @@ func deliver(t *testing.T, n *node) {
 	defer stop()
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := n.runner.Run(ctx); err != nil {
+		if err := n.sinks.Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})

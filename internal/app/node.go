@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/health"
@@ -20,6 +21,7 @@ import (
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/shelf"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/store"
@@ -34,7 +36,9 @@ type node struct {
 	spool     *spool.Spool
 	fleet     *fleet.Fleet
 	intake    *intake.Intake
-	runner    *sink.Runner
+	self      *sink.Self
+	sinks     *delivery.Set
+	keeper    *delivery.Keeper
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
 	evidence  *evidence.Book
@@ -42,7 +46,7 @@ type node struct {
 	metrics   *metrics.Set
 	mappings  mappings
 
-	spoolHealth, recordHealth, storeHealth *health.Component
+	spoolHealth, storeHealth *health.Component
 
 	closers []func() error // in the order of opening
 }
@@ -52,6 +56,7 @@ type nodeOptions struct {
 	config Config
 	fs     vfs.FS
 	dir    string // the data directory
+	name   string // of the machine, for people
 	log    *slog.Logger
 	now    func() time.Time
 }
@@ -71,7 +76,7 @@ func openNode(o nodeOptions) (_ *node, err error) {
 		}
 		o.log.Log(context.Background(), level, "health", "component", component, "state", string(s), "why", why)
 	}})
-	n.spoolHealth, n.recordHealth, n.storeHealth = n.health.Needed("spool"), n.health.Watched("record"), n.health.Watched("store")
+	n.spoolHealth, n.storeHealth = n.health.Needed("spool"), n.health.Watched("store")
 	keys := o.config.Keys
 	if keys == "" {
 		keys = filepath.Join(o.dir, "keys")
@@ -110,18 +115,22 @@ func (n *node) openRecord(o nodeOptions, ring *keyring.Keyring) (err error) {
 }
 
 func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
+	past, err := shelf.Highest(n.store)
+	if err != nil {
+		return penstock.Errorf(penstock.CodeOf(err), "sinks: %w", err)
+	}
 	var recovery *spool.Recovery
 	n.spool, recovery, err = spool.Open(spool.Options{
 		FS: o.fs, Dir: filepath.Join(o.dir, "spool"), Keyring: ring,
 		SegmentBytes: int64(o.config.Spool.Segment), QuotaBytes: int64(o.config.Spool.Quota),
-		Past: n.historian.Through(), Log: o.log, Now: o.now,
+		Past: max(past, n.historian.Through()), Log: o.log, Now: o.now,
 	})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "spool: %w", err)
 	}
 	n.closers = append(n.closers, n.spool.Close)
 	o.log.Info("the spool is open", "first", recovery.First, "last", recovery.Last, "clean", recovery.Clean, "rewritten", recovery.Rewritten)
-	if through, first := n.historian.Through(), n.spool.First(); through+1 < first {
+	if through, first := n.historian.Through(), n.spool.First(); through+1 < first && o.config.record() == historianName {
 		// Only a historian that was deleted or replaced by an old copy stands
 		// behind what was released after it had settled it.
 		o.log.Error("the historian is older than the spool: samples that it had settled are gone", "historian_at", through, "spool_from", first)
@@ -129,7 +138,8 @@ func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
 			return penstock.Errorf(penstock.CodeOf(err), "historian: %w", err)
 		}
 	}
-	return nil
+	n.self, err = sink.OpenSelf(n.store.Table("node"), o.name, n.spool.Durable()+1, rand.Reader)
+	return err
 }
 
 // openFleet opens the registry and teaches it the points that the historian
@@ -162,13 +172,17 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 
 // connect joins the opened parts.
 func (n *node) connect(o nodeOptions) (err error) {
-	n.intake, err = intake.Open(intake.Options{Log: n.spool, Record: recordView{n.historian}, Replayed: n.replayed, Now: o.now})
+	var record intake.Record // nil where it stands elsewhere
+	if o.config.record() == historianName {
+		record = recordView{n.historian}
+	}
+	n.intake, err = intake.Open(intake.Options{Log: n.spool, Record: record, Replayed: n.replayed, Now: o.now})
 	if err != nil {
 		return err
 	}
-	n.runner = sink.NewRunner(sink.Options{
-		Log: n.spool, Intake: n.intake, Record: embedded{n.historian}, Feed: n.feed, Health: n.recordHealth, Logger: o.log,
-	})
+	if err := n.openSinks(o); err != nil {
+		return err
+	}
 	formats, err := formats(o.config)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 		specs := next.specs()
 		g.bound.keep(specs)
 		sources.Apply(specs)
+		g.complain("the new sinks could not be taken over", g.sinks.Apply(g.sinkSpecs(next)))
 		g.Log.Info("the configuration was read again")
 		if keys := needRestart(current, *next); len(keys) > 0 {
 			g.Log.Warn("changes that take hold at the next start only", "keys", keys)
@@ -47,6 +48,8 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 func needRestart(before, after Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
 	before.Sources, after.Sources = nil, nil
+	sinks := before.record() != after.record()
+	before.Sinks, after.Sinks = nil, nil
 	before.Mappings, after.Mappings = nil, nil
 	for _, c := range []*Config{&before, &after} { // what sources are made from
 		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
@@ -58,6 +61,9 @@ func needRestart(before, after Config) (keys []string) {
 			key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("yaml"), ",")
 			keys = append(keys, key)
 		}
+	}
+	if sinks {
+		keys = append(keys, "sinks: which of them is the record")
 	}
 	slices.Sort(keys)
 	return keys

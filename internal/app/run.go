@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -76,7 +75,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.close()
-	n, err := openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, log: o.Log, now: o.Now})
+	host, _ := os.Hostname() // the name is for people alone
+	n, err := openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Log, now: o.Now})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
 		part("health", h.Run)
 	}
-	part("delivery", g.runner.Run)
+	part("delivery", g.sinks.Run)
 	sources := g.newSources()
 	part("sources", sources.Run)
 	if g.Next != nil {
@@ -192,7 +192,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	err = server.Run(outer, g.pipeline)
 	stop(nil)
 	work.Wait()
-	if err = errors.Join(err, g.checkpoint(), failure(inner)); err == nil {
+	if err = errors.Join(err, g.checkpoint(g.Now()), failure(inner)); err == nil {
 		g.Log.Info("the gateway has stopped in good order")
 	}
 	return err
@@ -274,21 +274,15 @@ func (g *gateway) upkeep(ctx context.Context) error {
 			return nil
 		case <-watch.C:
 			g.watch()
+			g.complain("the spool could not be given space back", g.press())
 		case <-flush.C:
 			g.complain("the fleet could not be written", g.fleet.Flush())
 		case <-checkpoint.C:
-			g.complain("the ledger's snapshot could not be written", g.checkpoint())
+			g.complain("the ledger's snapshot could not be written", g.checkpoint(g.Now()))
 		case <-retention.C:
 			g.complain("old samples could not be deleted", g.retain(ctx))
 		}
 	}
-}
-
-// checkpoint makes the next start short, and lets go of what nobody needs of the
-// spool.
-func (g *gateway) checkpoint() error {
-	_, err := g.intake.Checkpoint(math.MaxUint64)
-	return err
 }
 
 func (g *gateway) complain(what string, err error) {

@@ -36,6 +36,13 @@ func rowsOfAHistorian(t testing.TB) map[string][]byte {
 	}
 	settle(5, wrong)
 	settle(6, flow(penstock.SequenceIdentity(2, 2), start+2e9, 1.5))
+	again := *wrong
+	again.Identity = penstock.SequenceIdentity(1, 3)
+	settle(7, &again)
+	discard := penstock.Delivery{Position: 8, Decision: &penstock.Decision{Verb: penstock.Discard, Controller: wrong.Controller, Number: 1}}
+	if what, err := h.Settle(t.Context(), []penstock.Delivery{discard}, 8); err != nil || what[0] != penstock.Discarded {
+		t.Fatal(what, err)
+	}
 	rows := map[string][]byte{}
 	if err := h.store.Scan(layout.Meta.First()[:1], store.After(layout.Meta.First()[:1]), func(key, value []byte) error {
 		rows[string(key)] = value
@@ -98,7 +105,7 @@ func useAll(t *testing.T, h *historian.Historian) error {
 			}
 		}
 	}
-	if err := h.Quarantine(func(historian.QuarantinedReport) bool { return true }); err != nil {
+	if _, err := h.Quarantined(t.Context(), 0, 100); err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
 	if err := h.Settled(func(string, uint64, *interval.Set) bool { return true }); err != nil {
@@ -109,6 +116,7 @@ func useAll(t *testing.T, h *historian.Historian) error {
 		{Position: p, Report: flow(penstock.KeyIdentity("k"), start, 2)},
 		{Position: p, Report: flow(penstock.Identity{Form: penstock.Natural}, start+1e9, 2)},
 		{Position: p, Report: flow(penstock.SequenceIdentity(9, 1), start+3e9, 2)},
+		{Position: p + 1, Decision: &penstock.Decision{Verb: penstock.Retry, Controller: "pump-17"}},
 	}
 	if _, err := h.Settle(t.Context(), ds, p); err != nil {
 		return fmt.Errorf("settle: %w", err)

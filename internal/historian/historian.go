@@ -180,9 +180,10 @@ func DayOf(t int64) Day { return layout.DayOf(t) }
 type Counters struct {
 	Stored      uint64 // reports
 	StoredTwice uint64 // reports that were there already
-	Quarantined uint64 // reports
+	Quarantined uint64 // reports, now
 	Samples     uint64 // samples stored
 	Conflicts   uint64 // samples not stored, because another value stood at their time
+	Discarded   uint64 // reports that a person gave up
 }
 
 // Counters yields the books of every controller; those of input that names no

@@ -200,8 +200,8 @@ func TestKeyDecidesAsLongAsTheDataIsThere(t *testing.T) {
 	if out := b.settle(t, penstock.Delivery{Position: 4, Report: good}); out[0] != penstock.StoredTwice {
 		t.Errorf("after a restart: %v", out)
 	}
-	var kept []historian.QuarantinedReport
-	if err := b.Quarantine(func(q historian.QuarantinedReport) bool { kept = append(kept, q); return true }); err != nil {
+	kept, err := b.Quarantined(t.Context(), 0, 10)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if len(kept) != 1 || kept[0].Reason == "" || fmt.Sprint(*kept[0].Report) != fmt.Sprint(*other) {
@@ -246,9 +246,8 @@ func TestWhatCannotBeStoredIsQuarantined(t *testing.T) {
 			}
 		}
 	}
-	n := 0
-	if err := b.Quarantine(func(historian.QuarantinedReport) bool { n++; return true }); err != nil || n != 8 {
-		t.Errorf("%d in quarantine, %v", n, err)
+	if held, err := b.Quarantined(t.Context(), 0, 100); err != nil || len(held) != 8 {
+		t.Errorf("%d in quarantine, %v", len(held), err)
 	}
 }
 

@@ -26,15 +26,20 @@ type verdict struct {
 	series     [2]int       // in the transaction's series: one for each sample
 }
 
+// otherContent is why a report with a known key is refused.
+const otherContent = "the key is known with another content"
+
+func checkNames(r *penstock.Report) error {
+	return errors.Join(penstock.CheckControllerName(r.Controller), r.Identity.Check())
+}
+
 // judge decides by the identity of the report, or, when it is natural, by each
-// sample.
-func (s *settler) judge(r *penstock.Report) (verdict, error) {
-	v := verdict{settlement: penstock.Stored}
-	if err := errors.Join(penstock.CheckControllerName(r.Controller), r.Identity.Check()); err != nil {
-		v.controller = s.controller("")
+// sample. What hold says goes to quarantine unless it is a duplicate.
+func (s *settler) judge(r *penstock.Report, hold string) (verdict, error) {
+	v := verdict{settlement: penstock.Stored, controller: s.controllerOf(r)}
+	if err := checkNames(r); err != nil {
 		return v.refuse(err.Error()), nil
 	}
-	v.controller = s.controller(r.Controller)
 	twice := false
 	var err error
 	switch r.Identity.Form {
@@ -45,7 +50,7 @@ func (s *settler) judge(r *penstock.Report) (verdict, error) {
 		var content penstock.Fingerprint
 		content, twice, err = s.keyed(r)
 		if twice && content != r.Fingerprint {
-			return v.refuse("the key is known with another content"), nil
+			return v.refuse(otherContent), nil
 		}
 	}
 	if err != nil {
@@ -55,13 +60,16 @@ func (s *settler) judge(r *penstock.Report) (verdict, error) {
 		v.settlement = penstock.StoredTwice
 		return v, nil
 	}
+	if r.Identity.Form == penstock.Keyed {
+		s.keepKey(r) // in quarantine it counts as known, too
+	}
+	if hold != "" {
+		return v.refuse(hold), nil
+	}
 	if reason := s.resolve(r, &v); reason != "" {
 		return v.refuse(reason), nil
 	}
-	switch r.Identity.Form {
-	case penstock.Keyed:
-		s.keepKey(r)
-	case penstock.Natural:
+	if r.Identity.Form == penstock.Natural {
 		err = s.sift(r, &v)
 	}
 	return v, err
@@ -234,19 +242,17 @@ func (s *settler) identityDigest(r *penstock.Report) [store.DigestSize]byte {
 }
 
 // keepAnswer remembers a settlement that is not plainly Stored: settlement
-// (1 byte), digest of the report (16).
-func (s *settler) keepAnswer(d *penstock.Delivery, settled penstock.Settlement) {
-	digest := s.identityDigest(d.Report)
-	s.t.batch.Set(layout.Answer.Of8(uint64(d.Position)), append([]byte{byte(settled)}, digest[:]...))
+// (1 byte), digest of what was delivered (16).
+func (s *settler) keepAnswer(at penstock.Position, digest [store.DigestSize]byte, settled penstock.Settlement) {
+	s.t.batch.Set(layout.Answer.Of8(uint64(at)), append([]byte{byte(settled)}, digest[:]...))
 }
 
-// answered returns what was answered to the same report at this position.
-func (s *settler) answered(d *penstock.Delivery) (penstock.Settlement, bool, error) {
-	value, found, err := s.h.o.Store.Get(layout.Answer.Of8(uint64(d.Position)))
+// answered returns what was answered to the same delivery at this position.
+func (s *settler) answered(at penstock.Position, digest [store.DigestSize]byte) (penstock.Settlement, bool, error) {
+	value, found, err := s.h.o.Store.Get(layout.Answer.Of8(uint64(at)))
 	if !found || err != nil {
 		return 0, false, err
 	}
-	digest := s.identityDigest(d.Report)
 	if len(value) != 1+store.DigestSize || [store.DigestSize]byte(value[1:]) != digest {
 		return 0, false, nil
 	}

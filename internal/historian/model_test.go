@@ -26,13 +26,16 @@ type model struct {
 	units   map[string]string
 	answers map[penstock.Position]penstock.Settlement
 	books   map[string]historian.Counters
-	reports []*penstock.Report // of all positions
+	log     []penstock.Delivery // of all positions
+	reports []*penstock.Report  // in it
+	held    map[uint64]*penstock.Report
+	next    uint64 // number in the quarantine
 }
 
 func newModel() *model {
 	return &model{
 		seen: map[string]bool{}, samples: map[string][]penstock.Sample{}, latest: map[string]penstock.Sample{},
-		units: map[string]string{}, answers: map[penstock.Position]penstock.Settlement{}, books: map[string]historian.Counters{},
+		units: map[string]string{}, answers: map[penstock.Position]penstock.Settlement{}, books: map[string]historian.Counters{}, held: map[uint64]*penstock.Report{},
 	}
 }
 
@@ -43,11 +46,20 @@ func (m *model) settle(d penstock.Delivery) penstock.Settlement {
 	if s, ok := m.answers[d.Position]; ok {
 		return s
 	}
+	if d.Decision != nil {
+		m.answers[d.Position] = m.decide(d.Decision)
+		return m.answers[d.Position]
+	}
 	r := d.Report
 	book := m.books[r.Controller]
 	answer := penstock.Stored
 	identity := r.Controller + " " + r.Identity.String()
 	switch {
+	case d.Hold != "" && (r.Identity.Form == penstock.Natural || !m.seen[identity]):
+		answer = penstock.Quarantined
+		m.seen[identity] = r.Identity.Form != penstock.Natural
+		m.held[m.next] = r
+		m.next++
 	case r.Identity.Form == penstock.Natural:
 		fresh := 0
 		for _, s := range r.Samples {
@@ -66,13 +78,51 @@ func (m *model) settle(d penstock.Delivery) penstock.Settlement {
 			m.store(r.Controller, s, &book)
 		}
 	}
-	if answer == penstock.Stored {
-		book.Stored++
-	} else {
-		book.StoredTwice++
-	}
+	count(&book, answer)
 	m.books[r.Controller] = book
 	m.answers[d.Position] = answer
+	return answer
+}
+
+func count(book *historian.Counters, answer penstock.Settlement) {
+	switch answer {
+	case penstock.Stored:
+		book.Stored++
+	case penstock.StoredTwice:
+		book.StoredTwice++
+	case penstock.Quarantined:
+		book.Quarantined++
+	case penstock.Discarded:
+		book.Discarded++
+	}
+}
+
+// decide does what a person decided about a report in quarantine.
+func (m *model) decide(d *penstock.Decision) penstock.Settlement {
+	r := m.held[d.Number]
+	if r == nil || r.Controller != d.Controller {
+		return penstock.Unchanged
+	}
+	delete(m.held, d.Number)
+	book := m.books[r.Controller]
+	answer := penstock.Discarded
+	if d.Verb == penstock.Retry {
+		answer = penstock.Stored
+		fresh := 0
+		for _, s := range r.Samples {
+			if r.Identity.Form != penstock.Natural {
+				m.store(r.Controller, s, &book)
+			} else if m.natural(r.Controller, s, &book) {
+				fresh++
+			}
+		}
+		if r.Identity.Form == penstock.Natural && fresh == 0 && len(r.Samples) > 0 {
+			answer = penstock.StoredTwice
+		}
+	}
+	book.Quarantined--
+	count(&book, answer)
+	m.books[r.Controller] = book
 	return answer
 }
 
@@ -158,9 +208,25 @@ func drawReport(t *rapid.T, m *model) *penstock.Report {
 func draw(t *rapid.T, m *model) []penstock.Delivery {
 	var ds []penstock.Delivery
 	for range rapid.IntRange(1, 12).Draw(t, "deliveries") {
-		r := drawReport(t, m)
-		m.reports = append(m.reports, r)
-		ds = append(ds, penstock.Delivery{Position: penstock.Position(len(m.reports)), Report: r})
+		d := penstock.Delivery{Position: penstock.Position(len(m.log) + 1)}
+		switch kind := rapid.IntRange(0, 7).Draw(t, "kind"); {
+		case kind == 0 && m.next > 0:
+			d.Decision = &penstock.Decision{
+				Verb: penstock.Verb(rapid.IntRange(1, 2).Draw(t, "verb")), Number: rapid.Uint64Range(0, m.next).Draw(t, "number"),
+				Controller: rapid.SampledFrom([]string{"pump", "tank", "valve"}).Draw(t, "whose"),
+			}
+			if r := m.held[d.Decision.Number]; r != nil {
+				d.Decision.Controller = r.Controller
+			}
+		case kind == 1:
+			d.Hold = "hold"
+			fallthrough
+		default:
+			d.Report = drawReport(t, m)
+			m.reports = append(m.reports, d.Report)
+		}
+		m.log = append(m.log, d)
+		ds = append(ds, d)
 	}
 	return ds
 }
@@ -203,8 +269,17 @@ func (m *model) check(t *rapid.T, b *bench) {
 			t.Fatalf("books of %s: %+v, want %+v", c, book, m.books[c])
 		}
 	}
+	held, err := b.Quarantined(context.Background(), 0, 1000)
+	if err != nil || len(held) != len(m.held) {
+		t.Fatalf("%d reports are in quarantine, want %d (%v)", len(held), len(m.held), err)
+	}
+	for _, q := range held {
+		if want := m.held[q.Number]; want == nil || fmt.Sprint(*q.Report) != fmt.Sprint(*want) {
+			t.Fatalf("number %d in quarantine is %+v, want %+v", q.Number, q.Report, want)
+		}
+	}
 	settled := uint64(0)
-	err := b.Settled(func(c string, epoch uint64, set *interval.Set) bool {
+	err = b.Settled(func(c string, epoch uint64, set *interval.Set) bool {
 		settled += set.Count()
 		for span := range set.All {
 			for n := span.First; n <= span.Last; n++ {
@@ -219,6 +294,9 @@ func (m *model) check(t *rapid.T, b *bench) {
 	for identity := range m.seen {
 		var c string
 		var epoch, seq uint64
+		if !m.seen[identity] {
+			continue
+		}
 		if n, _ := fmt.Sscanf(identity, "%s %d/%d", &c, &epoch, &seq); n == 3 {
 			sequences++
 		}
@@ -317,7 +395,7 @@ func TestHistorianIsItsModel(t *testing.T) {
 					rt.Fatal(err)
 				}
 			case 2: // what is settled comes again
-				from := rapid.IntRange(0, len(m.reports)).Draw(rt, "again")
+				from := rapid.IntRange(0, len(m.log)).Draw(rt, "again")
 				settleBoth(rt, m, b, m.deliveries(from))
 			default:
 				settleBoth(rt, m, b, draw(rt, m))
@@ -328,22 +406,16 @@ func TestHistorianIsItsModel(t *testing.T) {
 	})
 }
 
-func (m *model) deliveries(from int) []penstock.Delivery {
-	var ds []penstock.Delivery
-	for i, r := range m.reports[from:] {
-		ds = append(ds, penstock.Delivery{Position: penstock.Position(from + i + 1), Report: r})
-	}
-	return ds
-}
+func (m *model) deliveries(from int) []penstock.Delivery { return m.log[from:] }
 
 func settleBoth(t *rapid.T, m *model, b *bench, ds []penstock.Delivery) {
-	got, err := b.Settle(context.Background(), ds, penstock.Position(len(m.reports)))
+	got, err := b.Settle(context.Background(), ds, penstock.Position(len(m.log)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, d := range ds {
 		if want := m.settle(d); got[i] != want {
-			t.Fatalf("position %d (%s %s): %v, want %v", d.Position, d.Report.Controller, d.Report.Identity, got[i], want)
+			t.Fatalf("position %d (%+v): %v, want %v", d.Position, d, got[i], want)
 		}
 	}
 }

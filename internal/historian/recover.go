@@ -90,9 +90,12 @@ func (h recovery) controllerRows(kind layout.Row, yield func(c *controller, valu
 	})
 }
 
-func (c *Counters) fields() [5]*uint64 {
-	return [5]*uint64{&c.Stored, &c.StoredTwice, &c.Quarantined, &c.Samples, &c.Conflicts}
+func (c *Counters) fields() [6]*uint64 {
+	return [6]*uint64{&c.Stored, &c.StoredTwice, &c.Quarantined, &c.Samples, &c.Conflicts, &c.Discarded}
 }
+
+// oldCounters is how many counters a row had first.
+const oldCounters = 5
 
 func (c *Counters) append(dst []byte) []byte {
 	for _, v := range c.fields() {
@@ -104,7 +107,10 @@ func (c *Counters) append(dst []byte) []byte {
 func (h recovery) loadCounters() error {
 	return h.controllerRows(layout.Counters, func(c *controller, value []byte) bool {
 		r := layout.Reader{B: value}
-		for _, v := range c.counters.fields() {
+		for i, v := range c.counters.fields() {
+			if i == oldCounters && len(r.B) == 0 {
+				break // a row from before the later ones were counted
+			}
 			*v = r.Uvarint()
 		}
 		return !r.Bad
@@ -138,6 +144,16 @@ func (h recovery) loadLatest() error {
 // it later than the reports.
 func (h recovery) loadQuarantine() error {
 	s := &h.settler
+	value, found, err := h.o.Store.Get(layout.Numbers.First())
+	if err != nil {
+		return err
+	}
+	if found {
+		if len(value) != 8 {
+			return damaged("quarantined reports")
+		}
+		s.nextQuarantine = max(s.nextQuarantine, binary.BigEndian.Uint64(value))
+	}
 	return h.o.Store.Scan(layout.Quarantine.Of8(s.nextQuarantine), layout.Quarantine.End(), func(key, _ []byte) error {
 		if len(key) != 10 {
 			return damaged("quarantined reports")

@@ -97,6 +97,7 @@ type transaction struct {
 	marks   []mark
 	series  []uint32 // of all samples of all marks
 	keys    map[[store.DigestSize]byte]penstock.Fingerprint
+	held    map[uint64]*QuarantinedReport // rows of the quarantine that it changed
 	natural natural
 }
 
@@ -140,18 +141,21 @@ func (s *settler) settle(ds []penstock.Delivery, through penstock.Position) ([]p
 	return out, nil
 }
 
-// deliver settles one report as far as memory goes.
+// deliver settles one delivery as far as memory goes.
 func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
 	again := d.Position <= s.h.through
+	if d.Decision != nil {
+		return s.decide(d, again)
+	}
 	if again {
-		if settled, found, err := s.answered(d); found || err != nil {
+		if settled, found, err := s.answered(d.Position, s.identityDigest(d.Report)); found || err != nil {
 			return settled, err
 		}
 		if d.Report.Identity.Form == penstock.Natural && len(d.Report.Samples) == 0 {
 			return penstock.Stored, nil // it has no sample to be told by
 		}
 	}
-	v, err := s.judge(d.Report)
+	v, err := s.judge(d.Report, d.Hold)
 	if err != nil {
 		return 0, err
 	}
@@ -159,10 +163,10 @@ func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
 		return penstock.Stored, nil // by an earlier call: a true duplicate has its answer kept
 	}
 	if v.settlement == penstock.Quarantined {
-		s.quarantine(d.Report, v.reason)
+		s.quarantine(d, v.reason)
 	}
 	if v.settlement != penstock.Stored || v.conflicts > 0 {
-		s.keepAnswer(d, v.settlement)
+		s.keepAnswer(d.Position, s.identityDigest(d.Report), v.settlement)
 	}
 	s.record(d.Report, &v)
 	return v.settlement, nil
@@ -170,14 +174,18 @@ func (s *settler) deliver(d *penstock.Delivery) (penstock.Settlement, error) {
 
 // record puts the verdict, and the row of what is to be stored, into the journal.
 func (s *settler) record(r *penstock.Report, v *verdict) {
-	t := &s.t
-	c := v.controller
-	e := head.Entry{Controller: c.number, Settlement: v.settlement, Conflicts: v.conflicts}
+	e := head.Entry{Controller: v.controller.number, Settlement: v.settlement, Conflicts: v.conflicts}
 	if r.Identity.Form == penstock.Sequence && v.known != nil {
 		e.Sequence, e.Epoch, e.Seq = true, r.Identity.Epoch, r.Identity.Seq
 		v.known.Add(e.Seq, e.Seq)
 		v.known.Dirty = true
 	}
+	s.write(r, v, e)
+}
+
+// write puts an entry into the journal, with the row of what is to be stored.
+func (s *settler) write(r *penstock.Report, v *verdict, e head.Entry) {
+	t, c := &s.t, v.controller
 	c.touched = true
 	m := mark{controller: c, entry: e, report: r}
 	m.extent = s.extent(r.Samples, v)
@@ -285,6 +293,9 @@ func (s *settler) publish(through penstock.Position) {
 
 // count books one entry.
 func (c *Counters) count(e *head.Entry, samples int) {
+	if e.Resolved {
+		c.Quarantined--
+	}
 	switch e.Settlement {
 	case penstock.Stored:
 		c.Stored++
@@ -292,6 +303,8 @@ func (c *Counters) count(e *head.Entry, samples int) {
 		c.StoredTwice++
 	case penstock.Quarantined:
 		c.Quarantined++
+	case penstock.Discarded:
+		c.Discarded++
 	}
 	c.Samples += uint64(samples)
 	c.Conflicts += e.Conflicts

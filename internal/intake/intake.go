@@ -253,11 +253,12 @@ func (n *Intake) Past() interval.Set {
 	return n.settled.Clone()
 }
 
-// Decide appends what a person decided to the log. The record learns of it in its
-// turn. It returns when the decision is durable.
-func (n *Intake) Decide(ctx context.Context, d penstock.Decision) error {
+// Decide appends what a person decided to the log, about a report in the quarantine of
+// a sink that keeps its own: empty for the system of record. The sink learns of it in
+// its turn. It returns when the decision is durable.
+func (n *Intake) Decide(ctx context.Context, sink string, d penstock.Decision) error {
 	return n.append(ctx, func(s *submission) {
-		s.decide(ledger.Entry{Kind: ledger.EntryDecision, Controller: d.Controller, Verb: d.Verb, Number: d.Number})
+		s.decide(ledger.Entry{Kind: ledger.EntryDecision, Controller: d.Controller, Verb: d.Verb, Number: d.Number, Sink: sink})
 	})
 }
 

@@ -34,6 +34,7 @@ type Entry struct {
 	Rejections  []Rejection          // EntryTally
 	Verb        penstock.Verb        // EntryDecision
 	Number      uint64               // EntryDecision: of the report in the quarantine
+	Sink        string               // EntryDecision: whose quarantine; empty for that of the system of record
 }
 
 // Rejection counts rejections for one reason.
@@ -57,7 +58,7 @@ func (e *Entry) AppendBinary(dst []byte) []byte {
 		}
 		return dst
 	case EntryDecision:
-		return binary.AppendUvarint(append(dst, byte(e.Verb)), e.Number)
+		return appendString(binary.AppendUvarint(append(dst, byte(e.Verb)), e.Number), e.Sink)
 	}
 	dst = appendIdentity(dst, e.Identity)
 	switch e.Kind {
@@ -96,6 +97,7 @@ func DecodeEntry(b []byte) (Entry, error) {
 	case EntryDecision:
 		e.Verb = penstock.Verb(d.byte())
 		e.Number = d.uvarint()
+		e.Sink = d.string()
 	default:
 		return Entry{}, penstock.Errorf(penstock.Unsupported, "ledger: entry of kind %d is unknown", e.Kind)
 	}

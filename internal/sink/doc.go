@@ -1,4 +1,4 @@
-// Package sink feeds sinks from the spool. The [Runner] holds once what every
-// sink needs: its place in the log, batching, retry with back-off, and the word
-// to those who watch. A sink itself only writes.
+// Package sink is what an adapter of a destination needs, a folder below this one
+// each: what the node lends it and who the node is. An adapter only writes; package
+// delivery feeds it.
 package sink

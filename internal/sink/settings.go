@@ -2,6 +2,7 @@ package sink
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -71,29 +72,18 @@ func fill[T comparable](v *T, with T) {
 // Validate returns all that is wrong with the settings.
 func (s Settings) Validate() error {
 	var problems []error
-	refuse := func(format string, args ...any) {
-		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
+	check := func(holds bool, format string, args ...any) {
+		if !holds {
+			problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
+		}
 	}
-	if s.Batch < 0 || s.Batch > mostBatch {
-		refuse("batch: %d is outside 1 to %d samples", s.Batch, mostBatch)
-	}
-	if l := s.Linger.Std(); l < 0 || l > mostLinger {
-		refuse("linger: %s is outside 0s to %s", s.Linger, mostLinger)
-	}
-	if d := s.Timeout.Std(); d < 0 || d > mostTimeout {
-		refuse("timeout: %s is outside 0s to %s", s.Timeout, mostTimeout)
-	}
-	if s.Tries < 0 || s.Tries > mostTries {
-		refuse("tries: %d is outside 1 to %d", s.Tries, mostTries)
-	}
-	if s.Backfill < 0 {
-		refuse("backfill: %d is less than none; 0 sets no limit", s.Backfill)
-	}
-	if s.WhenFull != "" && s.WhenFull != DropOldest && s.WhenFull != Refuse {
-		refuse("when_full: %.40q is neither drop_oldest nor refuse", s.WhenFull)
-	}
-	if s.Order != "" && s.Order != LiveFirst && s.Order != InOrder {
-		refuse("order: %.40q is neither live_first nor in_order", s.Order)
-	}
+	linger, timeout := s.Linger.Std(), s.Timeout.Std()
+	check(s.Batch >= 0 && s.Batch <= mostBatch, "batch: %d is outside 1 to %d samples", s.Batch, mostBatch)
+	check(linger >= 0 && linger <= mostLinger, "linger: %s is outside 0s to %s", s.Linger, mostLinger)
+	check(timeout >= 0 && timeout <= mostTimeout, "timeout: %s is outside 0s to %s", s.Timeout, mostTimeout)
+	check(s.Tries >= 0 && s.Tries <= mostTries, "tries: %d is outside 1 to %d", s.Tries, mostTries)
+	check(s.Backfill >= 0, "backfill: %d is less than none; 0 sets no limit", s.Backfill)
+	check(slices.Contains([]Policy{"", DropOldest, Refuse}, s.WhenFull), "when_full: %.40q is neither drop_oldest nor refuse", s.WhenFull)
+	check(slices.Contains([]Order{"", LiveFirst, InOrder}, s.Order), "order: %.40q is neither live_first nor in_order", s.Order)
 	return errors.Join(problems...)
 }

@@ -107,3 +107,36 @@ func (s *Spool) Release(through penstock.Position) error {
 	}
 	return nil
 }
+
+// Oldest returns the last position of the oldest segment, and false while that is the
+// one that is written to: what has to be settled before the spool gives space back.
+func (s *Spool) Oldest() (penstock.Position, bool) {
+	s.core.mu.Lock()
+	defer s.core.mu.Unlock()
+	segs := s.core.log.segments
+	if len(segs) < 2 {
+		return 0, false
+	}
+	return segs[1].First - 1, true
+}
+
+// BytesFrom returns about how many bytes of the disk the entries from a position on
+// have: a segment that holds it is counted by the share of its entries.
+func (s *Spool) BytesFrom(from penstock.Position) int64 {
+	s.core.mu.Lock()
+	defer s.core.mu.Unlock()
+	var bytes int64
+	next := s.core.log.durable + 1
+	for _, m := range slices.Backward(s.core.log.segments) {
+		count := int64(next - m.First)
+		if next = m.First; count <= 0 {
+			continue
+		}
+		behind := min(count, int64(m.First)+count-int64(from))
+		if behind <= 0 {
+			break
+		}
+		bytes += int64(float64(m.end) * float64(behind) / float64(count))
+	}
+	return bytes
+}

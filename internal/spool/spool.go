@@ -134,6 +134,16 @@ func (s *Spool) State() State {
 	return st
 }
 
+// SegmentBytes returns the size of a segment.
+func (s *Spool) SegmentBytes() int64 { return s.core.opt.SegmentBytes }
+
+// Closed tells whether the spool was closed.
+func (s *Spool) Closed() bool {
+	s.core.mu.Lock()
+	defer s.core.mu.Unlock()
+	return s.core.closed
+}
+
 // Close writes what is queued, seals the log and releases its files. It is
 // legal twice.
 func (s *Spool) Close() error {

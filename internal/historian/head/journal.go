@@ -11,9 +11,9 @@ import (
 // A head batch is the journal of one Settle, in one value, so that it is there
 // whole or not at all: version (1 byte), the position up to which all is settled
 // (uvarint), then the entries. Everything that a flush later spreads over rows of
-// its own (samples, settled sets, counters) can be had back from it. Version 1,
-// which no release wrote, had no length of rows.
-const journalVersion = 2
+// its own (samples, settled sets, counters) can be had back from it. Versions 1 and 2,
+// which no release wrote, had no length of rows and no decisions.
+const journalVersion = 3
 
 // AppendJournal writes the start of a head batch, to which entries are appended.
 func AppendJournal(dst []byte, through penstock.Position) []byte {
@@ -21,8 +21,8 @@ func AppendJournal(dst []byte, through penstock.Position) []byte {
 }
 
 // Entry is what became of one report: controller (uvarint), a byte with the form
-// of the identity, the settlement (from bit 2) and whether conflicts and a row
-// follow (bits 4, 5); epoch and seq when the form is a sequence; conflicts; length
+// of the identity, the settlement (from bit 2), whether conflicts and a row follow
+// (bits 5, 6) and whether it was in quarantine until then (bit 7); epoch and seq when the form is a sequence; conflicts; length
 // of the row, and the row, so that rows can be read apart from the entries.
 type Entry struct {
 	Controller uint32
@@ -30,14 +30,16 @@ type Entry struct {
 	Sequence   bool // the identity is Epoch, Seq
 	Epoch, Seq uint64
 	Conflicts  uint64
+	Resolved   bool   // it was in quarantine, and a person decided
 	Row        []byte // nil when no sample was stored
 }
 
 const (
 	entryForm      = 3
 	entrySettled   = 2 // shift
-	entryConflicts = 1 << 4
-	entryRow       = 1 << 5
+	entryConflicts = 1 << 5
+	entryRow       = 1 << 6
+	entryResolved  = 1 << 7
 )
 
 // AppendEntry writes an entry.
@@ -52,6 +54,9 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 	}
 	if len(e.Row) > 0 {
 		marks |= entryRow
+	}
+	if e.Resolved {
+		marks |= entryResolved
 	}
 	dst = append(dst, marks)
 	if e.Sequence {
@@ -71,8 +76,8 @@ func readEntry(r *layout.Reader) (e Entry, ok bool) {
 	controller := r.Uvarint()
 	marks := r.Byte()
 	e.Controller = uint32(controller)
-	e.Settlement = penstock.Settlement(marks >> entrySettled & 3)
-	e.Sequence = marks&entryForm == byte(penstock.Sequence)
+	e.Settlement = penstock.Settlement(marks >> entrySettled & 7)
+	e.Sequence, e.Resolved = marks&entryForm == byte(penstock.Sequence), marks&entryResolved != 0
 	if e.Sequence {
 		e.Epoch, e.Seq = r.Uvarint(), r.Uvarint()
 	}
@@ -84,7 +89,7 @@ func readEntry(r *layout.Reader) (e Entry, ok bool) {
 			return e, false
 		}
 	}
-	return e, !r.Bad && controller <= math.MaxUint32 && e.Settlement >= penstock.Stored && marks>>6 == 0
+	return e, !r.Bad && controller <= math.MaxUint32 && e.Settlement >= penstock.Stored && e.Settlement <= penstock.Discarded
 }
 
 // ReadJournal reads a head batch and gives each entry, whose row is part of b.

@@ -27,6 +27,7 @@ const (
 	KeyDay     Row = 'K' // day (4), digest (16): the same keys by day, for retention
 	Answer     Row = 'a' // position (8): a settlement that is not plainly Stored
 	Quarantine Row = 'q' // number (8): a report and why it was refused
+	Numbers    Row = 'Q' // the next number of the quarantine, once a report has left it
 	Flushes    Row = 'd' // day (4): flushes into the day since it was compacted
 	Chunk      Row = 't' // day (4), series (8), start (6), end (6), flush (5), ordinal (3)
 

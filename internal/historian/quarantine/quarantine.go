@@ -10,20 +10,28 @@ import (
 	"github.com/penstock/penstock/internal/historian/layout"
 )
 
-// version is the first byte of a row.
-const version = 1
+// version is the first byte of a row. Version 1, which no release wrote, had no tries.
+const version = 2
 
 // Report is a report that could not be stored.
 type Report struct {
 	Number uint64 // of the quarantine, never used twice
-	Reason string // a sentence
-	Time   int64  // nanoseconds since 1970 UTC, when it was refused
+	Reason string // a sentence: why it was refused the last time
+	Held   bool   // a step of the pipeline wanted it here; otherwise it could not be stored
+	Tries  int    // how often it was tried
+	First  int64  // nanoseconds since 1970 UTC, when it was refused first
+	Last   int64  // nanoseconds since 1970 UTC, when it was refused last
 	Report *penstock.Report
 }
 
 // Append writes all of the report but its number, whatever is wrong with it.
 func Append(dst []byte, q Report) []byte {
-	b := binary.AppendVarint(append(dst, version), q.Time)
+	held := byte(0)
+	if q.Held {
+		held = 1
+	}
+	b := binary.AppendUvarint(append(dst, version, held), uint64(q.Tries))
+	b = binary.AppendVarint(binary.AppendVarint(b, q.First), q.Last)
 	return appendReport(layout.AppendText(b, q.Reason), q.Report)
 }
 
@@ -33,7 +41,11 @@ func Read(b []byte) (q Report, ok bool) {
 	if r.Byte() != version {
 		return q, false
 	}
-	q.Time = r.Varint()
+	held := r.Byte()
+	q.Held = held == 1
+	tries := r.Uvarint()
+	r.Bad = r.Bad || held > 1 || tries > math.MaxInt32
+	q.Tries, q.First, q.Last = int(tries), r.Varint(), r.Varint()
 	q.Reason = r.Text()
 	q.Report = readReport(&r)
 	return q, !r.Bad && len(r.B) == 0

@@ -140,7 +140,7 @@ func (t *recordTest) retry() {
 	}
 	t.settle(r, batch(10, report("pump-1", 1), keyed), penstock.StoredTwice, penstock.StoredTwice)
 	runs, err := r.Resume(t.Context())
-	if other := otherOf(runs); err != nil || other[1] != penstock.Quarantined || other[4] != 0 || other[7] != penstock.Unchanged {
+	if err != nil || !t.others(runs, map[penstock.Position]penstock.Settlement{1: penstock.Quarantined, 4: 0, 7: penstock.Unchanged}) {
 		t.Fatalf("resume tells %v (%v)", runs, err)
 	}
 }
