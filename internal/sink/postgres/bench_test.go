@@ -34,7 +34,7 @@ func BenchmarkDelivery(b *testing.B) {
 
 func deliver(b *testing.B, s *pgtest.Server, controllers, samples int) {
 	open := func(name string) *postgres.Record {
-		r, err := postgres.New(env(node(name)), postgres.Config{Server: "postgres://127.0.0.1:" + s.Port + "/postgres", User: "postgres", Schema: name})
+		r, err := postgres.New(postgres.Config{Server: "postgres://127.0.0.1:" + s.Port + "/postgres", User: "postgres", Schema: name}, env(node(name)))
 		if err == nil {
 			_, err = r.Resume(b.Context())
 		}

@@ -94,7 +94,7 @@ func (b *bench) number(t testing.TB, query string) int64 {
 // open opens a record that the test closes.
 func (b *bench) open(t testing.TB, of func() sink.Node, c postgres.Config) *postgres.Record {
 	t.Helper()
-	r, err := postgres.New(env(of), c)
+	r, err := postgres.New(c, env(of))
 	if err != nil {
 		t.Fatal(err)
 	}

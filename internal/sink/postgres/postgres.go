@@ -17,7 +17,7 @@ import (
 )
 
 // Record keeps reports in a PostgreSQL database. It implements [penstock.Record].
-// Settle, Resume and Forget are called by one goroutine at a time; all else by any.
+// It is safe for concurrent use: Resume, Settle and Forget wait for each other.
 type Record struct {
 	env      sink.Env
 	settings settings
@@ -45,7 +45,7 @@ type state struct {
 
 // New returns the record of the settings. It connects when it is first used. The
 // error has code [penstock.Invalid].
-func New(env sink.Env, c Config) (*Record, error) {
+func New(c Config, env sink.Env) (*Record, error) {
 	s, err := newSettings(c)
 	if err != nil {
 		return nil, err

@@ -126,7 +126,7 @@ func TestRetention(t *testing.T) {
 	c.Retention = config.Duration(60 * 24 * time.Hour)
 	e := env(node("a"))
 	e.Now = func() time.Time { return now }
-	r, err := postgres.New(e, c)
+	r, err := postgres.New(c, e)
 	if err != nil {
 		t.Fatal(err)
 	}
