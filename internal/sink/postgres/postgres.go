@@ -91,11 +91,12 @@ func (r *Record) give() { <-r.turn }
 
 // begin is the start of every transaction. Whatever the role or the database has
 // for defaults, a transaction sees what others committed before each statement,
-// its commit is durable, and it does not outlive a gateway that vanished.
+// its commit is durable, it does not outlive a gateway that vanished, and answers
+// have the form that they are read in.
 const begin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
-SELECT set_config('idle_in_transaction_session_timeout', '60s', true);
-SELECT set_config('lock_timeout', '%dms', true);`
+SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('lock_timeout', '%dms', true),
+	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true);`
 
 // within runs do in one transaction and commits it. Where do fails, nothing of it
 // remains; where the commit fails, it is unknown.

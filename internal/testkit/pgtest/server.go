@@ -19,7 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is a PostgreSQL of its own. Its superuser is postgres, whom it believes.
+// Server is a PostgreSQL of its own. It believes whom they are all but the role
+// penstock, which must show its password. Its superuser is postgres.
 type Server struct {
 	Port string // on 127.0.0.1; the socket is in Dir
 	Dir  string
@@ -87,7 +88,17 @@ func (s *Server) make(settings []string) error {
 	if _, err := file.WriteString(text); err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), s.Up())
+	return errors.Join(file.Close(), s.distrust(), s.Up())
+}
+
+// distrust has the role penstock show its password.
+func (s *Server) distrust() error {
+	path := filepath.Join(s.data(), "pg_hba.conf")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append([]byte("host all penstock 127.0.0.1/32 scram-sha-256\n"), text...), 0o600)
 }
 
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
