@@ -16,8 +16,8 @@ func translate(doing string, err error) error {
 		return nil
 	}
 	var own *penstock.Error
-	if errors.As(err, &own) {
-		return penstock.Errorf(own.Code, "PostgreSQL: %s: %w", doing, err)
+	if errors.As(err, &own) { // it says by itself what it is about
+		return penstock.Errorf(own.Code, "PostgreSQL: %w", err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return penstock.Errorf(penstock.Unavailable, "PostgreSQL: %s took longer than the timeout: %w", doing, err)

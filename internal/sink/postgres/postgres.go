@@ -134,11 +134,12 @@ func (r *Record) unreachable(err error) error {
 		return penstock.Errorf(penstock.Closed, "the record is closed")
 	default:
 	}
+	code := penstock.Unavailable
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) { // it holds no password, and its code counts
-		return answer
+	if errors.As(err, &answer) {
+		code = codeOf(answer)
 	}
-	return errors.New(redact(err.Error(), r.settings.Password))
+	return penstock.Errorf(code, "no connection: %s", redact(err.Error(), r.settings.Password))
 }
 
 // upkeep is how often partitions are made and dropped; and how soon again where

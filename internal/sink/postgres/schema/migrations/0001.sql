@@ -127,7 +127,9 @@ FROM {s}.samples s JOIN {s}.points p ON p.id = s.point JOIN {s}.controllers c ON
 COMMENT ON VIEW {s}.readings IS 'Samples for people. value: the number, rounded beyond 2^53; exact: whole numbers, all digits; switch: yes or no; text.';
 
 CREATE VIEW {s}.latest AS
-SELECT r.* FROM {s}.points p CROSS JOIN LATERAL (
+SELECT c.name AS controller, p.name AS point, p.unit, r.source_time, r.source_nanos, r.value, r.exact, r.switch, r.text,
+       r.quality, r.status, r.native, r.skewed_clock, r.historical, r.epoch, r.seq, r.received_time, r.stored_time, p.id AS point_id
+FROM {s}.points p JOIN {s}.controllers c ON c.id = p.controller CROSS JOIN LATERAL (
   SELECT * FROM {s}.readings x WHERE x.point_id = p.id
   ORDER BY x.source_time DESC, x.source_nanos DESC, x.epoch DESC NULLS LAST, x.seq DESC NULLS LAST LIMIT 1
 ) r;
