@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/postgres"
 )
 
 // Sink is one entry of the list of sinks: a name and exactly one kind, with its
@@ -17,6 +18,8 @@ type Sink struct {
 	Name          string `yaml:"name" jsonschema_description:"name of the sink in logs, counts and commands; unique"`
 	Record        bool   `yaml:"record,omitempty" jsonschema_description:"it is the system of record, which decides what is committed; at most one sink, and the historian when it is none"`
 	sink.Settings `yaml:",inline"`
+
+	Postgres *postgres.Config `yaml:"postgres,omitempty" jsonschema_description:"a PostgreSQL database; fit to be the system of record of many nodes"`
 }
 
 // historianName is the name of the embedded historian among the sinks.
@@ -31,8 +34,10 @@ type sinkKind struct {
 }
 
 // kinds returns every kind of sink there is, with the settings of this entry.
-func (*Sink) kinds() []sinkKind {
-	return []sinkKind{}
+func (s *Sink) kinds() []sinkKind {
+	return []sinkKind{
+		recordKindOf("postgres", s.Postgres, postgres.New),
+	}
 }
 
 // sinkKindOf returns the kind of a plain sink of that name, made by an adapter's
