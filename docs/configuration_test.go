@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/supervise"
 )
@@ -39,7 +39,7 @@ func TestConfigurations(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			gateway, programs := app.DefaultConfig(), supervise.DefaultConfig()
+			gateway, programs := settings.Default(), supervise.DefaultConfig()
 			var into any = &gateway
 			if len(block[1]) > 0 {
 				into = &programs

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/reportjson"
@@ -39,7 +40,7 @@ func BenchmarkNode(b *testing.B) {
 		{"binary x100", link.MediaType, 100, 32},
 	} {
 		b.Run(load.name, func(b *testing.B) {
-			benchmarkNode(b, benchLoad{load.media, load.samples, load.inFlight, DefaultConfig(), slog.New(slog.DiscardHandler)})
+			benchmarkNode(b, benchLoad{load.media, load.samples, load.inFlight, settings.Default(), slog.New(slog.DiscardHandler)})
 		})
 	}
 }
@@ -51,7 +52,7 @@ func BenchmarkLoggingNode(b *testing.B) {
 	for _, receiver := range []string{"none", "taking", "away", "blocking"} {
 		b.Run(receiver, func(b *testing.B) {
 			logs := benchLogs(b, receiver)
-			config := DefaultConfig()
+			config := settings.Default()
 			config.Middleware = pipeline.Default()
 			for _, s := range config.Middleware {
 				if s.Log != nil {
@@ -104,7 +105,7 @@ func benchLogs(b *testing.B, receiver string) *logging.Logs {
 type benchLoad struct {
 	media             string
 	samples, inFlight int
-	config            Config
+	config            settings.Config
 	log               *slog.Logger
 }
 
