@@ -329,6 +329,22 @@ func (m *managed) checkBooks(senders []*sender) {
 	}
 }
 
+// lifeless tells whether no thread of a process runs any more: a signal takes a
+// moment, in which the process may still take a request.
+func lifeless(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return false
+	}
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err == nil && !bytes.Contains(stat, []byte(") T ")) && !bytes.Contains(stat, []byte(") Z ")) {
+			return false
+		}
+	}
+	return true
+}
+
 // A gateway that is killed or hangs is started again, and who comes meanwhile
 // waits. It listens where it listened before, on every socket.
 func TestAGatewayThatIsKilledOrHangs(t *testing.T) {
@@ -356,6 +372,7 @@ func TestAGatewayThatIsKilledOrHangs(t *testing.T) {
 		if err := syscall.Kill(pid, signal); err != nil {
 			t.Fatal(err)
 		}
+		testkit.Eventually(t, func() bool { return lifeless(pid) }, "the process to do nothing any more")
 		send()
 		if end := m.again(pid); !strings.Contains(end, want) {
 			t.Errorf("it ended: %s", end)
