@@ -364,7 +364,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	defer ln.Close()
 	g := start(t)
 	_, err = api.New(api.Options{Source: "https", Listener: ln, TLS: &tls.Config{}, Auth: g.fleet, Registry: g.fleet, Historian: g.historian,
-		Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence})
+		Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Sinks: g.sinks, Held: g.sinks})
 	if err == nil || !strings.Contains(err.Error(), "TLS 1.3") {
 		t.Error(err)
 	}

@@ -40,6 +40,7 @@ type gateway struct {
 	feed      *live.Feed
 	evidence  *evidence.Book
 	sheets    *fakeSheets
+	sinks     *fakeSinks
 	seen      *seen
 	server    *api.Server
 	log       *logBuffer
@@ -89,7 +90,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 		historian: newFakeHistorian(),
 		feed:      live.New(live.Options{Reports: 8, Now: func() time.Time { return startOfTest }}),
 		evidence:  evidence.NewBook(func() time.Time { return startOfTest }),
-		seen:      &seen{}, log: &logBuffer{}, sheets: &fakeSheets{},
+		seen:      &seen{}, log: &logBuffer{}, sheets: &fakeSheets{}, sinks: &fakeSinks{},
 	}
 	pem, err := os.ReadFile(files.CertFile())
 	if err != nil {
@@ -98,7 +99,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	g.roots.AppendCertsFromPEM(pem)
 	o := api.Options{
 		Source: "https", Listener: ln, TLS: files.Config(), Version: "test", Auth: fleet, Registry: fleet,
-		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Observer: g.seen,
+		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Sinks: g.sinks, Held: g.sinks, Observer: g.seen,
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return startOfTest },
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Spool     query.Spool
 	Feed      *live.Feed
 	Evidence  *evidence.Book
+	Sinks     Sinks
+	Held      Quarantine
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -75,7 +77,7 @@ func New(o Options) (*Server, error) {
 	l := &links{book: o.Evidence, ledger: o.Ledger}
 	var err error
 	s.web, err = web.New(web.Options{
-		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes()),
+		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(), (&sinks{o.Sinks}).routes(), (&quarantine{o.Held}).routes()),
 		Auth:   o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
@@ -106,6 +108,7 @@ func (o *Options) check() error {
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
 		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil},
+		{"Sinks", o.Sinks != nil}, {"Held", o.Held != nil},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)

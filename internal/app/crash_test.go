@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/sinktest"
 	"github.com/penstock/penstock/internal/testkit"
 	"github.com/penstock/penstock/internal/testkit/crashfs"
 )
@@ -33,11 +36,15 @@ func (k reportKey) value() float64 {
 }
 
 func (k reportKey) item() intake.Item {
+	unit := "m"
+	if k.odd() {
+		unit = "s"
+	}
 	return intake.Item{Report: &penstock.Report{
 		Controller: k.controller, Identity: penstock.SequenceIdentity(1, k.seq), Source: "test",
 		Fingerprint: penstock.Fingerprint(k.seq),
 		Samples: []penstock.Sample{
-			{Point: "level", SourceTime: int64(k.seq), Value: penstock.FloatValue(k.value())},
+			{Point: "level", SourceTime: int64(k.seq), Value: penstock.FloatValue(k.value()), Unit: unit},
 			{Point: "note", SourceTime: int64(k.seq), Value: penstock.TextValue(fmt.Sprint(k))},
 		},
 	}}
@@ -45,6 +52,10 @@ func (k reportKey) item() intake.Item {
 
 // refusable tells whether the test has this report refused for its content.
 func (k reportKey) refusable() bool { return k.seq%7 == 3 }
+
+// odd tells whether the record cannot store this report: another one gave its point
+// another unit.
+func (k reportKey) odd() bool { return k.seq%11 == 5 && !k.refusable() }
 
 // heard is what a sender was told of a report.
 type heard struct {
@@ -61,21 +72,56 @@ type work struct {
 	next map[string]uint64 // by controller
 }
 
-func openOn(t *testing.T, disk *crashfs.FS) *node {
+// got is what a plain sink's destination, which stands elsewhere, has received.
+type got struct{ key reportKey }
+
+// noting is a sink whose destination notes what came between the disk's operations.
+type noting struct {
+	penstock.Sink
+	note func(any)
+}
+
+func (s noting) Write(ctx context.Context, rs []*penstock.Report) error {
+	if err := s.Sink.Write(ctx, rs); err != nil {
+		return err
+	}
+	for _, r := range rs {
+		s.note(got{reportKey{r.Controller, r.Identity.Seq}})
+	}
+	return nil
+}
+
+// copyName is the name of the plain sink beside the record.
+const copyName = "copy"
+
+func openOn(t *testing.T, disk *crashfs.FS, note func(any)) *node {
 	t.Helper()
-	config := DefaultConfig()
-	config.Spool.Segment, config.Spool.Quota = 64<<10, 64<<20
-	n, err := openNode(nodeOptions{config: config, fs: disk, dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
+	c := DefaultConfig()
+	c.Spool.Segment, c.Spool.Quota = 64<<10, 64<<20
+	n, err := openNode(nodeOptions{config: c, fs: disk, dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
 	if err != nil {
 		t.Fatalf("the node does not start: %v", err)
 	}
+	n.addCopy(t, &c, note)
 	return n
+}
+
+// addCopy adds a plain sink beside the record.
+func (n *node) addCopy(t *testing.T, c *Config, note func(any)) {
+	t.Helper()
+	beside := sink.Spec{
+		Name: copyName, Settings: sink.Settings{Linger: config.Duration(time.Millisecond)},
+		NewSink: func(sink.Env) (penstock.Sink, error) { return noting{sinktest.NewDestination().Open(), note}, nil },
+	}
+	if err := n.sinks.Apply(append(n.sinkSpecs(c), beside)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // run lives lives one after another on the disk, each ended in good order.
 func (w *work) run(lives, steps int) {
 	for range lives {
-		n := openOn(w.t, w.disk)
+		n := openOn(w.t, w.disk, w.disk.Mark)
 		ctx, stop := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -104,8 +150,25 @@ func (w *work) step(n *node) {
 		if err := n.historian.Flush(context.Background()); err != nil {
 			w.t.Fatal(err)
 		}
+	case 2:
+		w.decide(n)
 	default:
 		w.send(n)
+	}
+}
+
+// decide decides about a report in quarantine, as a person would: a retry finds that
+// its unit is still wrong.
+func (w *work) decide(n *node) {
+	held, err := n.historian.Quarantined(context.Background(), 0, 1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, q := range held {
+		d := penstock.Decision{Verb: penstock.Verb(1 + w.rng.IntN(2)), Controller: q.Report.Controller, Number: q.Number}
+		if err := n.intake.Decide(context.Background(), "", d); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
@@ -184,7 +247,13 @@ func checkCrash(t *testing.T, p *crashfs.Point, choice crashfs.Choice) {
 	where := func() string { return fmt.Sprintf("crash after operation %d (%s), %+v", p.Op, p.Last, choice) }
 	marks := slices.Clone(p.Marks)
 	t.Log(where())
-	n := openOn(t, p.Crash(choice))
+	var mu sync.Mutex
+	var after []any // what was received after the crash
+	n := openOn(t, p.Crash(choice), func(received any) {
+		mu.Lock()
+		defer mu.Unlock()
+		after = append(after, received)
+	})
 	defer func() {
 		if err := n.close(); err != nil {
 			t.Errorf("%s: %v", where(), err)
@@ -200,7 +269,10 @@ func checkCrash(t *testing.T, p *crashfs.Point, choice crashfs.Choice) {
 	}
 	last := map[string]uint64{}
 	for _, mark := range marks {
-		h := mark.(heard)
+		h, ok := mark.(heard)
+		if !ok {
+			continue
+		}
 		last[h.key.controller] = max(last[h.key.controller], h.key.seq)
 		set := settled[h.key.controller]
 		for seq := uint64(1); seq <= h.verdict.Committed.Seq; seq++ {
@@ -211,6 +283,9 @@ func checkCrash(t *testing.T, p *crashfs.Point, choice crashfs.Choice) {
 	}
 	deliver(t, n)
 	checkStored(t, n, marks, where)
+	mu.Lock()
+	checkCopied(t, append(marks, after...), where)
+	mu.Unlock()
 	for controller, seq := range last {
 		var all []reportKey
 		for s := uint64(1); s <= seq; s++ {
@@ -238,6 +313,14 @@ func deliver(t *testing.T, n *node) {
 	if err := n.historian.Wait(ctx, n.spool.Durable()); err != nil {
 		t.Fatal(err)
 	}
+	testkit.Eventually(t, func() bool {
+		for _, s := range n.sinks.Sinks() {
+			if s.Through < n.spool.Durable() {
+				return false
+			}
+		}
+		return true
+	}, "every sink has everything")
 	stop()
 	running.Wait()
 }
@@ -253,14 +336,17 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 			if err != nil || sample.Value != penstock.FloatValue(k.value()) || stored[k] > 1 {
 				t.Fatalf("%s: %v is stored %d times, as %v (%v)", where(), k, stored[k], sample.Value, err)
 			}
-			if k.refusable() {
+			if k.refusable() || k.odd() {
 				t.Fatalf("%s: %v was refused, and is stored", where(), k)
 			}
 		}
 	}
 	for _, mark := range marks {
-		h := mark.(heard)
-		if h.verdict.Result != penstock.Rejected && stored[h.key] != 1 {
+		h, ok := mark.(heard)
+		if !ok {
+			continue
+		}
+		if h.verdict.Result != penstock.Rejected && !h.key.odd() && stored[h.key] != 1 {
 			t.Fatalf("%s: %v was called %v, and is not stored", where(), h.key, h.verdict.Result)
 		}
 	}
@@ -268,9 +354,41 @@ func checkStored(t *testing.T, n *node, marks []any, where func() string) {
 	for k := range stored {
 		counted[k.controller]++
 	}
+	held, err := n.historian.Quarantined(context.Background(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quarantined := map[string]uint64{}
+	for _, q := range held {
+		quarantined[q.Report.Controller]++
+	}
 	for _, a := range n.intake.Books() {
+		if a.Books.Quarantined != quarantined[a.Controller] {
+			t.Fatalf("%s: %d reports of %q are in quarantine, and the books are %+v", where(), quarantined[a.Controller], a.Controller, a.Books)
+		}
 		if !a.Books.Balanced() || a.Books.Waiting != 0 || a.Books.Stored != counted[a.Controller] {
 			t.Fatalf("%s: %d reports of %q are stored, and the books are %+v", where(), counted[a.Controller], a.Controller, a.Books)
+		}
+	}
+}
+
+// checkCopied holds what the destination of the plain sink received, before the crash
+// and after, against what the senders heard: it knows a report that comes again by its
+// identity.
+func checkCopied(t *testing.T, marks []any, where func() string) {
+	t.Helper()
+	copied := map[reportKey]bool{}
+	for _, mark := range marks {
+		if g, ok := mark.(got); ok {
+			copied[g.key] = true
+			if g.key.refusable() {
+				t.Fatalf("%s: %v was refused, and was copied", where(), g.key)
+			}
+		}
+	}
+	for _, mark := range marks {
+		if h, ok := mark.(heard); ok && h.verdict.Result == penstock.Accepted && !copied[h.key] {
+			t.Fatalf("%s: %v was accepted, and is not at the sink beside the record", where(), h.key)
 		}
 	}
 }

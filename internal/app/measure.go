@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/metrics"
 )
@@ -18,7 +19,7 @@ func (g *gateway) measure(server *api.Server) {
 	one(metrics.SpoolQuota, func() float64 { return float64(g.spool.State().Quota) })
 	one(metrics.SpoolSegments, func() float64 { return float64(g.spool.State().Segments) })
 	one(metrics.SpoolPosition, func() float64 { return float64(g.spool.Durable()) })
-	one(metrics.RecordPosition, func() float64 { return float64(g.historian.Through()) })
+	one(metrics.RecordPosition, func() float64 { return float64(g.sinks.Sinks()[0].Through) })
 	one(metrics.RecordSeries, func() float64 { return float64(g.historian.Stats().Series) })
 	one(metrics.RecordSamples, func() float64 { return float64(g.historian.Stats().Samples) })
 	one(metrics.RecordBytes, func() float64 { return float64(g.historian.Stats().DiskBytes) })
@@ -42,6 +43,7 @@ func (g *gateway) measure(server *api.Server) {
 			}
 		}
 	})
+	g.measureSinks()
 	g.metrics.Read(metrics.ComponentOK, func(yield func(float64, ...string)) {
 		for _, c := range g.health.Snapshot().Components {
 			ok := 0.0
@@ -64,4 +66,32 @@ func (g *gateway) readBooks(yield func(float64, ...string)) {
 	for reason, n := range named.Rejected {
 		yield(float64(n), string(reason))
 	}
+}
+
+// measureSinks ties the metrics of the sinks to them.
+func (g *gateway) measureSinks() {
+	each := func(name metrics.Name, read func(s *delivery.Status) float64) {
+		g.metrics.Read(name, func(yield func(float64, ...string)) {
+			for _, s := range g.sinks.Sinks() {
+				yield(read(&s), s.Name)
+			}
+		})
+	}
+	each(metrics.SinkBacklog, func(s *delivery.Status) float64 { return float64(s.Backlog.Reports) })
+	each(metrics.SinkBytes, func(s *delivery.Status) float64 { return float64(s.Backlog.Bytes) })
+	each(metrics.SinkAge, func(s *delivery.Status) float64 { return s.Backlog.Age.Seconds() })
+	each(metrics.SinkHeld, func(s *delivery.Status) float64 { return float64(s.Books.Quarantined) })
+	g.metrics.Read(metrics.SinkState, func(yield func(float64, ...string)) {
+		for _, s := range g.sinks.Sinks() {
+			yield(1, s.Name, string(s.State))
+		}
+	})
+	g.metrics.Read(metrics.SinkReports, func(yield func(float64, ...string)) {
+		for _, s := range g.sinks.Sinks() {
+			yield(float64(s.Books.Delivered), s.Name, "delivered")
+			yield(float64(s.Books.Discarded), s.Name, "discarded")
+			yield(float64(s.Books.Dropped), s.Name, "dropped")
+			yield(float64(s.Books.Refed), s.Name, "fed_again")
+		}
+	})
 }

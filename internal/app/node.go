@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
@@ -130,7 +131,7 @@ func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
 	}
 	n.closers = append(n.closers, n.spool.Close)
 	o.log.Info("the spool is open", "first", recovery.First, "last", recovery.Last, "clean", recovery.Clean, "rewritten", recovery.Rewritten)
-	if through, first := n.historian.Through(), n.spool.First(); through+1 < first && o.config.record() == historianName {
+	if through, first := n.historian.Through(), n.spool.First(); through+1 < first && o.config.record() == views.HistorianName {
 		// Only a historian that was deleted or replaced by an old copy stands
 		// behind what was released after it had settled it.
 		o.log.Error("the historian is older than the spool: samples that it had settled are gone", "historian_at", through, "spool_from", first)
@@ -173,8 +174,8 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 // connect joins the opened parts.
 func (n *node) connect(o nodeOptions) (err error) {
 	var record intake.Record // nil where it stands elsewhere
-	if o.config.record() == historianName {
-		record = recordView{n.historian}
+	if o.config.record() == views.HistorianName {
+		record = views.Settled{Historian: n.historian}
 	}
 	n.intake, err = intake.Open(intake.Options{Log: n.spool, Record: record, Replayed: n.replayed, Now: o.now})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
@@ -234,7 +235,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.listeners.https, TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Observer: g.metrics, Log: g.Log, Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}, Observer: g.metrics, Log: g.Log, Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

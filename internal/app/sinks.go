@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/postgres"
@@ -21,9 +22,6 @@ type Sink struct {
 
 	Postgres *postgres.Config `yaml:"postgres,omitempty" jsonschema_description:"a PostgreSQL database; fit to be the system of record of many nodes"`
 }
-
-// historianName is the name of the embedded historian among the sinks.
-const historianName = "historian"
 
 // sinkKind is what the node needs to know of one kind of sink.
 type sinkKind struct {
@@ -84,7 +82,7 @@ func checkSinks(list []Sink) []error {
 			continue
 		}
 		switch {
-		case s.Name == historianName:
+		case s.Name == views.HistorianName:
 			refuse("sinks[%d].name: %q is the embedded historian, which is always there; choose another name", i, s.Name)
 		case seen[s.Name]:
 			refuse("sinks[%d].name: %q is taken: each sink has its own", i, s.Name)
@@ -118,15 +116,15 @@ func (c *Config) record() string {
 			return c.Sinks[i].Name
 		}
 	}
-	return historianName
+	return views.HistorianName
 }
 
 // sinkSpecs returns what the configuration asks to run, and the historian, which is
 // always there and takes reports in their order. The configuration was validated.
 func (n *node) sinkSpecs(c *Config) []sink.Spec {
 	specs := []sink.Spec{{
-		Name: historianName, Settings: sink.Settings{Order: sink.InOrder},
-		NewRecord: func(sink.Env) (penstock.Record, error) { return embedded{n.historian}, nil },
+		Name: views.HistorianName, Settings: sink.Settings{Order: sink.InOrder},
+		NewRecord: func(sink.Env) (penstock.Record, error) { return views.Record{Historian: n.historian}, nil },
 	}}
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
@@ -152,7 +150,7 @@ func (n *node) openSinks(o nodeOptions) error {
 		},
 	})
 	keep := o.config.Spool.Keep.Std()
-	if o.config.record() == historianName {
+	if o.config.record() == views.HistorianName {
 		keep = 0 // it stands on the same disk
 	}
 	n.keeper = delivery.NewKeeper(keep)

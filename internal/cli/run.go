@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/cli/admin"
 	"github.com/penstock/penstock/internal/cli/data"
 	"github.com/penstock/penstock/internal/cli/manual"
+	"github.com/penstock/penstock/internal/cli/ops"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
 
@@ -97,6 +98,7 @@ networks, makes them durable and delivers each exactly once.`,
 		add(groupData, newDecode(env, program.Decode))
 	}
 	add(groupAdmin, admin.Commands(env)...)
+	add(groupAdmin, ops.Commands(env)...)
 	if program.Spool != nil {
 		add(groupAdmin, newSpool(env, program.Spool))
 	}

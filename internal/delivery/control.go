@@ -56,7 +56,7 @@ func (l *lane) poke() {
 
 // Replay has a plain sink given everything again that was accepted since a time. It
 // returns from which position on. Codes: [penstock.NotFound] when the spool does not
-// have all of that any more, [penstock.Unsupported] for a record, which has each
+// have all of that any more, [penstock.Invalid] for a record, which has each
 // report once and for all.
 func (s *Set) Replay(name string, since time.Time) (penstock.Position, error) {
 	l, err := s.lane(name)
@@ -64,7 +64,7 @@ func (s *Set) Replay(name string, since time.Time) (penstock.Position, error) {
 		return 0, err
 	}
 	if l.spec.NewSink == nil {
-		return 0, penstock.Errorf(penstock.Unsupported, "sink %s is a record: it has each report once, and is fed again by itself what it lost", name)
+		return 0, penstock.Errorf(penstock.Invalid, "sink %s is a record: it has each report once, and is fed again by itself what it lost", name)
 	}
 	from, err := reading.PositionAt(s.Log, since)
 	if err != nil {
@@ -145,7 +145,7 @@ func (e *errand) run(ctx context.Context, d *drive) {
 }
 
 // Quarantined returns at most limit reports in the quarantine of a sink with numbers
-// from first on. Code [penstock.Unsupported] for a record that does not show its own.
+// from first on. Code [penstock.NotFound] for a record that does not show its own, too.
 func (s *Set) Quarantined(ctx context.Context, name string, first uint64, limit int) ([]sink.Held, error) {
 	l, err := s.lane(name)
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *Set) Quarantined(ctx context.Context, name string, first uint64, limit 
 	err = l.ask(ctx, func(ctx context.Context, d *drive) error {
 		q, ok := d.target.(*recordTarget).record.(sink.Quarantine)
 		if !ok {
-			return penstock.Errorf(penstock.Unsupported, "sink %s does not show what it holds in quarantine", name)
+			return penstock.Errorf(penstock.NotFound, "sink %s does not show what it holds in quarantine", name)
 		}
 		var err error
 		list, err = q.Quarantined(ctx, first, limit)

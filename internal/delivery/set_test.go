@@ -213,7 +213,7 @@ func TestReplayGivesEverythingSinceATimeAgain(t *testing.T) {
 		t.Fatalf("replay begins at %d (%v), want 11", from, err)
 	}
 	testkit.Eventually(t, func() bool { return d.Repeats() == 7 }, "seven reports come again")
-	if _, err := n.set.Replay("record", since); penstock.CodeOf(err) != penstock.Unsupported {
+	if _, err := n.set.Replay("record", since); penstock.CodeOf(err) != penstock.Invalid {
 		t.Errorf("a record was replayed: %v", err)
 	}
 	n.send(1)

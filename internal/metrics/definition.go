@@ -53,6 +53,7 @@ var areas = []area{
 	{"Pipeline", pipelineDefinitions},
 	{"Ledger and spool", spoolDefinitions},
 	{"Record", recordDefinitions},
+	{"Sinks", sinkDefinitions},
 	{"Links", linkDefinitions},
 	{"The gateway itself", gatewayDefinitions},
 }

@@ -27,6 +27,12 @@ const (
 	RecordBytes     Name = "penstock_record_bytes"
 	RecordConflicts Name = "penstock_record_conflicts_total"
 	Quarantined     Name = "penstock_quarantined_reports"
+	SinkBacklog     Name = "penstock_sink_backlog_reports"
+	SinkBytes       Name = "penstock_sink_backlog_bytes"
+	SinkAge         Name = "penstock_sink_backlog_seconds"
+	SinkReports     Name = "penstock_sink_reports_total"
+	SinkHeld        Name = "penstock_sink_quarantined_reports"
+	SinkState       Name = "penstock_sink_state"
 	LinkEvents      Name = "penstock_link_events_total"
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
@@ -70,6 +76,24 @@ var recordDefinitions = []Definition{
 	{Name: RecordConflicts, Kind: Counter, Unit: "samples", Help: "Samples without a sequence or key that were not stored, because another value stood at their time."},
 	{Name: Quarantined, Kind: Gauge, Unit: "reports", Help: "Reports in quarantine, waiting for a person."},
 }
+
+var sinkDefinitions = []Definition{
+	{Name: SinkBacklog, Kind: Gauge, Unit: "reports", Help: "Entries of the spool that wait for a sink: reports, and now and then a decision.",
+		Labels: []Label{sinkLabel}},
+	{Name: SinkBytes, Kind: Gauge, Unit: "bytes", Help: "Bytes of the spool that wait for a sink, about.",
+		Labels: []Label{sinkLabel}},
+	{Name: SinkAge, Kind: Gauge, Unit: "seconds", Help: "Age of the oldest report that waits for a sink.",
+		Labels: []Label{sinkLabel}},
+	{Name: SinkReports, Kind: Counter, Unit: "reports", Help: "What became of reports at a sink, as its books have it.",
+		Labels: []Label{sinkLabel, {"result", "delivered, discarded by a person, dropped because the spool had no room or lost them, fed_again to a record that came back without them"}}},
+	{Name: SinkHeld, Kind: Gauge, Unit: "reports", Help: "Reports in the quarantine of a sink that is no record.",
+		Labels: []Label{sinkLabel}},
+	{Name: SinkState, Kind: Gauge, Unit: "boolean", Help: "1 for the state that a sink is in.",
+		Labels: []Label{sinkLabel, {"state", "starting, delivering, retrying, down or paused"}}},
+}
+
+// sinkLabel tells sinks apart.
+var sinkLabel = Label{"sink", "the sink's name in the configuration; historian for the embedded one"}
 
 var linkDefinitions = []Definition{
 	{Name: LinkEvents, Kind: Counter, Unit: "events", Help: "What happened on the ports of the sources: frames that were whole, errors by kind, sessions made and lost.",
