@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/slowdisk"
 	"github.com/penstock/penstock/internal/app/verdicts"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
@@ -185,7 +186,7 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 func (n *node) connect(o nodeOptions) (err error) {
 	var record intake.Record // nil where it stands elsewhere
 	if o.config.RecordName() == settings.HistorianName {
-		record = recordView{n.historian}
+		record = views.Settled{Historian: n.historian}
 	}
 	n.intake, err = intake.Open(intake.Options{Log: n.spool, Record: record, Replayed: n.replayed, Now: o.now})
 	if err != nil {

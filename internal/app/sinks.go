@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/sink"
 )
@@ -16,7 +17,7 @@ import (
 func (n *node) sinkSpecs(c *settings.Config) []sink.Spec {
 	specs := []sink.Spec{{
 		Name: settings.HistorianName, Settings: sink.Settings{Order: sink.InOrder},
-		NewRecord: func(sink.Env) (penstock.Record, error) { return embedded{n.historian}, nil },
+		NewRecord: func(sink.Env) (penstock.Record, error) { return views.Record{Historian: n.historian}, nil },
 	}}
 	return append(specs, c.SinkSpecs()...)
 }

@@ -1,2 +1,3 @@
-// Package views shows the parts of a gateway as the API and the sources ask for them.
+// Package views shows parts of a node to other parts, each as that other part declares
+// what it asks for.
 package views

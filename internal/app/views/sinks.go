@@ -12,7 +12,7 @@ import (
 // Sinks are the sinks as the API shows them.
 type Sinks struct {
 	*delivery.Set
-	Intake *intake.Intake // has the books of the system of record
+	Ledger *intake.Intake // has the books of the system of record
 }
 
 // Sinks implements api.Sinks.
@@ -29,7 +29,7 @@ func (s Sinks) Sinks() []api.SinkInfo {
 			},
 		}
 		if k.Main {
-			named, _ := s.Intake.Totals()
+			named, _ := s.Ledger.Totals()
 			list[i].Books.Quarantined, list[i].Books.Discarded = named.Quarantined, named.Discarded
 		}
 	}
@@ -50,11 +50,11 @@ func instant(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// Quarantined is the quarantine of the sinks as the API shows it.
-type Quarantined struct{ *delivery.Set }
+// Quarantine is that of the sinks as the API shows it.
+type Quarantine struct{ *delivery.Set }
 
 // Quarantined implements api.Quarantine.
-func (q Quarantined) Quarantined(ctx context.Context, sink string, first uint64, limit int) ([]api.Held, error) {
+func (q Quarantine) Quarantined(ctx context.Context, sink string, first uint64, limit int) ([]api.Held, error) {
 	kept, err := q.Set.Quarantined(ctx, sink, first, limit)
 	held := make([]api.Held, len(kept))
 	for i, h := range kept {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -73,11 +74,22 @@ func TestRole(t *testing.T) {
 	if got := strings.TrimSpace(psql("-At", "-c", "SET ROLE penstock_reader; SELECT count(*) FROM penstock.readings")); !strings.HasSuffix(got, "2") {
 		t.Errorf("a reader finds %q", got)
 	}
+	page, err := os.ReadFile("../../../docs/sinks/postgresql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?ms)^```sql\n(.*?)^```$").FindAllSubmatch(page, -1)
+	if len(shown) == 0 {
+		t.Error("the document shows no query")
+	}
+	for _, block := range shown {
+		psql("-c", "SET ROLE penstock_reader", "-c", string(block[1]))
+	}
 	if out, err := exec.Command("psql", "-X", "-d", b.URL(db), "-c", "SET ROLE penstock; CREATE SCHEMA another").CombinedOutput(); err == nil {
 		t.Errorf("the role may make schemas: %s", out)
 	}
 	c.Password = config.NewSecret("wrong secret")
-	_, err := b.open(t, node("b"), c).Resume(t.Context())
+	_, err = b.open(t, node("b"), c).Resume(t.Context())
 	if penstock.CodeOf(err) != penstock.Unauthenticated || strings.Contains(err.Error(), "wrong secret") {
 		t.Errorf("a wrong password: %v", err)
 	}

@@ -1,4 +1,4 @@
-package app
+package views
 
 import (
 	"context"
@@ -10,22 +10,22 @@ import (
 	"github.com/penstock/penstock/internal/sink"
 )
 
-// recordView is the historian as the intake asks it at the start.
-type recordView struct{ *historian.Historian }
+// Settled is the historian as the intake asks it at the start.
+type Settled struct{ *historian.Historian }
 
 // Counters implements intake.Record.
-func (v recordView) Counters(yield func(controller string, o ledger.Outcomes) bool) {
+func (v Settled) Counters(yield func(controller string, o ledger.Outcomes) bool) {
 	v.Historian.Counters(func(controller string, c historian.Counters) bool {
 		return yield(controller, ledger.Outcomes{Stored: c.Stored, StoredTwice: c.StoredTwice, Quarantined: c.Quarantined, Discarded: c.Discarded})
 	})
 }
 
-// embedded is the historian as a record. It stands on this node's disk and serves
+// Record is the historian as a record. It stands on this node's disk and serves
 // no other, so that it is past a position and all before it.
-type embedded struct{ *historian.Historian }
+type Record struct{ *historian.Historian }
 
 // Resume implements penstock.Record.
-func (e embedded) Resume(context.Context) ([]penstock.Settled, error) {
+func (e Record) Resume(context.Context) ([]penstock.Settled, error) {
 	if through := e.Through(); through > 0 {
 		return []penstock.Settled{{First: 1, Last: through}}, nil
 	}
@@ -33,17 +33,17 @@ func (e embedded) Resume(context.Context) ([]penstock.Settled, error) {
 }
 
 // Settle implements penstock.Record.
-func (e embedded) Settle(ctx context.Context, b penstock.Batch) (penstock.Receipt, error) {
+func (e Record) Settle(ctx context.Context, b penstock.Batch) (penstock.Receipt, error) {
 	what, err := e.Historian.Settle(ctx, b.Deliveries, b.Last)
 	return penstock.Receipt{Settlements: what}, err
 }
 
 // Forget implements penstock.Record: the historian bounds by itself what it can
 // answer again.
-func (embedded) Forget(context.Context, penstock.Position) error { return nil }
+func (Record) Forget(context.Context, penstock.Position) error { return nil }
 
 // Quarantined implements sink.Quarantine.
-func (e embedded) Quarantined(ctx context.Context, first uint64, limit int) ([]sink.Held, error) {
+func (e Record) Quarantined(ctx context.Context, first uint64, limit int) ([]sink.Held, error) {
 	kept, err := e.Historian.Quarantined(ctx, first, limit)
 	held := make([]sink.Held, len(kept))
 	for i, q := range kept {
@@ -57,4 +57,4 @@ func (e embedded) Quarantined(ctx context.Context, first uint64, limit int) ([]s
 
 // Close implements penstock.Record: the node closes the historian, which answers
 // queries while nothing is delivered.
-func (embedded) Close() error { return nil }
+func (Record) Close() error { return nil }
