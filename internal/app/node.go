@@ -53,13 +53,18 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	flow      *flow.Book
-	mappings  mappings
-	scripts   scripts
-	lines     atomic.Pointer[map[string]bool] // sources that are lines
+	rules
 
 	spoolHealth, storeHealth *health.Component
 
 	closers []func() error // in the order of opening
+}
+
+// rules are what the configuration says and can say anew while the gateway runs.
+type rules struct {
+	mappings mappings
+	scripts  scripts
+	lines    atomic.Pointer[map[string]bool] // sources that are lines
 }
 
 // nodeOptions are what a node is made of.
