@@ -48,8 +48,9 @@ tools:
 	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server pg_ctlcluster:postgresql pgbouncer
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
-bench: build
+bench: build tools
 	$(GO) run ./bench $(BENCH)
+	$(GO) test -run '^$$' -bench Delivery -benchtime 20x ./internal/sink/postgres
 
 ## network: make the water network of the demo anew; needs Node.js and npm
 network:
