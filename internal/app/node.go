@@ -40,6 +40,7 @@ type node struct {
 	self      *sink.Self
 	sinks     *delivery.Set
 	keeper    *delivery.Keeper
+	record    sink.Spec // the system of record, for as long as the node runs
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
 	evidence  *evidence.Book

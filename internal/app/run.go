@@ -218,6 +218,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if err != nil {
 		return nil, Started{}, penstock.Errorf(penstock.CodeOf(err), "tls: %w", err)
 	}
+	g.sinks.Env.TLS = g.tls.Config()
 	started := Started{
 		Data: g.dir.path, Certificate: g.tls.CertFile(), Fingerprint: g.tls.Fingerprint(),
 		Addresses: []Address{{"listen.https", g.listeners.https.Addr().String()}},

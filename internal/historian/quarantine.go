@@ -46,13 +46,11 @@ func (s *settler) decide(d *penstock.Delivery, again bool) (penstock.Settlement,
 
 // resolveHeld discards a report in quarantine, or stores it if that goes now.
 func (s *settler) resolveHeld(verb penstock.Verb, q *QuarantinedReport) (penstock.Settlement, error) {
-	v := verdict{settlement: penstock.Discarded, controller: s.controllerOf(q.Report)}
+	v, err := verdict{settlement: penstock.Discarded, controller: s.controllerOf(q.Report)}, error(nil)
 	if verb == penstock.Retry {
-		judged, err := s.judgeHeld(q.Report)
-		if err != nil {
+		if v, err = s.judgeHeld(q.Report); err != nil {
 			return 0, err
 		}
-		v = judged
 	}
 	if v.settlement == penstock.Quarantined {
 		changed := *q
