@@ -9,17 +9,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/supervise"
 )
 
 var (
-	yamlBlock  = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	yamlBlock  = regexp.MustCompile("(?ms)^(<!-- programs -->\n)?```yaml\n(.*?)^```$")
 	secretFile = regexp.MustCompile(`file:([\w.-]+)`)
 )
 
 // TestConfigurations loads every configuration that a document shows, as serve
-// would.
+// would, or as supervise would one with the mark <!-- programs --> above it.
 func TestConfigurations(t *testing.T) {
 	shown := 0
 	for _, document := range documents(t) {
@@ -30,16 +31,20 @@ func TestConfigurations(t *testing.T) {
 		for _, block := range yamlBlock.FindAllSubmatch(text, -1) {
 			shown++
 			file := filepath.Join(t.TempDir(), "penstock.yaml")
-			if err := os.WriteFile(file, block[1], 0o600); err != nil {
+			if err := os.WriteFile(file, block[2], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for _, secret := range secretFile.FindAllSubmatch(block[1], -1) {
+			for _, secret := range secretFile.FindAllSubmatch(block[2], -1) {
 				if err := os.WriteFile(filepath.Join(filepath.Dir(file), string(secret[1])), []byte("a secret"), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			c := app.DefaultConfig()
-			if _, err := config.Load(&c, config.Sources{File: file}); err != nil {
+			gateway, programs := settings.Default(), supervise.DefaultConfig()
+			var into any = &gateway
+			if len(block[1]) > 0 {
+				into = &programs
+			}
+			if _, err := config.Load(into, config.Sources{File: file}); err != nil {
 				t.Errorf("%s shows a configuration that is wrong: %v", document, err)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/reportjson"
 )
@@ -34,7 +34,7 @@ func TestMappings(t *testing.T) {
 			if len(blocks) == 0 {
 				t.Fatalf("%s: no configuration stands above %q", document, part(1))
 			}
-			if got := decodeShown(t, blocks[len(blocks)-1][1], strings.Fields(part(1)), part(2)); got != part(3) {
+			if got := decodeShown(t, blocks[len(blocks)-1][2], strings.Fields(part(1)), part(2)); got != part(3) {
 				t.Errorf("%s: %s gives\n%s\nand not\n%s", document, part(1), got, part(3))
 			}
 		}
@@ -52,11 +52,11 @@ func decodeShown(t *testing.T, yaml []byte, marks []string, payload string) stri
 	if err := os.WriteFile(file, yaml, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := app.DefaultConfig()
+	c := settings.Default()
 	if _, err := config.Load(&c, config.Sources{File: file}); err != nil {
 		t.Fatal(err)
 	}
-	p := app.Payload{Mapping: marks[0], Envelope: penstock.Envelope{Body: []byte(payload)}}
+	p := settings.Payload{Mapping: marks[0], Envelope: penstock.Envelope{Body: []byte(payload)}}
 	for _, mark := range marks {
 		if name, ok := strings.CutPrefix(mark, "source="); ok {
 			p.Mapping, p.Source = "", name
@@ -73,7 +73,7 @@ func decodeShown(t *testing.T, yaml []byte, marks []string, payload string) stri
 		}
 	}
 	var out []byte
-	err := c.Try(p, func(d app.Tried) error {
+	err := c.Try(p, func(d settings.Tried) error {
 		if d.Err != nil {
 			out = append(out, "# "+d.Err.Error()+"\n"...)
 			return nil

@@ -3,7 +3,7 @@ package docs_test
 import (
 	"testing"
 
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/testkit"
 )
@@ -40,6 +40,6 @@ names file, line and column. ` + "`penstock check`" + ` reports all of them at o
 
 // TestConfigurationReference holds configuration.md to the program.
 func TestConfigurationReference(t *testing.T) {
-	c := app.DefaultConfig()
+	c := settings.Default()
 	testkit.Golden(t, "../configuration.md", []byte(aboutConfiguration+string(config.Reference(&c))))
 }

@@ -23,11 +23,10 @@ func main() {
 
 // A manager runs the program in a number of processes at an address.
 type manager interface {
-	start(ctx context.Context, processes int) error
+	start(ctx context.Context, processes int) (pid int, err error) // its own process
 	address() string
 	restart(ctx context.Context) error
 	processes(ctx context.Context) ([]int, error) // that serve now
-	self(ctx context.Context) (int, error)        // its own process
 	stop() error
 }
 
@@ -89,15 +88,12 @@ func install(ctx context.Context, home string) (modules string, err error) {
 
 // try measures a manager with a number of processes.
 func try(ctx context.Context, name string, m manager, n int, out *tabwriter.Writer) (err error) {
-	if err := m.start(ctx, n); err != nil {
+	pid, err := m.start(ctx, n)
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.stop()) }()
 	if err := await(ctx, m, n, nil); err != nil {
-		return err
-	}
-	pid, err := m.self(ctx)
-	if err != nil {
 		return err
 	}
 	row := func(what string, do func() error) error {

@@ -27,9 +27,12 @@ func (s *supervised) command(arguments ...string) *exec.Cmd {
 	return c
 }
 
-func (s *supervised) start(_ context.Context, n int) error {
+func (s *supervised) start(_ context.Context, n int) (int, error) {
 	s.process = s.command("-n", strconv.Itoa(n), "--log", "none", "--listen", "127.0.0.1:0", "--", "node", s.script)
-	return s.process.Start()
+	if err := s.process.Start(); err != nil {
+		return 0, err
+	}
+	return s.process.Process.Pid, nil
 }
 
 func (s *supervised) status() (pids []int, err error) {
@@ -64,8 +67,6 @@ func (s *supervised) restart(context.Context) error { return run(s.command("rest
 
 func (s *supervised) processes(context.Context) ([]int, error) { return s.status() }
 
-func (s *supervised) self(context.Context) (int, error) { return s.process.Process.Pid, nil }
-
 func (s *supervised) stop() error {
 	return errors.Join(s.process.Process.Signal(syscall.SIGTERM), s.process.Wait())
 }
@@ -83,14 +84,21 @@ func (p *pm2) command(arguments ...string) *exec.Cmd {
 	return c
 }
 
-func (p *pm2) start(_ context.Context, n int) error {
+func (p *pm2) start(_ context.Context, n int) (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	p.at = l.Addr().String()
 	l.Close()
-	return run(p.command("start", p.script, "--name", "app", "-i", strconv.Itoa(n)))
+	if err := run(p.command("start", p.script, "--name", "app", "-i", strconv.Itoa(n))); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(filepath.Join(p.home, "pm2.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 func (p *pm2) address() string { return p.at }
@@ -117,14 +125,6 @@ func (p *pm2) processes(context.Context) (pids []int, err error) {
 		}
 	}
 	return pids, nil
-}
-
-func (p *pm2) self(context.Context) (int, error) {
-	text, err := os.ReadFile(filepath.Join(p.home, "pm2.pid"))
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 func (p *pm2) stop() error { return run(p.command("kill")) }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/app/checkup"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/doctor"
 )
@@ -39,7 +39,7 @@ func subject(from config.Sources) doctor.Subject {
 	return s
 }
 
-func withoutFile(from config.Sources) *app.Config {
+func withoutFile(from config.Sources) *settings.Config {
 	from.File, from.DotEnv = "", ""
 	c := defaults()
 	if _, err := config.Load(c, from); err != nil {

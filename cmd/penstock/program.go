@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/app/offline"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/cli"
 	"github.com/penstock/penstock/internal/cli/setup"
 	"github.com/penstock/penstock/internal/config"
@@ -28,13 +29,13 @@ func program() cli.Program {
 	}
 }
 
-func defaults() *app.Config {
-	c := app.DefaultConfig()
+func defaults() *settings.Config {
+	c := settings.Default()
 	return &c
 }
 
 // serve runs the gateway of a configuration.
-func serve(ctx context.Context, c *app.Config, next func(context.Context) (*app.Config, error), s cli.Start) error {
+func serve(ctx context.Context, c *settings.Config, next func(context.Context) (*settings.Config, error), s cli.Start) error {
 	logs, err := logging.Open(c.Log, logging.Options{Stderr: s.Log, Terminal: s.Terminal, Program: "penstock", Now: time.Now})
 	if err != nil {
 		return err

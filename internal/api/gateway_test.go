@@ -99,7 +99,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	g.roots.AppendCertsFromPEM(pem)
 	o := api.Options{
 		Source: "https", Listener: ln, TLS: files.Config(), Version: "test", Auth: fleet, Registry: fleet,
-		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: newFakeOps(), Sinks: g.sinks, Held: g.sinks, Diagnosis: fakeDiagnosis{}, Observer: g.seen,
+		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: newFakeOps(), Delivery: api.Delivery{Sinks: g.sinks, Held: g.sinks}, Diagnosis: fakeDiagnosis{}, Observer: g.seen,
 		Sources: func() []api.SourceState {
 			return []api.SourceState{
 				{Name: "line-3", State: "failing", Since: startOfTest, Why: "open /dev/ttyUSB0: no such device"},

@@ -3,9 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +17,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/reportjson"
 	"github.com/penstock/penstock/link"
@@ -34,17 +39,83 @@ func BenchmarkNode(b *testing.B) {
 		{"json x100", pipeline.JSONType, 100, 32},
 		{"binary x100", link.MediaType, 100, 32},
 	} {
-		b.Run(load.name, func(b *testing.B) { benchmarkNode(b, load.media, load.samples, load.inFlight) })
+		b.Run(load.name, func(b *testing.B) {
+			benchmarkNode(b, benchLoad{load.media, load.samples, load.inFlight, settings.Default(), slog.New(slog.DiscardHandler)})
+		})
 	}
 }
 
-func benchmarkNode(b *testing.B, media string, samples, inFlight int) {
-	config := DefaultConfig()
+// BenchmarkLoggingNode sends one reading at a time, with a line of the log for every
+// envelope, which goes to a syslog server over TCP: one that takes it, one that is
+// not there, and one that lets it wait for ever.
+func BenchmarkLoggingNode(b *testing.B) {
+	for _, receiver := range []string{"none", "taking", "away", "blocking"} {
+		b.Run(receiver, func(b *testing.B) {
+			logs := benchLogs(b, receiver)
+			config := settings.Default()
+			config.Middleware = pipeline.Default()
+			for _, s := range config.Middleware {
+				if s.Log != nil {
+					s.Log.Every = 1
+				}
+			}
+			benchmarkNode(b, benchLoad{pipeline.JSONType, 1, 32, config, logs.Logger()})
+			if receiver != "none" {
+				b.ReportMetric(float64(logs.Outputs()[0].Dropped), "dropped")
+			}
+			logs.Close()
+		})
+	}
+}
+
+func benchLogs(b *testing.B, receiver string) *logging.Logs {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := logging.Default()
+	c.Format, c.Repeats.Burst = logging.Off, 0
+	if receiver != "none" {
+		c.Outputs = []logging.Output{{Name: "central", Syslog: &logging.Syslog{To: "tcp://" + ln.Addr().String()}}}
+	}
+	if receiver == "away" {
+		ln.Close()
+	}
+	var work sync.WaitGroup
+	if receiver == "taking" {
+		work.Go(func() {
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				work.Go(func() { _, _ = io.Copy(io.Discard, conn) })
+			}
+		})
+	}
+	b.Cleanup(func() { ln.Close(); work.Wait() })
+	logs, err := logging.Open(c, logging.Options{Program: "penstock"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return logs
+}
+
+// benchLoad is what a benchmark sends, and into what.
+type benchLoad struct {
+	media             string
+	samples, inFlight int
+	config            settings.Config
+	log               *slog.Logger
+}
+
+func benchmarkNode(b *testing.B, load benchLoad) {
+	media, samples, inFlight, config := load.media, load.samples, load.inFlight, load.config
 	dir, err := filepath.Abs(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
-	n, err := openNode(nodeOptions{config: config, fs: vfs.Default, dir: dir, log: slog.New(slog.DiscardHandler), now: time.Now})
+	n, err := openNode(nodeOptions{config: config, fs: vfs.Default, dir: dir, log: load.log, now: time.Now})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -62,6 +133,7 @@ func benchmarkNode(b *testing.B, media string, samples, inFlight int) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var senders sync.WaitGroup
+	latencies := make([][]time.Duration, inFlight)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	b.ResetTimer()
@@ -75,11 +147,13 @@ func benchmarkNode(b *testing.B, media string, samples, inFlight int) {
 					Source: "https", ContentType: media, Credential: penstock.Credential{Token: token},
 					Body: benchBody(es[0].Body[:0], media, &r), ReceivedTime: time.Now().UnixNano(),
 				}
+				sent := time.Now()
 				outcomes, err := n.pipeline.Submit(ctx, es).Wait(ctx)
 				if err != nil || outcomes[0].Err != nil || outcomes[0].Verdicts[0].Result != penstock.Accepted {
 					b.Errorf("%v, %+v", err, outcomes)
 					return
 				}
+				latencies[i] = append(latencies[i], time.Since(sent))
 			}
 		})
 	}
@@ -88,6 +162,8 @@ func benchmarkNode(b *testing.B, media string, samples, inFlight int) {
 	runtime.ReadMemStats(&after)
 	requests := float64(b.N)/float64(samples) + float64(inFlight)/2 // each sender's last one is a part, or none
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/requests, "allocs/request")
+	all := slices.Sorted(slices.Values(slices.Concat(latencies...)))
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/requests, "B/request")
 	settle, cancel := context.WithTimeout(ctx, time.Minute)
 	if err := n.historian.Wait(settle, n.spool.Durable()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
@@ -96,7 +97,7 @@ const copyName = "copy"
 
 func openOn(t *testing.T, disk *crashfs.FS, note func(any)) *node {
 	t.Helper()
-	c := DefaultConfig()
+	c := settings.Default()
 	c.Spool.Segment, c.Spool.Quota = 64<<10, 64<<20
 	n, err := openNode(nodeOptions{config: c, fs: disk, dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
 	if err != nil {
@@ -107,7 +108,7 @@ func openOn(t *testing.T, disk *crashfs.FS, note func(any)) *node {
 }
 
 // addCopy adds a plain sink beside the record.
-func (n *node) addCopy(t *testing.T, c *Config, note func(any)) {
+func (n *node) addCopy(t *testing.T, c *settings.Config, note func(any)) {
 	t.Helper()
 	beside := sink.Spec{
 		Name: copyName, Settings: sink.Settings{Linger: config.Duration(time.Millisecond)},
@@ -160,6 +161,9 @@ func (w *work) step(n *node) {
 // decide decides about a report in quarantine, as a person would: a retry finds that
 // its unit is still wrong.
 func (w *work) decide(n *node) {
+	if err := n.historian.Wait(context.Background(), n.spool.Durable()); err != nil {
+		w.t.Fatal(err)
+	}
 	held, err := n.historian.Quarantined(context.Background(), 0, 1)
 	if err != nil {
 		w.t.Fatal(err)

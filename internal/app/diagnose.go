@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/verdicts"
 	"github.com/penstock/penstock/internal/diagnose"
 	"github.com/penstock/penstock/internal/health"
@@ -26,7 +27,7 @@ func (n *node) openVerdicts(o nodeOptions) (err error) {
 }
 
 // knowLines notes which of the sources are lines that their controllers share.
-func (n *node) knowLines(sources []Source) {
+func (n *node) knowLines(sources []settings.Source) {
 	lines := map[string]bool{}
 	for i := range sources {
 		s := &sources[i]

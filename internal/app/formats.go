@@ -3,12 +3,13 @@ package app
 import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/ingest"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/pipeline"
 )
 
 // formats returns the ways to write reports that the configuration knows.
-func formats(c Config) (map[string]pipeline.Format, error) {
+func formats(c settings.Config) (map[string]pipeline.Format, error) {
 	all := pipeline.StandardFormats()
 	for _, precision := range lineprotocol.Precisions() {
 		d, err := lineprotocol.New(c.Lines, precision)

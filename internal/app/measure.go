@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/metrics"
@@ -33,7 +34,7 @@ func (g *gateway) measure(server *api.Server) {
 	one(metrics.Refused, func() float64 { return float64(g.gate.Refused()) })
 	g.metrics.Read(metrics.ReportsByResult, g.readBooks)
 	g.metrics.Read(metrics.Nameless, func(yield func(float64, ...string)) {
-		for reason, n := range (books{g.intake}).Nameless() {
+		for reason, n := range (views.Books{Intake: g.intake}).Nameless() {
 			yield(float64(n), string(reason))
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -13,7 +12,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/app/slowdisk"
 	"github.com/penstock/penstock/internal/app/verdicts"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
@@ -41,9 +43,6 @@ type node struct {
 	spool     *spool.Spool
 	fleet     *fleet.Fleet
 	intake    *intake.Intake
-	self      *sink.Self
-	sinks     *delivery.Set
-	keeper    *delivery.Keeper
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
 	evidence  *evidence.Book
@@ -51,18 +50,32 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	flow      *flow.Book
-	mappings  mappings
-	scripts   scripts
-	lines     atomic.Pointer[map[string]bool] // sources that are lines
+	outgoing
+	rules
 
 	spoolHealth, storeHealth *health.Component
 
 	closers []func() error // in the order of opening
 }
 
+// outgoing is what stands behind the spool.
+type outgoing struct {
+	self   *sink.Self
+	sinks  *delivery.Set
+	keeper *delivery.Keeper
+	record sink.Spec // the system of record, for as long as the node runs
+}
+
+// rules are what the configuration says and can say anew while the gateway runs.
+type rules struct {
+	mappings mappings
+	scripts  scripts
+	lines    atomic.Pointer[map[string]bool] // sources that are lines
+}
+
 // nodeOptions are what a node is made of.
 type nodeOptions struct {
-	config Config
+	config settings.Config
 	fs     vfs.FS
 	dir    string // the data directory
 	name   string // of the machine, for people
@@ -111,7 +124,7 @@ func openNode(o nodeOptions) (_ *node, err error) {
 }
 
 func (n *node) openRecord(o nodeOptions, ring *keyring.Keyring) (err error) {
-	n.store, err = store.Open(store.Options{FS: slowDisk(o.fs, os.Getenv(slowDiskVariable)), Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
+	n.store, err = store.Open(store.Options{FS: slowdisk.FS(o.fs), Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "store: %w", err)
 	}
@@ -140,7 +153,7 @@ func (n *node) openSpool(o nodeOptions, ring *keyring.Keyring) (err error) {
 	}
 	n.closers = append(n.closers, n.spool.Close)
 	o.log.Info("the spool is open", "first", recovery.First, "last", recovery.Last, "clean", recovery.Clean, "rewritten", recovery.Rewritten)
-	if through, first := n.historian.Through(), n.spool.First(); through+1 < first && o.config.record() == historianName {
+	if through, first := n.historian.Through(), n.spool.First(); through+1 < first && o.config.RecordName() == settings.HistorianName {
 		// Only a historian that was deleted or replaced by an old copy stands
 		// behind what was released after it had settled it.
 		o.log.Error("the historian is older than the spool: samples that it had settled are gone", "historian_at", through, "spool_from", first)
@@ -183,8 +196,8 @@ func (n *node) openFleet(o nodeOptions) (err error) {
 // connect joins the opened parts.
 func (n *node) connect(o nodeOptions) (err error) {
 	var record intake.Record // nil where it stands elsewhere
-	if o.config.record() == historianName {
-		record = recordView{n.historian}
+	if o.config.RecordName() == settings.HistorianName {
+		record = views.Settled{Historian: n.historian}
 	}
 	n.intake, err = intake.Open(intake.Options{Log: n.spool, Record: record, Replayed: n.replayed, Now: o.now})
 	if err != nil {

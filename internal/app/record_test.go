@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/sink"
@@ -66,7 +67,7 @@ func (d *disk) stored(t testing.TB) (all []sinktest.Sample) {
 
 // opened is a record whose closing is that of its process.
 type opened struct {
-	embedded
+	views.Record
 	disk *disk
 	t    testing.TB
 }
@@ -88,7 +89,7 @@ func TestTheHistorianIsARecord(t *testing.T) {
 		return sinktest.RecordBench{
 			Open: func(t testing.TB, _ func() sink.Node) penstock.Record {
 				d.open(t)
-				return opened{embedded{d.Historian}, d, t}
+				return opened{views.Record{Historian: d.Historian}, d, t}
 			},
 			Stored: func(t testing.TB) []sinktest.Sample { return d.stored(t) },
 			Bad:    []*penstock.Report{unit(1, "m"), unit(2, "s")},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/mqttbroker"
@@ -31,10 +32,10 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 			g.Log.Error("the new script does not load; the one before goes on", "error", err)
 		}
 		g.knowLines(next.Sources)
-		specs := next.specs()
+		specs := next.SourceSpecs()
 		g.bound.keep(specs)
 		sources.Apply(specs)
-		g.complain("the new sinks could not be taken over", g.sinks.Apply(g.sinkSpecs(next)))
+		g.complain("the new sinks could not be taken over", g.reloadSinks(next))
 		g.Log.Info("the configuration was read again")
 		if keys := needRestart(current, *next); len(keys) > 0 {
 			g.Log.Warn("changes that take hold at the next start only", "keys", keys)
@@ -46,17 +47,17 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 
 // needRestart returns the keys that differ and that a running gateway keeps as
 // they were.
-func needRestart(before, after Config) (keys []string) {
+func needRestart(before, after settings.Config) (keys []string) {
 	before.Log.Level, after.Log.Level = "", ""
 	before.Log.Levels, after.Log.Levels = nil, nil
 	before.Sources, after.Sources = nil, nil
-	sinks := before.record() != after.record()
+	sinks := before.RecordName() != after.RecordName()
 	before.Sinks, after.Sinks = nil, nil
 	before.Mappings, after.Mappings = nil, nil
 	if sameButScript(before.Middleware, after.Middleware) {
 		before.Middleware, after.Middleware = nil, nil
 	}
-	for _, c := range []*Config{&before, &after} { // what sources are made from
+	for _, c := range []*settings.Config{&before, &after} { // what sources are made from
 		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
 		c.MQTT, c.Link = mqttbroker.Config{}, linkgate.Config{}
 	}

@@ -4,12 +4,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/mapping"
 )
 
 func TestWhatNeedsARestart(t *testing.T) {
-	before, after := DefaultConfig(), DefaultConfig()
-	after.Log.Level, after.Sources = "debug", []Source{{Name: "line-3"}}
+	before, after := settings.Default(), settings.Default()
+	after.Log.Level, after.Sources = "debug", []settings.Source{{Name: "line-3"}}
 	after.Mappings = map[string]mapping.Config{"logger": {}}
 	if keys := needRestart(before, after); len(keys) > 0 {
 		t.Errorf("%q: these change while the gateway runs", keys)

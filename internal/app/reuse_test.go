@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/reportjson"
@@ -27,7 +28,7 @@ import (
 // and kept, to the bit: memory that is given back while somebody still reads it
 // is overwritten in a build for the race detector, and shows here in any build.
 func TestEveryRequestKeepsItsOwn(t *testing.T) {
-	n, err := openNode(nodeOptions{config: DefaultConfig(), fs: vfs.NewMem(), dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
+	n, err := openNode(nodeOptions{config: settings.Default(), fs: vfs.NewMem(), dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

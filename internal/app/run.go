@@ -18,6 +18,8 @@ import (
 	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/health"
@@ -31,8 +33,8 @@ import (
 
 // Options are what a gateway needs beside its configuration.
 type Options struct {
-	Config    Config
-	Next      func(context.Context) (*Config, error) // waits for a new configuration; nil for none ever
+	Config    settings.Config
+	Next      func(context.Context) (*settings.Config, error) // waits for a new configuration; nil for none ever
 	AllowRoot bool
 	TakeOver  time.Duration // how long to wait for another process to give the data directory up
 	Version   string
@@ -128,7 +130,7 @@ type listeners struct {
 	inherited     sockets      // handed over, for the sources too
 }
 
-func openListeners(c Listen, gate *allow.Gate) (_ listeners, err error) {
+func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error) {
 	inherited, err := inheritSockets()
 	if err != nil {
 		return listeners{}, err
@@ -258,6 +260,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if err != nil {
 		return nil, Started{}, penstock.Errorf(penstock.CodeOf(err), "tls: %w", err)
 	}
+	g.sinks.Env.TLS = g.tls.Config()
 	started := Started{
 		Data: g.dir.path, Certificate: g.tls.CertFile(), Fingerprint: g.tls.Fingerprint(),
 		Addresses: []Address{{"listen.https", g.listeners.https.Addr().String()}},
@@ -274,8 +277,8 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	}
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
-		Auth: g.fleet, Registry: registry{g.fleet}, Sheets: sheets{g.fleet}, Historian: queries{g.historian}, Ledger: books{g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Sinks: sinks{g.sinks, g.intake}, Held: quarantined{g.sinks}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
+		Auth: g.fleet, Registry: views.Registry{Fleet: g.fleet}, Sheets: views.Sheets{Fleet: g.fleet}, Historian: views.Queries{Historian: g.historian}, Ledger: views.Books{Intake: g.intake},
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/pipeline"
@@ -70,7 +71,7 @@ func (s *scripted) write(source string) {
 
 func (s *scripted) open() {
 	s.t.Helper()
-	settings := DefaultConfig()
+	settings := settings.Default()
 	settings.Middleware = s.steps
 	n, err := openNode(nodeOptions{config: settings, fs: s.fs, dir: "data", log: slog.New(slog.NewTextHandler(&s.log, nil)), now: time.Now})
 	if err != nil {
@@ -183,12 +184,12 @@ func TestScriptInAGateway(t *testing.T) {
 
 // Of a step script only its coming and going needs a restart.
 func TestScriptTakesHoldWithoutARestart(t *testing.T) {
-	list := func(c *script.Config) Config {
-		all := DefaultConfig()
+	list := func(c *script.Config) settings.Config {
+		all := settings.Default()
 		all.Middleware = append(pipeline.Default(), pipeline.Step{Script: c})
 		return all
 	}
-	a, b, none := list(&script.Config{File: "a.js"}), list(&script.Config{File: "b.js", Workers: 3}), DefaultConfig()
+	a, b, none := list(&script.Config{File: "a.js"}), list(&script.Config{File: "b.js", Workers: 3}), settings.Default()
 	if keys := needRestart(a, b); len(keys) > 0 {
 		t.Errorf("%q", keys)
 	}

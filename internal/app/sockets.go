@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/ports"
 	"github.com/penstock/penstock/internal/source"
@@ -118,8 +119,8 @@ func holder(network, address string) string {
 
 // unused returns the names of sockets that no listener of the configuration
 // takes: connections would wait in their queues for ever.
-func (s sockets) unused(c *Config) (names []string) {
-	specs := c.specs()
+func (s sockets) unused(c *settings.Config) (names []string) {
+	specs := c.SourceSpecs()
 	for name := range s {
 		known := name == "https" || name == "health" && !c.Listen.Health.Off()
 		known = known || slices.ContainsFunc(specs, func(spec source.Spec) bool { return name == spec.Name || strings.HasPrefix(name, spec.Name+".") })

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/allow"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/framed"
@@ -64,7 +65,7 @@ func TestAddressesOfSourcesThatEndedAreForgotten(t *testing.T) {
 }
 
 func TestListenersNeedAddressesOfTheirOwn(t *testing.T) {
-	c := DefaultConfig()
+	c := settings.Default()
 	c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = c.Listen.HTTPS, ":5427", ":5427"
 	err := c.Validate()
 	if err == nil || !strings.Contains(err.Error(), "listen.mqtt: :8080 is the address of listen.https too") || strings.Contains(err.Error(), "listen.link") {
@@ -137,7 +138,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := openListeners(Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, gate)
+	l, err := openListeners(settings.Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, gate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,9 +181,9 @@ func TestStrangersAreRefused(t *testing.T) {
 }
 
 func TestSocketsThatNobodyTakesAreNamed(t *testing.T) {
-	c := DefaultConfig()
+	c := settings.Default()
 	c.Listen.MQTT, c.Listen.Health = "127.0.0.1:1883", config.AddressOff
-	c.Sources = []Source{{Name: "wells", Framed: &framed.Config{}}}
+	c.Sources = []settings.Source{{Name: "wells", Framed: &framed.Config{}}}
 	s := sockets{"https": nil, "health": nil, "mqtt": nil, "link": nil, "wells": nil, "wells.udp": nil, "wellsudp": nil}
 	if got := s.unused(&c); !slices.Equal(got, []string{"health", "link", "wellsudp"}) {
 		t.Errorf("got %q", got)

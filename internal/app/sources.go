@@ -4,132 +4,11 @@ import (
 	"crypto/rand"
 	"net"
 
-	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
-	"github.com/penstock/penstock/internal/source/amqp"
-	"github.com/penstock/penstock/internal/source/framed"
-	"github.com/penstock/penstock/internal/source/linkgate"
-	"github.com/penstock/penstock/internal/source/modbus"
-	"github.com/penstock/penstock/internal/source/mqttbroker"
-	"github.com/penstock/penstock/internal/source/mqttclient"
-	"github.com/penstock/penstock/internal/source/opcua"
-	"github.com/penstock/penstock/internal/source/syslog"
 )
-
-// Source is one entry of the list of sources: a name and exactly one kind, with
-// its settings below it.
-type Source struct {
-	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
-
-	Link   *linkgate.SerialConfig `yaml:"link,omitempty" jsonschema_description:"controllers that speak the link protocol on a serial line"`
-	Syslog *syslog.Config         `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
-	Framed *framed.Config         `yaml:"framed,omitempty" jsonschema_description:"devices that send frames of their own over serial lines, TCP and UDP"`
-	Modbus *modbus.Config         `yaml:"modbus,omitempty" jsonschema_description:"devices that are polled over Modbus TCP, Modbus RTU or RTU over TCP"`
-	AMQP   *amqp.Config           `yaml:"amqp,omitempty" jsonschema_description:"a queue of an AMQP 0.9.1 broker that is consumed"`
-	MQTT   *mqttclient.Config     `yaml:"mqtt,omitempty" jsonschema_description:"an MQTT 5 broker that is subscribed"`
-	OPCUA  *opcua.Config          `yaml:"opcua,omitempty" jsonschema_description:"an OPC UA server whose variables are subscribed"`
-}
-
-// kinds returns every kind of source there is, with the settings of this entry.
-func (s *Source) kinds() []kind {
-	return []kind{
-		kindOf("amqp", s.AMQP, amqp.New),
-		kindOf("framed", s.Framed, framed.New),
-		kindOf("link", s.Link, linkgate.NewSerial),
-		kindOf("modbus", s.Modbus, modbus.New),
-		kindOf("mqtt", s.MQTT, mqttclient.New),
-		kindOf("opcua", s.OPCUA, opcua.New),
-		kindOf("syslog", s.Syslog, syslog.New),
-	}
-}
-
-// kind is what the node needs to know of one kind of source.
-type kind struct {
-	name   string
-	config settings // nil unless the entry is of this kind
-	make   func(source.Env) (penstock.Source, error)
-}
-
-type settings interface{ Validate() error }
-
-// kindOf returns the kind of that name, made by an adapter's constructor from its
-// settings, which are nil unless the entry is of this kind.
-func kindOf[C any, P interface {
-	*C
-	settings
-}, S penstock.Source](name string, c P, construct func(C, source.Env) (S, error)) kind {
-	if c == nil {
-		return kind{name: name}
-	}
-	return kind{name: name, config: c, make: func(env source.Env) (penstock.Source, error) { return construct(*c, env) }}
-}
-
-// chosen returns the kinds whose settings the entry has.
-func (s *Source) chosen() []kind {
-	var set []kind
-	for _, k := range s.kinds() {
-		if k.config != nil {
-			set = append(set, k)
-		}
-	}
-	return set
-}
-
-// checkSources returns all that is wrong with the list. What is wrong with the
-// settings of a kind they say themselves.
-func checkSources(list []Source) []error {
-	var problems []error
-	refuse := func(format string, args ...any) {
-		problems = append(problems, penstock.Errorf(penstock.Invalid, format, args...))
-	}
-	seen := map[string]bool{"https": true, "link": true, "link_udp": true, "mqtt": true} // the listeners' own
-	for i := range list {
-		s := &list[i]
-		if err := penstock.CheckControllerName(s.Name); err != nil {
-			refuse("sources[%d].name: a source needs a name of 1 to %d bytes without '/'", i, penstock.MaxName)
-			continue
-		}
-		if seen[s.Name] {
-			refuse("sources[%d].name: %q is taken: each source has its own", i, s.Name)
-		}
-		seen[s.Name] = true
-		if set := s.chosen(); len(set) != 1 {
-			refuse("sources[%d]: %s has the settings of %d kinds: exactly one says what it is", i, s.Name, len(set))
-		}
-	}
-	return problems
-}
-
-// specs returns what the configuration asks to run. The configuration was
-// validated.
-func (c *Config) specs() []source.Spec {
-	specs := c.listening()
-	for i := range c.Sources {
-		s := &c.Sources[i]
-		for _, k := range s.chosen() {
-			specs = append(specs, source.Spec{Name: s.Name, Config: k.config, New: k.make})
-		}
-	}
-	return specs
-}
-
-// listening returns the sources that the node offers once, at addresses of its
-// own.
-func (c *Config) listening() []source.Spec {
-	var specs []source.Spec
-	listen := func(name string, address config.Address, settings any, make func(source.Env) (penstock.Source, error)) {
-		if !address.Off() {
-			specs = append(specs, source.Spec{Name: name, Config: []any{address, settings}, New: make})
-		}
-	}
-	tcp, udp, linked := c.Listen.Link, c.Listen.LinkUDP, c.Link
-	listen("link", tcp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewTCP(tcp, linked, env) })
-	listen("link_udp", udp, linked, func(env source.Env) (penstock.Source, error) { return linkgate.NewUDP(udp, linked, env) })
-	broker, settings := c.Listen.MQTT, c.MQTT
-	listen("mqtt", broker, settings, func(env source.Env) (penstock.Source, error) { return mqttbroker.New(broker, settings, env) })
-	return specs
-}
 
 // listenKey returns the key under which the address of a source is known.
 func listenKey(name string) string {
@@ -144,7 +23,7 @@ func listenKey(name string) string {
 func (g *gateway) newSources() *source.Set {
 	set := source.NewSet(source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: marks{g.intake}, SameDisk: true, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
+			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: views.Marks{Intake: g.intake}, SameDisk: g.record.Name == settings.HistorianName, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
 				l, err := g.listeners.inherited.listen(name, listenKey(name), config.Address(address))
@@ -164,14 +43,6 @@ func (g *gateway) newSources() *source.Set {
 			return c, c.Remove
 		},
 	})
-	set.Apply(g.Config.specs())
+	set.Apply(g.Config.SourceSpecs())
 	return set
-}
-
-// Settings returns the settings of the entry's kind, nil when it has none.
-func (s *Source) Settings() any {
-	for _, k := range s.chosen() {
-		return k.config
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/flow/stall"
@@ -34,7 +35,7 @@ const shortLimit = 250 * time.Millisecond
 
 func watchNode(t *testing.T, fs vfs.FS) *watched {
 	t.Helper()
-	config := DefaultConfig()
+	config := settings.Default()
 	config.Spool.Segment, config.Spool.Quota = 64<<10, 64<<20
 	n, err := openNode(nodeOptions{
 		config: config, fs: fs, dir: "data", log: slog.New(slog.DiscardHandler), now: time.Now,

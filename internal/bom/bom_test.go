@@ -175,11 +175,12 @@ func TestVulnerable(t *testing.T) {
 		"data/osv/GO-2026-0005.json": record("GO-2026-0005", `"withdrawn":"2026-08-01T00:00:00Z",`, "example.org/a", `{"introduced":"0"}`),
 		"data/osv/GO-2026-0006.json": record("GO-2026-0006", ``, "example.org/other", `{"introduced":"0"}`),
 		"data/osv/GO-2026-0007.json": record("GO-2026-0007", ``, "stdlib", `{"introduced":"0"},{"fixed":"1.25.9"},{"introduced":"1.26.0-0"},{"fixed":"1.26.9"}`),
+		"data/osv/GO-2026-0008.json": {Data: []byte(`{"id":"GO-2026-0008","modified":"0001-01-01T00:00:00Z","published":"2021-08-22T10:00:00Z"}`)},
 		"index/db.json":              {Data: []byte("{}")},
 	}
 	modules := []bom.Module{{Path: bom.Library, Version: "1.26.8"}, {Path: "example.org/a", Version: "1.2.2"}}
 	found, d, err := bom.Vulnerable(modules, database)
-	if err != nil || d.Entries != 7 || !d.Date.Equal(time.Date(2026, 8, 21, 10, 0, 0, 0, time.UTC)) {
+	if err != nil || d.Entries != 8 || !d.Date.Equal(time.Date(2026, 8, 21, 10, 0, 0, 0, time.UTC)) || d.Newest != "GO-2026-0008" {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	var got []string

@@ -29,13 +29,14 @@ type Vulnerability struct {
 // Database is what was read of a database.
 type Database struct {
 	Entries int       `json:"entries"`
-	Date    time.Time `json:"date"` // of the newest change in it
+	Date    time.Time `json:"date"`   // of the newest change in it; zero when the entries have no dates
+	Newest  string    `json:"newest"` // the entry of the highest number
 }
 
 // entry is the part of an OSV record that is needed.
 type entry struct {
 	ID        string     `json:"id"`
-	Modified  time.Time  `json:"modified"`
+	Modified  time.Time  `json:"modified"` // empty in the database's own repository
 	Withdrawn *time.Time `json:"withdrawn"`
 	Aliases   []string   `json:"aliases"`
 	Summary   string     `json:"summary"`
@@ -71,6 +72,9 @@ func Vulnerable(modules []Module, database fs.FS) ([]Vulnerability, Database, er
 		d.Entries++
 		if e.Modified.After(d.Date) {
 			d.Date = e.Modified
+		}
+		if numberOf(e.ID).after(numberOf(d.Newest)) {
+			d.Newest = e.ID
 		}
 		for _, m := range modules {
 			if v, ok := e.affects(m); ok {
@@ -149,4 +153,16 @@ func (r versionRange) holds(version string) (in bool, fixed string) {
 		}
 	}
 	return in, fixed
+}
+
+// number is that of an entry: GO-2026-5932.
+type number struct{ year, serial string }
+
+func numberOf(id string) number {
+	year, serial, _ := strings.Cut(strings.TrimPrefix(id, "GO-"), "-")
+	return number{year, serial}
+}
+
+func (n number) after(other number) bool {
+	return cmp.Or(compareNumbers(n.year, other.year), compareNumbers(n.serial, other.serial)) > 0
 }

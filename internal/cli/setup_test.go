@@ -206,3 +206,23 @@ func TestInstallIntoAnImage(t *testing.T) {
 	got = command{program: p}.run("upgrade", "--root", root, "--yes", "--binary", binary)
 	got.want(t, shell.ExitConfiguration, "", "nothing was changed")
 }
+
+func TestVersionAgainstADatabase(t *testing.T) {
+	dir := t.TempDir()
+	entry := func(name, module string) {
+		text := fmt.Sprintf(`{"id":%q,"modified":"2026-11-02T00:00:00Z","summary":"It breaks","affected":[{"package":{"name":%q,"ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}]}]}`, name, module)
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entry("GO-2026-1", "example.org/other")
+	got := command{program: program(nil)}.run("version", "--vulns", dir)
+	got.want(t, shell.ExitOK, "0 of them affected; the database has 1 entries and is of 2026-11-02, 20 days ago", "")
+	entry("GO-2026-2", "stdlib")
+	got = command{program: program(nil)}.run("version", "--vulns", dir)
+	got.want(t, shell.ExitDamaged, "GO-2026-2  stdlib", "1 known vulnerabilities")
+	got = command{program: program(nil)}.run("version", "--vulns", t.TempDir())
+	got.want(t, shell.ExitFailed, "", "there is no entry in it")
+	got = command{program: program(nil)}.run("version", "--licences")
+	got.want(t, shell.ExitOK, "github.com/spf13/cobra", "")
+}

@@ -182,9 +182,11 @@ func writeVulnerable(env shell.Env, found []bom.Vulnerability, d bom.Database, m
 			return err
 		}
 	}
-	days := int(env.Now().Sub(d.Date).Hours() / 24)
-	_, err := fmt.Fprintf(env.Stdout, "%d modules, %d of them affected; the database has %d entries and is of %s, %d days ago\n",
-		modules, countModules(found), d.Entries, d.Date.UTC().Format(time.DateOnly), days)
+	age := "does not say of which day it is; the newest entry is " + d.Newest
+	if !d.Date.IsZero() {
+		age = fmt.Sprintf("is of %s, %d days ago", d.Date.UTC().Format(time.DateOnly), int(env.Now().Sub(d.Date).Hours()/24))
+	}
+	_, err := fmt.Fprintf(env.Stdout, "%d modules, %d of them affected; the database has %d entries and %s\n", modules, countModules(found), d.Entries, age)
 	return err
 }
 

@@ -43,7 +43,8 @@ type drill struct {
 	seed      uint64
 	healed    atomic.Bool
 
-	mu      sync.Mutex // guards results
+	mu      sync.Mutex   // guards the next two
+	asked   map[int]bool // troubles whose verdict was asked for
 	results []Drilled
 }
 
@@ -62,7 +63,7 @@ func newDrill(o *Options, directory string) (*drill, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &drill{directory: directory, seed: o.Seed}
+	d := &drill{directory: directory, seed: o.Seed, asked: map[int]bool{}}
 	places := placesOf(model)
 	var breaks []trouble.Break
 	for i, text := range o.Breaks {
@@ -242,7 +243,6 @@ func (d *drill) run(ctx context.Context, of *demo) {
 	defer tick.Stop()
 	begun := time.Now()
 	was := make([]bool, len(d.plant.Breaks))
-	asked := make([]bool, len(d.plant.Breaks))
 	for ctx.Err() == nil {
 		for i := range d.plant.Breaks {
 			b := &d.plant.Breaks[i]
@@ -251,9 +251,8 @@ func (d *drill) run(ctx context.Context, of *demo) {
 				was[i] = on
 				of.say("%s\n", map[bool]string{true: fmt.Sprintf("BROKEN: %s (severity %.2f)", b, b.Severity), false: fmt.Sprintf("mended: %s", b)}[on])
 			}
-			if b.For > 0 && !asked[i] && time.Since(begun) > b.Start+b.For-time.Second && !d.healed.Load() {
-				asked[i] = true
-				d.ask(ctx, of, b)
+			if b.For > 0 && time.Since(begun) > b.Start+b.For-time.Second && !d.healed.Load() {
+				d.askOnce(ctx, of, i)
 			}
 			d.act(ctx, of, b, on)
 		}
@@ -300,16 +299,27 @@ func (d *drill) act(ctx context.Context, of *demo, b *trouble.Break, on bool) {
 	}
 }
 
-// heal ends all troubles, after the verdicts on those that stand were asked for.
+// heal ends all troubles, after the verdicts on those that began were asked for.
 func (d *drill) heal(ctx context.Context, of *demo) {
 	for i := range d.plant.Breaks {
-		if b := &d.plant.Breaks[i]; b.For == 0 && d.plant.On(b) {
-			d.ask(ctx, of, b)
+		if d.plant.Began(&d.plant.Breaks[i]) {
+			d.askOnce(ctx, of, i)
 		}
 	}
 	d.plant.Heal()
 	d.healed.Store(true)
 	os.Remove(d.slowFile())
+}
+
+// askOnce asks for the verdicts on a trouble, unless that was done.
+func (d *drill) askOnce(ctx context.Context, of *demo, i int) {
+	d.mu.Lock()
+	done := d.asked[i]
+	d.asked[i] = true
+	d.mu.Unlock()
+	if !done {
+		d.ask(ctx, of, &d.plant.Breaks[i])
+	}
 }
 
 // ask asks for the verdicts on the controllers that a trouble takes, and on some

@@ -293,8 +293,11 @@ func TestAStallMakesNobodySilent(t *testing.T) {
 	p.facts.Stood = 2 * time.Minute
 	p.now = p.now.Add(p.facts.Stood)
 	p.run(1, nil)
+	if n := p.watch.Overview(p.now, diagnose.Filter{}).Pulses[diagnose.Reporting]; n != 4 {
+		t.Errorf("%d report", n)
+	}
 	p.facts.Stood = 0
-	p.run(2, nil, "a", "b", "c", "d")
+	p.run(1, nil)
 	if v := p.want("d", diagnose.Gateway, "gateway-stood-still"); v.Scope.Of != diagnose.OfNode {
 		t.Errorf("%+v", v)
 	}
@@ -314,8 +317,9 @@ func TestBaselinesAndCountsOfBefore(t *testing.T) {
 	page, signal := p.book.Controller("a"), -70.0
 	page.Add(evidence.Checksum, 5000)
 	all := []string{"a", "b", "c", "d"}
-	p.run(12, func() { page.Signal(evidence.RSSI, signal) }, all...)
+	p.run(3, nil, all...)
 	p.want("a", diagnose.Healthy, "")
+	p.run(12, func() { page.Signal(evidence.RSSI, signal) }, all...)
 	signal = -85
 	p.run(1200, func() { page.Signal(evidence.RSSI, signal) }, all...)
 	p.want("a", diagnose.Physical, "far-too-weak")

@@ -15,7 +15,7 @@ type features struct {
 	port   bucket // of its line; all zero for none
 	node   nodeState
 	window float64 // seconds that now covers
-	rhythm
+	presence
 	timing
 	strength
 	damaged bool // more frames fail their checksum than is usual
@@ -27,8 +27,8 @@ type features struct {
 	reason             penstock.Reason
 }
 
-// rhythm is whether reports come.
-type rhythm struct {
+// presence is whether reports come.
+type presence struct {
 	quiet   float64 // seconds since the last report, without those that the gateway stood still
 	longest float64 // seconds between two reports, at most as a rule; 0 for not known
 	never   bool    // no report ever came
@@ -132,14 +132,14 @@ func (t *track) features(now int64, w *Watch) features {
 		known: t.known, kind: t.limits.kind, now: t.ring.sum(0, nowBuckets), prior: t.ring.sum(nowBuckets, nowBuckets), node: w.node,
 		reason: t.reason,
 	}
-	f.longest, f.offset, f.limit = t.longest(), t.clock.offset, t.limits.drop
+	f.longest, f.offset, f.limit = t.longest(), t.clock.Offset, t.limits.drop
 	f.window = math.Max(float64(now-f.now.start)/1e9, 1)
 	last := max(t.last, t.known.LastSeen)
 	f.never = last == 0
 	f.quiet = float64(now-max(last, w.begun))/1e9 - w.node.stood
 	slack := float64(w.step)/2e9 + 1
 	switch {
-	case !t.pace.known():
+	case !t.pace.Known():
 		f.silent = f.quiet > max(w.unheard, 4*f.longest+slack)
 	default:
 		f.late = f.quiet > 2*f.longest+slack

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/diagnose/rhythm"
 )
 
 // observation is something that can be seen, and what it speaks for (positive) and
@@ -67,7 +69,7 @@ var observations = []observation{
 		},
 		weights{Controller: 4, Physical: -2, Network: -2}},
 	{func(f *features) bool {
-		return math.Abs(f.offset) >= leastStep || math.Abs(float64(f.now.jump)) >= leastStep
+		return math.Abs(f.offset) >= rhythm.LeastStep || math.Abs(float64(f.now.jump)) >= rhythm.LeastStep
 	},
 		func(f *features) string {
 			by := f.offset
@@ -77,7 +79,7 @@ var observations = []observation{
 			return fmt.Sprintf("its clock jumped by %+.1f s while its reports came as evenly as before%s", by, summer(by))
 		},
 		weights{Controller: 5}},
-	{func(f *features) bool { return f.ahead >= leastStep },
+	{func(f *features) bool { return f.ahead >= rhythm.LeastStep },
 		func(f *features) string {
 			return "its clock is ahead of ours by at least " + span(f.ahead) + ": reports come from the future"
 		},
@@ -241,6 +243,7 @@ func weigh(f *features, v *Verdict, r *rule) {
 		v.Confidence = p[r.cause]
 		v.Second = second
 	}
+	v.Confidence = math.Min(v.Confidence, 0.99) // nobody is surer than that from here
 	v.Missing = missing(f)
 	v.Next, v.Send = advice(v)
 }

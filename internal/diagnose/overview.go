@@ -115,15 +115,15 @@ func (w *Watch) all() []*track {
 // pulse tells whether the controller reports. t.mu is held.
 func (t *track) pulse(now int64, w *Watch) Pulse {
 	slack := float64(w.step)/2e9 + 1
-	quiet := float64(now-max(t.last, t.known.LastSeen, w.begun)) / 1e9
+	quiet := float64(now-max(t.last, t.known.LastSeen, w.begun)-w.stood.Load()) / 1e9
 	switch {
 	case t.known.Held:
 		return Held
 	case t.last == 0 && t.known.LastSeen == 0 && quiet <= w.unheard:
 		return Unheard
-	case !t.pace.known() && quiet <= max(w.unheard, 4*t.longest()+slack):
+	case !t.pace.Known() && quiet <= max(w.unheard, 4*t.longest()+slack):
 		return Reporting
-	case !t.pace.known() || quiet > 4*t.longest()+slack:
+	case !t.pace.Known() || quiet > 4*t.longest()+slack:
 		return Silent
 	case quiet > 2*t.longest()+slack:
 		return Late
@@ -179,7 +179,7 @@ func (w *Watch) Detail(name string, now time.Time) (Detail, bool) {
 	}
 	sum, before := t.ring.sum(0, nowBuckets), t.ring.sum(nowBuckets, nowBuckets)
 	d := Detail{
-		Known: t.known, Verdict: t.standing.verdict, Pulse: t.pulse(now.UnixNano(), w), Usual: t.pace.usual, Offset: t.clock.offset, Age: t.floor, HasAge: t.floored,
+		Known: t.known, Verdict: t.standing.verdict, Pulse: t.pulse(now.UnixNano(), w), Usual: t.pace.Usual, Offset: t.clock.Offset, Age: t.floor, HasAge: t.floored,
 		LinkType: t.limits.kind, Hops: t.hops,
 		Now: countsOf(&sum, now.UnixNano()), Before: countsOf(&before, max(sum.start, before.start)),
 	}

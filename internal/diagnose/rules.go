@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/diagnose/rhythm"
 )
 
 // rule says of what shows which cause it has. The first that holds decides.
@@ -83,7 +84,7 @@ func (f *features) undecodable() bool {
 }
 
 func (f *features) wrongClock() bool {
-	return math.Abs(f.offset) >= leastStep || math.Abs(float64(f.now.jump)) >= leastStep || f.ahead >= leastStep
+	return math.Abs(f.offset) >= rhythm.LeastStep || math.Abs(float64(f.now.jump)) >= rhythm.LeastStep || f.ahead >= rhythm.LeastStep
 }
 
 func alone(f *features) Scope  { return Scope{OfController, f.known.Name} }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/diagnose/rhythm"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -21,10 +22,10 @@ type track struct {
 	base    [len(quantities)]baseline
 
 	last    int64 // when its newest report was received
-	clock   clock
+	clock   rhythm.Clock
 	epoch   uint64
 	seq     uint64
-	pace    pace
+	pace    rhythm.Pace
 	floor   float64 // seconds: lower envelope of the age of its reports
 	floored bool
 	reason  penstock.Reason // of the newest refusal
@@ -66,7 +67,7 @@ func (t *track) sequence(b *bucket, a *Arrival, since int64) {
 			b.restarts++
 		}
 		t.epoch, t.seq = id.Epoch, id.Seq
-		t.clock.begin(a)
+		t.clock.Begin(a.SourceTime, a.Received)
 		b.fresh++
 		t.age(b, a)
 		return
@@ -80,7 +81,7 @@ func (t *track) sequence(b *bucket, a *Arrival, since int64) {
 	}
 	b.fresh++
 	if t.seq != 0 {
-		if jump := t.clock.step(a, float64(advance)); jump != 0 {
+		if jump := t.clock.Step(a.SourceTime, a.Received, float64(advance)); jump != 0 {
 			t.floor -= jump
 			if math.Abs(jump) > math.Abs(float64(b.jump)) {
 				b.jump = float32(jump)
@@ -92,20 +93,17 @@ func (t *track) sequence(b *bucket, a *Arrival, since int64) {
 	t.age(b, a)
 }
 
-// leastStep is how many seconds a clock has to step, or to be ahead, to be at fault.
-const leastStep = 1.0
-
 // paced learns how often the controller reports. A gap that was an outage is no
 // rhythm.
 func (t *track) paced(since, now int64, advance float64) {
 	if since != 0 && !t.gone {
-		t.pace.learn(float64(seconds(now-since)), advance, float64(now)/1e9)
+		t.pace.Learn(float64(seconds(now-since)), advance, float64(now)/1e9)
 	}
 }
 
 // longest returns the seconds between two reports, at most as a rule; also when a
 // backlog came at once.
-func (t *track) longest() float64 { return max(t.pace.longest, t.clock.every) }
+func (t *track) longest() float64 { return max(t.pace.Longest, t.clock.Every) }
 
 // age notes how old the report was when it came.
 func (t *track) age(b *bucket, a *Arrival) {
@@ -136,7 +134,7 @@ func (t *track) settle(h Hops) {
 func (t *track) sample(k Known, f *Facts, step int64) {
 	t.known = k
 	now := f.Now.UnixNano()
-	span := max(step, int64(t.pace.usual/2*1e9))
+	span := max(step, int64(t.pace.Usual/2*1e9))
 	t.floor += float64(step) / 1e9 * drift
 	b := t.ring.open(now)
 	if p, ok := f.Book.FindController(k.Name); ok {

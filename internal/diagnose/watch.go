@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/evidence"
@@ -24,6 +25,7 @@ type Watch struct {
 	mu     sync.RWMutex // guards tracks
 	tracks map[string]*track
 
+	stood    atomic.Int64 // nanoseconds that the gateway stood still, in the window
 	settling settling
 	ports    map[string]*port // by name; of Step alone
 	node     nodeState        // of Step alone
@@ -191,6 +193,7 @@ func (w *Watch) advance(f *Facts) {
 	if f.Node.Settled != n.Settled || f.Node.Durable <= f.Node.Settled || n.moved == 0 {
 		n.moved = now
 	}
+	w.stood.Store(int64(n.stood * 1e9))
 	n.Node = f.Node
 	n.waiting = n.Durable - min(n.Durable, n.Settled)
 	n.waits = math.Max(0, float64(now-n.moved)/1e9-n.stood)

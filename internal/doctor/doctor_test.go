@@ -313,7 +313,7 @@ func TestPortsOfTheGatewayItself(t *testing.T) {
 		t.Errorf("%+v, %v", states, err)
 	}
 	// The number in the file of a gateway that was killed may be another's now.
-	p.write("proc/locks", "")
+	p.write("proc/locks", "1: POSIX  ADVISORY  WRITE 4242 08:02:1234 0 EOF\n")
 	if states, err = doctor.Ports(p.Machine, p.Subject); err != nil || states[0].Ours {
 		t.Errorf("%+v, %v", states, err)
 	}

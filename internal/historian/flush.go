@@ -2,12 +2,12 @@ package historian
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/chunk"
 	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/keys"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/merge"
 	"github.com/penstock/penstock/internal/store"
@@ -33,7 +33,7 @@ func (h *Historian) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			h.changed.tell() // who waits sees a dead store
+			h.changed.Tell() // who waits sees a dead store
 		case <-h.kick:
 		}
 		if err := h.upkeep(ctx); err != nil && ctx.Err() == nil {
@@ -85,7 +85,7 @@ func (h *Historian) Flush(ctx context.Context) error {
 	h.head.frozen = nil
 	h.head.flushed = f.number
 	h.mu.Unlock()
-	h.changed.tell()
+	h.changed.Tell()
 	return nil
 }
 
@@ -94,7 +94,7 @@ func (h *Historian) fail(err error) error {
 	h.settling.Lock()
 	defer h.settling.Unlock()
 	h.settler.broken = err
-	h.changed.tell()
+	h.changed.Tell()
 	return err
 }
 
@@ -224,7 +224,7 @@ func (h *Historian) DropBefore(ctx context.Context, day Day) error {
 	if err := h.o.Store.Commit(b); err != nil {
 		return err
 	}
-	return dropKeys(ctx, h.o.Store, m.horizon)
+	return keys.Drop(ctx, h.o.Store, m.horizon)
 }
 
 // advance moves the horizon, and returns the state to be written with it.
@@ -235,33 +235,4 @@ func (h *Historian) advance(day Day) meta {
 	defer h.mu.Unlock()
 	h.horizon = max(h.horizon, day)
 	return h.settler.meta(h.through)
-}
-
-// dropKeys deletes the keys whose day is before the horizon, some at a time.
-func dropKeys(ctx context.Context, st *store.Store, horizon layout.Day) (err error) {
-	const atOnce = 10_000
-	c, err := st.NewCursor()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	for from := layout.KeyDay.First(); from != nil; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		keys, next, err := c.Keys(from, layout.KeyDay.OfDay(horizon), atOnce)
-		if err != nil {
-			return err
-		}
-		b := st.NewBatch()
-		for _, key := range keys {
-			b.Delete(key)
-			b.Delete(layout.Key.OfDigest(layout.DigestOf(key)))
-		}
-		if err := st.Commit(b); err != nil {
-			return err
-		}
-		from = next
-	}
-	return nil
 }

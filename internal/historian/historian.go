@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/historian/head"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/settled"
+	"github.com/penstock/penstock/internal/historian/wake"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/store"
 )
@@ -48,7 +49,7 @@ type Historian struct {
 	through   penstock.Position
 	horizon   layout.Day // days before it are deleted
 
-	changed broadcast // through or head changed, or it was closed
+	changed wake.All // through or head changed, or it was closed
 	kick    chan struct{}
 	stop    context.CancelFunc
 	owned   sync.WaitGroup
@@ -120,7 +121,7 @@ func (h *Historian) Close() error {
 	if !h.settler.closed {
 		h.settler.closed = true
 		h.decoder.Close()
-		h.changed.tell()
+		h.changed.Tell()
 	}
 	return nil
 }
@@ -140,23 +141,15 @@ func (h *Historian) Wait(ctx context.Context, p penstock.Position) error {
 
 // until waits for a condition on what mu guards.
 func (h *Historian) until(ctx context.Context, done func() bool) error {
-	for {
-		news := h.changed.next()
+	return h.changed.Until(ctx, func() (bool, error) {
 		h.mu.RLock()
 		ok := done()
 		h.mu.RUnlock()
 		if ok {
-			return nil
+			return true, nil
 		}
-		if err := h.usable(); err != nil {
-			return err
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return false, h.usable()
+	})
 }
 
 // usable tells why nothing can be settled any more, nil when it can.
@@ -241,28 +234,4 @@ func (h *Historian) Stats() Stats {
 		s.Conflicts += c.counters.Conflicts
 	}
 	return s
-}
-
-// broadcast wakes all that wait for the next change.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func (b *broadcast) next() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) tell() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
-	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
+	"github.com/penstock/penstock/internal/historian/keys"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/settled"
 	"github.com/penstock/penstock/internal/store"
@@ -204,35 +205,21 @@ func (s *settler) keyed(r *penstock.Report) (content penstock.Fingerprint, found
 	if content, found = s.t.keys[digest]; found {
 		return content, true, nil
 	}
-	value, found, err := s.h.o.Store.Get(layout.Key.OfDigest(digest))
-	if !found || err != nil {
-		return 0, false, err
+	content, found, whole, err := keys.Get(s.h.o.Store, digest)
+	if !whole {
+		err = damaged("keys")
 	}
-	if len(value) != 12 {
-		return 0, false, damaged("keys")
-	}
-	return penstock.Fingerprint(binary.BigEndian.Uint64(value)), true, nil
+	return content, found, err
 }
 
-// keepKey keeps the key as long as the report's newest sample: fingerprint
-// (8 bytes), day (4).
+// keepKey keeps the key as long as the report's newest sample.
 func (s *settler) keepKey(r *penstock.Report) {
 	digest := s.h.o.Store.Digest("key", r.Controller, r.Identity.Key)
 	if s.t.keys == nil {
 		s.t.keys = map[[store.DigestSize]byte]penstock.Fingerprint{}
 	}
 	s.t.keys[digest] = r.Fingerprint
-	day := layout.DayOf(r.ReceivedTime)
-	for i := range r.Samples {
-		at := layout.DayOf(r.Samples[i].SourceTime)
-		if i == 0 || at > day {
-			day = at
-		}
-	}
-	value := binary.BigEndian.AppendUint64(nil, uint64(r.Fingerprint))
-	value = binary.BigEndian.AppendUint32(value, day.Sortable())
-	s.t.batch.Set(layout.Key.OfDigest(digest), value)
-	s.t.batch.Set(layout.KeyOfDay(day, digest), nil)
+	keys.Put(s.t.batch, digest, r)
 }
 
 // identityDigest tells the report apart from another that comes at its position.

@@ -269,17 +269,9 @@ func (m *model) check(t *rapid.T, b *bench) {
 			t.Fatalf("books of %s: %+v, want %+v", c, book, m.books[c])
 		}
 	}
-	held, err := b.Quarantined(context.Background(), 0, 1000)
-	if err != nil || len(held) != len(m.held) {
-		t.Fatalf("%d reports are in quarantine, want %d (%v)", len(held), len(m.held), err)
-	}
-	for _, q := range held {
-		if want := m.held[q.Number]; want == nil || fmt.Sprint(*q.Report) != fmt.Sprint(*want) {
-			t.Fatalf("number %d in quarantine is %+v, want %+v", q.Number, q.Report, want)
-		}
-	}
+	m.checkHeld(t, b)
 	settled := uint64(0)
-	err = b.Settled(func(c string, epoch uint64, set *interval.Set) bool {
+	err := b.Settled(func(c string, epoch uint64, set *interval.Set) bool {
 		settled += set.Count()
 		for span := range set.All {
 			for n := span.First; n <= span.Last; n++ {
@@ -303,6 +295,19 @@ func (m *model) check(t *rapid.T, b *bench) {
 	}
 	if err != nil || settled != sequences {
 		t.Fatalf("%d sequence numbers are settled, want %d (%v)", settled, sequences, err)
+	}
+}
+
+// checkHeld compares the quarantine.
+func (m *model) checkHeld(t *rapid.T, b *bench) {
+	held, err := b.Quarantined(context.Background(), 0, 1000)
+	if err != nil || len(held) != len(m.held) {
+		t.Fatalf("%d reports are in quarantine, want %d (%v)", len(held), len(m.held), err)
+	}
+	for _, q := range held {
+		if want := m.held[q.Number]; want == nil || fmt.Sprint(*q.Report) != fmt.Sprint(*want) {
+			t.Fatalf("number %d in quarantine is %+v, want %+v", q.Number, q.Report, want)
+		}
 	}
 }
 

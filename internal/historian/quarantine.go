@@ -2,71 +2,27 @@ package historian
 
 import (
 	"context"
-	"encoding/binary"
 	"strconv"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
-	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/quarantine"
 	"github.com/penstock/penstock/internal/store"
 )
 
-// QuarantinedReport is a report that could not be stored, or that a step wants a
-// person to see.
+// QuarantinedReport is a report that waits for a person.
 type QuarantinedReport = quarantine.Report
 
 // quarantine keeps the report of a delivery with the reason.
 func (s *settler) quarantine(d *penstock.Delivery, reason string) {
-	now := s.h.o.Now().UnixNano()
-	held := d.Hold != "" && reason == d.Hold
-	s.putHeld(QuarantinedReport{Number: s.nextQuarantine, Reason: reason, Held: held, Tries: 1, First: now, Last: now, Report: d.Report})
+	now, held := s.h.o.Now().UnixNano(), d.Hold != "" && reason == d.Hold
+	s.t.held.Add(s.t.batch, QuarantinedReport{Number: s.nextQuarantine, Reason: reason, Held: held, Tries: 1, First: now, Last: now, Report: d.Report})
 	s.nextQuarantine++
-}
-
-// putHeld writes a row of the quarantine.
-func (s *settler) putHeld(q QuarantinedReport) {
-	s.t.batch.Set(layout.Quarantine.Of8(q.Number), quarantine.Append(nil, q))
-	s.noteHeld(q.Number, &q)
-}
-
-// removeHeld takes a row out of the quarantine. Its number is not used again, also
-// when it was the last one and the state is only written by the next flush.
-func (s *settler) removeHeld(number uint64) {
-	s.t.batch.Delete(layout.Quarantine.Of8(number))
-	s.t.batch.Set(layout.Numbers.First(), binary.BigEndian.AppendUint64(nil, s.nextQuarantine))
-	s.noteHeld(number, nil)
-}
-
-// noteHeld remembers what this transaction did to a row, which the store does not show
-// yet: nil when it is gone.
-func (s *settler) noteHeld(number uint64, q *QuarantinedReport) {
-	if s.t.held == nil {
-		s.t.held = map[uint64]*QuarantinedReport{}
-	}
-	s.t.held[number] = q
-}
-
-// heldReport returns a report in quarantine, nil when there is none with the number.
-func (s *settler) heldReport(number uint64) (*QuarantinedReport, error) {
-	if q, touched := s.t.held[number]; touched {
-		return q, nil
-	}
-	value, found, err := s.h.o.Store.Get(layout.Quarantine.Of8(number))
-	if !found || err != nil {
-		return nil, err
-	}
-	q, ok := quarantine.Read(value)
-	if !ok {
-		return nil, damaged("quarantined reports")
-	}
-	q.Number = number
-	return &q, nil
 }
 
 // decide does what a person decided about a report in quarantine.
 func (s *settler) decide(d *penstock.Delivery, again bool) (penstock.Settlement, error) {
-	digest := s.decisionDigest(d.Decision)
+	digest := decisionDigest(s.h.o.Store, d.Decision)
 	if again {
 		settled, found, err := s.answered(d.Position, digest)
 		if !found {
@@ -75,7 +31,7 @@ func (s *settler) decide(d *penstock.Delivery, again bool) (penstock.Settlement,
 		return settled, err
 	}
 	settled := penstock.Unchanged
-	q, err := s.heldReport(d.Decision.Number)
+	q, err := s.t.held.Get(s.h.o.Store, d.Decision.Number)
 	if err != nil {
 		return 0, err
 	}
@@ -88,27 +44,23 @@ func (s *settler) decide(d *penstock.Delivery, again bool) (penstock.Settlement,
 	return settled, nil
 }
 
-// resolveHeld discards a report in quarantine, or stores what now can be stored. One
-// that still cannot stays, with the new reason.
+// resolveHeld discards a report in quarantine, or stores it if that goes now.
 func (s *settler) resolveHeld(verb penstock.Verb, q *QuarantinedReport) (penstock.Settlement, error) {
-	if verb == penstock.Discard {
-		s.removeHeld(q.Number)
-		s.resolved(&verdict{settlement: penstock.Discarded, controller: s.controllerOf(q.Report)}, q.Report)
-		return penstock.Discarded, nil
-	}
-	v, err := s.judgeHeld(q.Report)
-	if err != nil {
-		return 0, err
+	v, err := verdict{settlement: penstock.Discarded, controller: s.controllerOf(q.Report)}, error(nil)
+	if verb == penstock.Retry {
+		if v, err = s.judgeHeld(q.Report); err != nil {
+			return 0, err
+		}
 	}
 	if v.settlement == penstock.Quarantined {
 		changed := *q
 		changed.Tries++
 		changed.Last, changed.Reason, changed.Held = s.h.o.Now().UnixNano(), v.reason, false
-		s.putHeld(changed)
+		s.t.held.Add(s.t.batch, changed)
 		return penstock.Quarantined, nil
 	}
-	s.removeHeld(q.Number)
-	s.resolved(&v, q.Report)
+	s.t.held.Remove(s.t.batch, q.Number, s.nextQuarantine)
+	s.write(q.Report, &v, head.Entry{Controller: v.controller.number, Settlement: v.settlement, Conflicts: v.conflicts, Resolved: true})
 	return v.settlement, nil
 }
 
@@ -149,44 +101,12 @@ func (s *settler) controllerOf(r *penstock.Report) *controller {
 	return s.controller(r.Controller)
 }
 
-// resolved puts what became of a report that was in quarantine into the journal.
-func (s *settler) resolved(v *verdict, r *penstock.Report) {
-	s.write(r, v, head.Entry{Controller: v.controller.number, Settlement: v.settlement, Conflicts: v.conflicts, Resolved: true})
-}
-
 // decisionDigest tells a decision apart from another that comes at its position.
-func (s *settler) decisionDigest(d *penstock.Decision) [store.DigestSize]byte {
-	return s.h.o.Store.Digest("decision", d.Controller, strconv.Itoa(int(d.Verb)), strconv.FormatUint(d.Number, 10))
+func decisionDigest(st *store.Store, d *penstock.Decision) [store.DigestSize]byte {
+	return st.Digest("decision", d.Controller, strconv.Itoa(int(d.Verb)), strconv.FormatUint(d.Number, 10))
 }
 
 // Quarantined returns at most limit reports in quarantine with numbers from first on.
-func (h *Historian) Quarantined(ctx context.Context, first uint64, limit int) (list []QuarantinedReport, err error) {
-	c, err := h.o.Store.NewCursor()
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if closed := c.Close(); err == nil {
-			err = closed
-		}
-	}()
-	for from := layout.Quarantine.Of8(first); from != nil && len(list) < limit; {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		page, err := c.Page(from, layout.Quarantine.End(), nil)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range page.Pairs[:min(len(page.Pairs), limit-len(list))] {
-			q, ok := quarantine.Read(p.Value)
-			if !ok || len(p.Key) != 10 {
-				return nil, damaged("quarantined reports")
-			}
-			q.Number = binary.BigEndian.Uint64(p.Key[2:])
-			list = append(list, q)
-		}
-		from = page.Next
-	}
-	return list, nil
+func (h *Historian) Quarantined(ctx context.Context, first uint64, limit int) ([]QuarantinedReport, error) {
+	return quarantine.List(ctx, h.o.Store, first, limit)
 }

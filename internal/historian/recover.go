@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
 	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/quarantine"
 	"github.com/penstock/penstock/internal/historian/settled"
 )
 
@@ -140,27 +141,11 @@ func (h recovery) loadLatest() error {
 	})
 }
 
-// loadQuarantine finds the next number of the quarantine, because a flush writes
-// it later than the reports.
-func (h recovery) loadQuarantine() error {
+// loadQuarantine finds the next number of the quarantine.
+func (h recovery) loadQuarantine() (err error) {
 	s := &h.settler
-	value, found, err := h.o.Store.Get(layout.Numbers.First())
-	if err != nil {
-		return err
-	}
-	if found {
-		if len(value) != 8 {
-			return damaged("quarantined reports")
-		}
-		s.nextQuarantine = max(s.nextQuarantine, binary.BigEndian.Uint64(value))
-	}
-	return h.o.Store.Scan(layout.Quarantine.Of8(s.nextQuarantine), layout.Quarantine.End(), func(key, _ []byte) error {
-		if len(key) != 10 {
-			return damaged("quarantined reports")
-		}
-		s.nextQuarantine = binary.BigEndian.Uint64(key[2:]) + 1
-		return nil
-	})
+	s.nextQuarantine, err = quarantine.Next(h.o.Store, s.nextQuarantine)
+	return err
 }
 
 // loadHead settles the head batches again, in their order. Reading rows costs

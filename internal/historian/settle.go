@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
 	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/quarantine"
 	"github.com/penstock/penstock/internal/historian/settled"
 	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/store"
@@ -41,7 +42,7 @@ func (h *Historian) Settle(ctx context.Context, ds []penstock.Delivery, through 
 	out, err := s.settle(ds, through)
 	if err != nil {
 		s.broken = err
-		h.changed.tell()
+		h.changed.Tell()
 		return nil, s.usable()
 	}
 	return out, nil
@@ -97,7 +98,7 @@ type transaction struct {
 	marks   []mark
 	series  []uint32 // of all samples of all marks
 	keys    map[[store.DigestSize]byte]penstock.Fingerprint
-	held    map[uint64]*QuarantinedReport // rows of the quarantine that it changed
+	held    quarantine.Changes
 	natural natural
 }
 
@@ -285,7 +286,7 @@ func (s *settler) publish(through penstock.Position) {
 	}
 	full := h.head.bytes >= h.o.HeadBytes || h.head.crowded
 	h.mu.Unlock()
-	h.changed.tell()
+	h.changed.Tell()
 	if full {
 		h.wake()
 	}

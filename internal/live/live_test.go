@@ -215,3 +215,26 @@ func BenchmarkPublish(b *testing.B) {
 		f.Publish(rs)
 	}
 }
+
+// A gateway that is short of memory ends streams and lets go of what they could ask
+// for; afterwards they begin again.
+func TestPauseAndEmpty(t *testing.T) {
+	f := live.New(live.Options{Now: time.Now})
+	sub, late := f.Subscribe(live.Filter{Scope: penstock.Scope{"*"}}), f.Subscribe(live.Filter{Scope: penstock.Scope{"*"}})
+	ended := make(chan error, 1)
+	go func() { _, _, err := sub.Next(t.Context()); ended <- err }()
+	f.Pause(true)
+	if err := <-ended; penstock.CodeOf(err) != penstock.Closed {
+		t.Errorf("a stream that waits: %v", err)
+	}
+	f.Publish([]*penstock.Report{{Controller: "a"}})
+	f.Empty()
+	f.Pause(false)
+	if events, missed, err := late.Next(t.Context()); len(events) != 0 || missed != 1 || err != nil {
+		t.Errorf("%d events, %d missed, %v", len(events), missed, err)
+	}
+	f.Publish([]*penstock.Report{{Controller: "b", Samples: make([]penstock.Sample, 1)}})
+	if events, missed, err := late.Next(t.Context()); len(events) != 1 || missed != 0 || err != nil || events[0].Report.Controller != "b" {
+		t.Errorf("%d events, %d missed, %v", len(events), missed, err)
+	}
+}

@@ -96,10 +96,14 @@ func refusal(w *passage, first *intake.Item, count int) []slog.Attr {
 	if w.refused != nil {
 		return []slog.Attr{slog.String("reason", string(w.refused.reason)), slog.String("detail", w.refused.err.Error())}
 	}
-	return []slog.Attr{
+	list := []slog.Attr{
 		slog.Int("refused", count), slog.String("reason", string(first.Reason)), slog.String("detail", first.Detail),
 		slog.String("controller", first.Report.Controller), slog.String("identity", first.Report.Identity.String()),
 	}
+	if id := first.Report.Identity; id.Form == penstock.Sequence {
+		list = append(list, slog.Uint64("epoch", id.Epoch), slog.Uint64("seq", id.Seq))
+	}
+	return list
 }
 
 // firstRefused returns the first report that was refused and how many were.

@@ -84,9 +84,8 @@ func New(o Options) (*Engine, error) {
 	e.line = m.line
 	for range o.Config.Workers {
 		w := &worker{engine: e, machine: m, jobs: make(chan *job)}
-		m = nil // the others make theirs when they are needed
+		m = nil // the others make theirs
 		e.work.Go(w.serve)
-		e.idle <- w
 	}
 	return e, nil
 }
@@ -240,7 +239,7 @@ func (e *Engine) Close() error {
 // worker owns a machine.
 type worker struct {
 	engine  *Engine
-	machine *machine // nil until it is needed, and after a fault
+	machine *machine // nil at the start, and after a fault
 	jobs    chan *job
 }
 
@@ -265,15 +264,15 @@ func (w *worker) serve() {
 		e.ended <- struct{}{}
 	}()
 	for {
+		w.prepare() // before anybody waits for it
+		e.idle <- w
 		select {
 		case j := <-w.jobs:
 			got := w.call(j)
 			if !j.settled.CompareAndSwap(false, true) {
 				e.stuck.Add(-1)
-				w.discard()
 			}
 			j.reply <- got
-			e.idle <- w
 		case <-e.closed:
 			return
 		}
@@ -282,18 +281,22 @@ func (w *worker) serve() {
 
 // call runs the script in the worker's machine.
 func (w *worker) call(j *job) (got reply) {
-	if w.machine == nil {
-		m, fault := newMachine(&w.engine.config, w.engine.source)
-		if fault != nil {
-			return reply{fault: fault}
-		}
-		w.machine = m
+	if fault := w.prepare(); fault != nil {
+		return reply{fault: fault}
 	}
 	got.text, got.fault = w.machine.call(j.request, j.state)
 	if got.fault != nil && got.fault.fresh() {
 		w.discard()
 	}
 	return got
+}
+
+// prepare makes the worker's machine when it has none.
+func (w *worker) prepare() (fault *Fault) {
+	if w.machine == nil {
+		w.machine, fault = newMachine(&w.engine.config, w.engine.source)
+	}
+	return fault
 }
 
 func (w *worker) discard() {

@@ -131,27 +131,6 @@ func TestStatesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// All controllers together may keep so much and no more.
-func TestStatesAreBounded(t *testing.T) {
-	s := open(t, `const text = "x".repeat(60000)
-export function onReport(report, ctx) { ctx.state.text = text }`, func(o *script.Options) {
-		o.Config.State = 64 << 10
-	})
-	refused := 0
-	for i := range 1200 {
-		r := pump()
-		r.Controller = fmt.Sprint("pump-", i)
-		if out := s.run(t, r); out.Fault != nil {
-			if refused++; !strings.Contains(out.Fault.Error(), "all controllers together") {
-				t.Fatal(out.Fault)
-			}
-		}
-	}
-	if refused < 50 || refused > 150 {
-		t.Errorf("%d of 1200 controllers were refused", refused)
-	}
-}
-
 // Callers at once count every report of a controller, and a flush beside them
 // writes what they did.
 func TestManyCallers(t *testing.T) {
@@ -164,7 +143,11 @@ func TestManyCallers(t *testing.T) {
 			r := pump()
 			r.Controller = fmt.Sprint("pump-", i%2)
 			for range each {
-				if out, err := s.engine.Run(t.Context(), r); err != nil || out.Fault != nil {
+				out, err := s.engine.Run(t.Context(), r)
+				for penstock.CodeOf(err).Temporary() { // as a sender does
+					out, err = s.engine.Run(t.Context(), r)
+				}
+				if err != nil || out.Fault != nil {
 					t.Error(err, out.Fault)
 				}
 			}

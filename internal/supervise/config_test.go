@@ -10,7 +10,10 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/supervise"
 	"github.com/penstock/penstock/internal/supervise/capture"
+	"github.com/penstock/penstock/internal/testkit"
 )
+
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 func load(t *testing.T, text string) (supervise.Config, error) {
 	t.Helper()

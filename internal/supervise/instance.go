@@ -91,13 +91,21 @@ func (i *instance) take(e lifecycle.Event) {
 			}
 			i.do(a)
 		}
-		if todo[0].Kind == lifecycle.Ended {
-			i.forget(todo[0].Of)
-		}
 	}
 	i.mu.Lock()
+	// Together, so that nobody is shown a process that runs and has no number.
 	i.view, i.idle = i.machine.View(), i.machine.Idle()
+	var gone *child
+	if e.Kind == lifecycle.Ended {
+		gone = i.processes[e.Of]
+		delete(i.processes, e.Of)
+	}
 	i.mu.Unlock()
+	if gone != nil {
+		if err := gone.receiver.Close(); err != nil {
+			i.log.Warn("the socket of notifications could not be removed", "error", err)
+		}
+	}
 	i.manager.changed()
 }
 
@@ -124,18 +132,6 @@ func (i *instance) child(g lifecycle.Generation) *child {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.processes[g]
-}
-
-func (i *instance) forget(g lifecycle.Generation) {
-	i.mu.Lock()
-	c := i.processes[g]
-	delete(i.processes, g)
-	i.mu.Unlock()
-	if c != nil {
-		if err := c.receiver.Close(); err != nil {
-			i.log.Warn("the socket of notifications could not be removed", "error", err)
-		}
-	}
 }
 
 // answer tells who asked for a replacement how it went.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/doctor"
 	"github.com/penstock/penstock/internal/source"
@@ -23,7 +23,7 @@ type (
 
 // Subject returns what the configuration asks of the machine, its peers
 // included.
-func Subject(c *app.Config) doctor.Subject {
+func Subject(c *settings.Config) doctor.Subject {
 	s := doctor.Subject{
 		Data: c.Data, Keys: c.Keys, Quota: int64(c.Spool.Quota),
 		TLS:     doctor.TLS{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA},
@@ -70,7 +70,7 @@ func add(s *doctor.Subject, key string, settings any) {
 }
 
 // sizes tells what the gateway chooses by itself, and from what.
-func sizes(c *app.Config) []doctor.Size {
+func sizes(c *settings.Config) []doctor.Size {
 	return []doctor.Size{
 		{Name: "GOMAXPROCS", Value: fmt.Sprint(runtime.GOMAXPROCS(0)),
 			Reason: "as many as the machine and the control group allow, so one instance uses them all; the variable GOMAXPROCS overrides it. Files and the network need no pool of threads: the runtime makes them as they are needed"},

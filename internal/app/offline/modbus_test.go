@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/app/offline"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source/modbus/modbustest"
 	"github.com/penstock/penstock/internal/source/modbus/wire"
@@ -47,7 +47,7 @@ func TestWhatAScanWritesHolds(t *testing.T) {
 	if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := app.DefaultConfig()
+	c := settings.Default()
 	if _, err := config.Load(&c, config.Sources{File: file}); err != nil {
 		t.Errorf("%v in\n%s", err, out.String())
 	}

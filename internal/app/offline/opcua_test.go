@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock/penstock/internal/app"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source/opcua/scan"
 	"github.com/penstock/penstock/internal/source/opcua/session"
@@ -47,7 +47,7 @@ func TestWhatAnOPCUAScanWritesHolds(t *testing.T) {
 		if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c := app.DefaultConfig()
+		c := settings.Default()
 		if _, err := config.Load(&c, config.Sources{File: file}); err != nil {
 			t.Errorf("%v in\n%s", err, &out)
 		} else if n := len(c.Sources[0].OPCUA.Groups[0].Nodes); n != len(variables) {

@@ -74,28 +74,34 @@ func (d *Desk) Settled(rs []*penstock.Report) {
 	}
 }
 
+// beatEvery is how finely it is seen that the gateway stands still.
+const beatEvery = 200 * time.Millisecond
+
 // Run judges again and again until ctx ends.
 func (d *Desk) Run(ctx context.Context) error {
-	every := d.Config.Step()
-	judge, commissions := time.NewTicker(every), time.NewTicker(time.Second)
-	defer judge.Stop()
-	defer commissions.Stop()
-	due := time.Now().Add(every)
+	judge, commissions, beat := time.NewTicker(d.Config.Step()), time.NewTicker(time.Second), time.NewTicker(beatEvery)
+	for _, t := range []*time.Ticker{judge, commissions, beat} {
+		defer t.Stop()
+	}
+	// By the clock that nobody sets: how late the beats are tells whether the gateway
+	// stood still, and for how long.
+	last, stood := time.Now(), time.Duration(0)
+	feel := func() {
+		stood = max(stood, time.Since(last)-beatEvery)
+		last = time.Now()
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-beat.C:
+			feel()
 		case <-commissions.C:
 			d.finish()
 		case <-judge.C:
-			// By the clock that nobody sets: how late this is tells whether the
-			// gateway stood still.
-			stood := time.Since(due)
-			d.judge(max(0, stood))
-			due = due.Add(every)
-			if stood >= every {
-				due = time.Now().Add(every)
-			}
+			feel()
+			d.judge(stood)
+			last, stood = time.Now(), 0 // what judging took is nobody's standstill
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (w *Watcher) keepStacks(stage string, stacks []byte) (string, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", err
 	}
-	name := w.Now().UTC().Format("20060102T150405.000Z") + "-" + strings.ReplaceAll(stage, " ", "-") + ".txt"
+	name := w.Now().UTC().Format("20060102T150405.000Z") + "-" + strings.NewReplacer(" ", "-", "/", "-").Replace(stage) + ".txt"
 	path := filepath.Join(dir, filepath.Base(name))
 	if err := os.WriteFile(path, stacks, 0o640); err != nil {
 		return "", err

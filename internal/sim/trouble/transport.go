@@ -49,6 +49,9 @@ func (p *Plant) On(b *Break) bool {
 	return !p.healed.Load() && at >= b.Start && (b.For == 0 || at < b.Start+b.For)
 }
 
+// Began tells whether the time of a break has come.
+func (p *Plant) Began(b *Break) bool { return p.now().Sub(p.begun) >= b.Start }
+
 // of returns the break of a kind that has the controller now, nil for none.
 func (p *Plant) of(kind Kind, controller int) *Break {
 	for i := range p.Breaks {

@@ -302,6 +302,50 @@ func TestTimesOfTheStart(t *testing.T) {
 	b.step(ended(1), "kill 1", "launch 2")
 }
 
+// What happened long ago counts for nothing, and what a process says before it is
+// ready does not feed a watchdog that sleeps.
+func TestWhatDoesNotCount(t *testing.T) {
+	p := policy()
+	p.Stable, p.Within, p.Watchdog = time.Hour, time.Minute, time.Second
+	b := newBench(t, p)
+	b.step(do(lifecycle.Start), "launch 1")
+	b.step(says(1, notify.Message{Alive: true}))
+	if next := b.m.Next().Sub(b.now); next != p.StartTimeout {
+		t.Errorf("the next deadline is %s away", next)
+	}
+	for g := lifecycle.Generation(1); g < 20; g++ {
+		b.now = b.now.Add(61 * time.Second)
+		b.step(ended(g), fmt.Sprintf("kill %d", g), fmt.Sprintf("launch %d", g+1))
+	}
+}
+
+// A successor that waits for its predecessor is not taken for ready because it has
+// run for a while.
+func TestWhoSpeaksTheProtocolSaysWhenItIsReady(t *testing.T) {
+	p := policy()
+	p.NotifyReady = false
+	b := newBench(t, p)
+	b.step(do(lifecycle.Start), "launch 1")
+	b.step(ready(1))
+	b.step(do(lifecycle.Replace), "launch 2 to take over")
+	b.step(says(2, notify.Message{TakeOver: true}), "1 gets 15")
+	b.now = b.now.Add(2 * time.Second)
+	b.step(ended(1), "kill 1")
+	b.state(lifecycle.Starting)
+	b.step(ready(2), "done")
+}
+
+func TestAFailureStaysKnown(t *testing.T) {
+	p := policy()
+	p.Restart = lifecycle.Never
+	b := newBench(t, p)
+	b.step(do(lifecycle.Start), "launch 1")
+	b.step(ended(1), "kill 1")
+	b.state(lifecycle.Failed)
+	b.step(do(lifecycle.Stop))
+	b.state(lifecycle.Failed)
+}
+
 func TestAProgramThatStopsByItself(t *testing.T) {
 	b := newBench(t, policy())
 	b.step(do(lifecycle.Start), "launch 1")

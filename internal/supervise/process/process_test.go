@@ -63,6 +63,9 @@ func TestEnds(t *testing.T) {
 		}
 	}
 	pid, wait := shell(t, k, "a", "sleep 60")
+	if session, err := syscall.Getpgid(pid); err != nil || session != pid {
+		t.Errorf("Ctrl-C at the terminal would reach it: %d, %v", session, err)
+	}
 	if err := k.Signal(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +82,7 @@ func TestEnds(t *testing.T) {
 // went into, and whoever else runs is left alone.
 func TestATreeIsKilledAndItsOrphansReaped(t *testing.T) {
 	k := keeper(t)
-	_, waitOther := shell(t, k, "other", "sleep 300 & wait")
+	_, waitOther := shell(t, k, "other", "while :; do sleep 300; done")
 	_, wait := shell(t, k, "tree", "setsid sh -c 'sleep 300 & sleep 300' & (sleep 300 &) ; exit 3")
 	if e := wait(); e.Code != 3 {
 		t.Fatalf("it ended with %v", e)

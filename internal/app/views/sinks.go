@@ -1,4 +1,4 @@
-package app
+package views
 
 import (
 	"context"
@@ -9,27 +9,27 @@ import (
 	"github.com/penstock/penstock/internal/intake"
 )
 
-// sinks are the sinks as the API shows them.
-type sinks struct {
+// Sinks are the sinks as the API shows them.
+type Sinks struct {
 	*delivery.Set
-	ledger *intake.Intake // has the books of the system of record
+	Ledger *intake.Intake // has the books of the system of record
 }
 
 // Sinks implements api.Sinks.
-func (s sinks) Sinks() []api.SinkInfo {
+func (s Sinks) Sinks() []api.SinkInfo {
 	known := s.Set.Sinks()
 	list := make([]api.SinkInfo, len(known))
 	for i, k := range known {
 		list[i] = api.SinkInfo{
 			Name: k.Name, Main: k.Main, Record: k.Record, State: string(k.State), Since: instant(k.Since), Why: k.Why, Alarm: k.Alarm,
 			Failures: k.Failures, Next: instant(k.Next), Through: uint64(k.Through), Gaps: k.Gaps,
-			Backlog: api.BacklogInfo{Reports: k.Backlog.Reports, Bytes: k.Backlog.Bytes, Seconds: k.Backlog.Age.Seconds()},
+			Backlog: api.SinkBacklog{Reports: k.Backlog.Reports, Bytes: k.Backlog.Bytes, Seconds: k.Backlog.Age.Seconds()},
 			Books: api.SinkBooks{
 				Delivered: k.Books.Delivered, Quarantined: k.Books.Quarantined, Discarded: k.Books.Discarded, Dropped: k.Books.Dropped, Refed: k.Books.Refed,
 			},
 		}
 		if k.Main {
-			named, _ := s.ledger.Totals()
+			named, _ := s.Ledger.Totals()
 			list[i].Books.Quarantined, list[i].Books.Discarded = named.Quarantined, named.Discarded
 		}
 	}
@@ -37,7 +37,7 @@ func (s sinks) Sinks() []api.SinkInfo {
 }
 
 // Replay implements api.Sinks.
-func (s sinks) Replay(name string, since time.Time) (uint64, error) {
+func (s Sinks) Replay(name string, since time.Time) (uint64, error) {
 	from, err := s.Set.Replay(name, since)
 	return uint64(from), err
 }
@@ -50,11 +50,11 @@ func instant(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// quarantined is the quarantine of the sinks as the API shows it.
-type quarantined struct{ *delivery.Set }
+// Quarantine is that of the sinks as the API shows it.
+type Quarantine struct{ *delivery.Set }
 
 // Quarantined implements api.Quarantine.
-func (q quarantined) Quarantined(ctx context.Context, sink string, first uint64, limit int) ([]api.Held, error) {
+func (q Quarantine) Quarantined(ctx context.Context, sink string, first uint64, limit int) ([]api.Held, error) {
 	kept, err := q.Set.Quarantined(ctx, sink, first, limit)
 	held := make([]api.Held, len(kept))
 	for i, h := range kept {

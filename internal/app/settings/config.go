@@ -1,4 +1,4 @@
-package app
+package settings
 
 import (
 	"errors"
@@ -73,8 +73,8 @@ type Historian struct {
 	Retention config.Duration `yaml:"retention,omitempty" jsonschema_description:"how long samples are kept, in whole days; 0 keeps them for ever"`
 }
 
-// DefaultConfig is what a node runs with when it is told nothing.
-func DefaultConfig() Config {
+// Default is what a node runs with when it is told nothing.
+func Default() Config {
 	return Config{
 		Data:     "penstock-data",
 		Listen:   Listen{HTTPS: ":8080", Health: "127.0.0.1:3000", MQTT: config.AddressOff, Link: config.AddressOff, LinkUDP: config.AddressOff},

@@ -1,4 +1,4 @@
-package app
+package views
 
 import (
 	"context"
@@ -12,65 +12,14 @@ import (
 	"github.com/penstock/penstock/internal/fleet/sheet"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
-	"github.com/penstock/penstock/internal/ledger"
-	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/source"
 )
 
-// recordView is the historian as the intake asks it at the start.
-type recordView struct{ *historian.Historian }
-
-// Counters implements intake.Record.
-func (v recordView) Counters(yield func(controller string, o ledger.Outcomes) bool) {
-	v.Historian.Counters(func(controller string, c historian.Counters) bool {
-		return yield(controller, ledger.Outcomes{Stored: c.Stored, StoredTwice: c.StoredTwice, Quarantined: c.Quarantined, Discarded: c.Discarded})
-	})
-}
-
-// embedded is the historian as a record. It stands on this node's disk and serves
-// no other, so that it is past a position and all before it.
-type embedded struct{ *historian.Historian }
-
-// Resume implements penstock.Record.
-func (e embedded) Resume(context.Context) ([]penstock.Settled, error) {
-	if through := e.Through(); through > 0 {
-		return []penstock.Settled{{First: 1, Last: through}}, nil
-	}
-	return nil, nil
-}
-
-// Settle implements penstock.Record.
-func (e embedded) Settle(ctx context.Context, b penstock.Batch) (penstock.Receipt, error) {
-	what, err := e.Historian.Settle(ctx, b.Deliveries, b.Last)
-	return penstock.Receipt{Settlements: what}, err
-}
-
-// Forget implements penstock.Record: the historian bounds by itself what it can
-// answer again.
-func (embedded) Forget(context.Context, penstock.Position) error { return nil }
-
-// Quarantined implements sink.Quarantine.
-func (e embedded) Quarantined(ctx context.Context, first uint64, limit int) ([]sink.Held, error) {
-	kept, err := e.Historian.Quarantined(ctx, first, limit)
-	held := make([]sink.Held, len(kept))
-	for i, q := range kept {
-		held[i] = sink.Held{Number: q.Number, Reason: q.Reason, By: historianName, Tries: q.Tries, First: q.First, Last: q.Last, Report: q.Report}
-		if q.Held {
-			held[i].By = "rule"
-		}
-	}
-	return held, err
-}
-
-// Close implements penstock.Record: the node closes the historian, which answers
-// queries while nothing is delivered.
-func (embedded) Close() error { return nil }
-
-// queries is the historian as the API asks it.
-type queries struct{ *historian.Historian }
+// Queries is the historian as the API asks it.
+type Queries struct{ *historian.Historian }
 
 // Series implements query.Historian.
-func (q queries) Series(sel query.Selector) []query.Series {
+func (q Queries) Series(sel query.Selector) []query.Series {
 	found := q.Historian.Series(historian.Selector(sel))
 	series := make([]query.Series, len(found))
 	for i, s := range found {
@@ -80,17 +29,17 @@ func (q queries) Series(sel query.Selector) []query.Series {
 }
 
 // Latest implements query.Historian.
-func (q queries) Latest(ctx context.Context, id uint64) (penstock.Sample, bool, error) {
+func (q Queries) Latest(ctx context.Context, id uint64) (penstock.Sample, bool, error) {
 	return q.Historian.Latest(ctx, historian.SeriesID(id))
 }
 
 // Samples implements query.Historian.
-func (q queries) Samples(ctx context.Context, id uint64, from, to int64) iter.Seq2[penstock.Sample, error] {
+func (q Queries) Samples(ctx context.Context, id uint64, from, to int64) iter.Seq2[penstock.Sample, error] {
 	return q.Historian.Samples(ctx, historian.SeriesID(id), from, to)
 }
 
 // Aggregates implements query.Historian.
-func (q queries) Aggregates(ctx context.Context, id uint64, from, to, step int64) iter.Seq2[query.Bucket, error] {
+func (q Queries) Aggregates(ctx context.Context, id uint64, from, to, step int64) iter.Seq2[query.Bucket, error] {
 	return func(yield func(query.Bucket, error) bool) {
 		for b, err := range q.Historian.Aggregates(ctx, historian.SeriesID(id), from, to, step) {
 			if !yield(query.Bucket(b), err) {
@@ -100,11 +49,11 @@ func (q queries) Aggregates(ctx context.Context, id uint64, from, to, step int64
 	}
 }
 
-// registry is the fleet as the API manages it.
-type registry struct{ *fleet.Fleet }
+// Registry is the fleet as the API manages it.
+type Registry struct{ *fleet.Fleet }
 
 // Controllers implements api.Registry.
-func (r registry) Controllers() []api.Controller {
+func (r Registry) Controllers() []api.Controller {
 	known := r.Fleet.Controllers()
 	controllers := make([]api.Controller, len(known))
 	for i, c := range known {
@@ -117,7 +66,7 @@ func (r registry) Controllers() []api.Controller {
 }
 
 // Credentials implements api.Registry.
-func (r registry) Credentials() []api.Credential {
+func (r Registry) Credentials() []api.Credential {
 	known := r.List()
 	credentials := make([]api.Credential, len(known))
 	for i := range known {
@@ -127,7 +76,7 @@ func (r registry) Credentials() []api.Credential {
 }
 
 // Add implements api.Registry.
-func (r registry) Add(g api.Grant) (string, api.Credential, error) {
+func (r Registry) Add(g api.Grant) (string, api.Credential, error) {
 	secret, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Kind: fleet.CredentialKind(g.Kind), Role: g.Role, Scope: g.Scope})
 	return secret, shown(c), err
 }
@@ -139,16 +88,16 @@ func shown(c fleet.Credential) api.Credential {
 	}
 }
 
-// sheets is the fleet as CSV.
-type sheets struct{ *fleet.Fleet }
+// Sheets is the fleet as CSV.
+type Sheets struct{ *fleet.Fleet }
 
 // Export implements api.Sheets.
-func (s sheets) Export(shown func(controller string) bool) iter.Seq[[]byte] {
+func (s Sheets) Export(shown func(controller string) bool) iter.Seq[[]byte] {
 	return sheet.Export(s.Fleet, shown)
 }
 
 // Import implements api.Sheets.
-func (s sheets) Import(data []byte, covers func(controller string) error, dry bool) (api.SheetResult, error) {
+func (s Sheets) Import(data []byte, covers func(controller string) error, dry bool) (api.SheetResult, error) {
 	r, err := sheet.Import(s.Fleet, data, sheet.Options{Covers: covers, Dry: dry})
 	result := api.SheetResult{Rows: r.Rows, Controllers: r.Controllers, Points: r.Points, Places: r.Places, More: r.More}
 	for _, p := range r.Problems {
@@ -157,20 +106,20 @@ func (s sheets) Import(data []byte, covers func(controller string) error, dry bo
 	return result, err
 }
 
-// marks are the books as sources with sessions ask them.
-type marks struct{ *intake.Intake }
+// Marks are the books as sources with sessions ask them.
+type Marks struct{ *intake.Intake }
 
 // Marks implements source.Books.
-func (m marks) Marks(controller string, epoch uint64) source.Marks {
+func (m Marks) Marks(controller string, epoch uint64) source.Marks {
 	accepted, committed, last := m.MarksOf(controller, epoch)
 	return source.Marks{Accepted: accepted.Seq, Committed: committed.Seq, LastEpoch: last}
 }
 
-// books is the ledger as the API shows it.
-type books struct{ *intake.Intake }
+// Books is the ledger as the API shows it.
+type Books struct{ *intake.Intake }
 
 // Books implements query.Ledger.
-func (b books) Books() []query.Account {
+func (b Books) Books() []query.Account {
 	var accounts []query.Account
 	for _, a := range b.Intake.Books() {
 		if a.Controller == "" {
@@ -186,7 +135,7 @@ func (b books) Books() []query.Account {
 }
 
 // Nameless implements query.Ledger.
-func (b books) Nameless() map[penstock.Reason]uint64 {
+func (b Books) Nameless() map[penstock.Reason]uint64 {
 	_, nameless := b.Totals()
 	return nameless.Rejected
 }

@@ -1,4 +1,5 @@
-package app
+// Package slowdisk slows a disk down on purpose, for drills.
+package slowdisk
 
 import (
 	"os"
@@ -8,14 +9,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// slowDiskVariable names a file in the environment. While the file exists, each sync
+// Variable names a file in the environment. While the file exists, each sync
 // of the store takes as long as stands in it: so a drill breaks the store of a gateway
 // that runs, and sees what the gateway says of it. The spool is left alone.
-const slowDiskVariable = "PENSTOCK_BREAK_STORE"
+const Variable = "PENSTOCK_BREAK_STORE"
 
-// slowDisk is the file system of the store, slowed down on purpose where the
+// FS is the file system of the store, slowed down on purpose where the
 // environment says so.
-func slowDisk(fs vfs.FS, file string) vfs.FS {
+func FS(fs vfs.FS) vfs.FS {
+	file := os.Getenv(Variable)
 	if file == "" {
 		return fs
 	}

@@ -1,0 +1,230 @@
+package postgres
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/postgres/judge"
+	"github.com/penstock/penstock/internal/sink/postgres/multirange"
+)
+
+// wanted is what must be known of the tables to judge a batch.
+type wanted struct {
+	owners        map[string]string // by each name in the batch, the one it is kept under
+	names         []string          // of all controllers, sorted
+	epochNames    []string
+	epochs        []int64
+	naturals      []string // controllers with natural reports
+	keyNames      []string
+	keys          [][]byte
+	parkedNumbers []int64
+}
+
+// want lists what must be known to judge the deliveries.
+func want(ds []penstock.Delivery) wanted {
+	type pair struct {
+		name  string
+		epoch uint64
+	}
+	out := wanted{owners: map[string]string{}}
+	seen, naturals := map[pair]bool{}, map[string]bool{}
+	for i := range ds {
+		d := &ds[i]
+		name, known := out.owners[judge.NameOf(d)]
+		if !known {
+			name = judge.Name(judge.NameOf(d))
+			out.owners[judge.NameOf(d)] = name
+		}
+		switch {
+		case d.Decision != nil:
+			out.parkedNumbers = append(out.parkedNumbers, int64(d.Decision.Number))
+			naturals[name] = true // it may be one
+		case d.Report == nil:
+		case d.Report.Identity.Form == penstock.Sequence:
+			if p := (pair{name, d.Report.Identity.Epoch}); !seen[p] && d.Report.Identity.Check() == nil {
+				seen[p] = true
+				out.epochNames, out.epochs = append(out.epochNames, name), append(out.epochs, int64(p.epoch))
+			}
+		case d.Report.Identity.Form == penstock.Keyed:
+			out.keyNames, out.keys = append(out.keyNames, name), append(out.keys, []byte(d.Report.Identity.Key))
+		default:
+			naturals[name] = true
+		}
+	}
+	out.names = slices.Compact(slices.Sorted(maps.Values(out.owners)))
+	out.naturals = slices.Sorted(maps.Keys(naturals))
+	return out
+}
+
+// read sends one bundle of statements: it makes sure that this process is still
+// the one that settles, locks the controllers, and reads what the batch is to
+// be judged by. Each statement sees what was committed before it began, and those
+// behind the locks therefore all that counts.
+func (w *work) read(ctx context.Context) error {
+	want := &w.wanted
+	node := w.state.node.ID
+	var b pgx.Batch
+	b.Queue(w.sql(`SELECT holder, changes, settled::text, (extract(epoch FROM now()) * 1000000)::bigint
+		FROM {s}.nodes WHERE id = $1 FOR NO KEY UPDATE`), node).QueryRow(w.fence)
+	queue(&b, w.sql("SELECT position, settlement FROM {s}.outcomes WHERE node = $1 AND position BETWEEN $2 AND $3"),
+		w.noteOutcome, node, int64(w.Batch.First), int64(w.Batch.Last))
+	queue(&b, w.sql("SELECT name, id FROM {s}.controllers WHERE name = ANY($1) ORDER BY id FOR NO KEY UPDATE"), w.hold, want.names)
+	if len(want.epochs) > 0 {
+		queue(&b, w.sql(`SELECT e.name, e.epoch, s.numbers::text, s.changes
+			FROM unnest($1::text[], $2::bigint[]) AS e(name, epoch)
+			JOIN {s}.controllers c ON c.name = e.name JOIN {s}.settled s ON s.controller = c.id AND s.epoch = e.epoch`),
+			w.noteEpoch, want.epochNames, want.epochs)
+	}
+	if len(want.naturals) > 0 {
+		queue(&b, w.sql(`SELECT c.name, coalesce(max(s.newest), $2) FROM {s}.controllers c LEFT JOIN {s}.settled s ON s.controller = c.id
+			WHERE c.name = ANY($1) GROUP BY c.name`), w.noteNewest, want.naturals, int64(math.MinInt64))
+	}
+	w.wantKeys(&b, want.keyNames, want.keys)
+	if len(want.parkedNumbers) > 0 {
+		queue(&b, w.sql(`SELECT number, fingerprint, source, received, accepted, report
+			FROM {s}.quarantine WHERE number = ANY($1) AND node = $2 FOR UPDATE`), w.noteParked, want.parkedNumbers, node)
+	}
+	if err := w.tx.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	if len(w.Held) != len(want.names) {
+		return penstock.Errorf(penstock.Unavailable, "%d controllers of the batch have no row: somebody deleted it", len(want.names)-len(w.Held))
+	}
+	for name, owner := range want.owners {
+		w.Owners[name] = w.Held[owner]
+	}
+	for i, name := range want.epochNames {
+		w.Held[name].Epoch(penstock.SequenceIdentity(uint64(want.epochs[i]), 1)).Read = true
+	}
+	return nil
+}
+
+// readKeys reads the keys of reports in quarantine that somebody decided about.
+func (w *work) readKeys(ctx context.Context) error {
+	var names []string
+	var keys [][]byte
+	for _, p := range w.Parked {
+		if p.Report != nil && p.Report.Identity.Form == penstock.Keyed {
+			names, keys = append(names, judge.Name(p.Report.Controller)), append(keys, []byte(p.Report.Identity.Key))
+		}
+	}
+	var b pgx.Batch
+	w.wantKeys(&b, names, keys)
+	if b.Len() == 0 {
+		return nil
+	}
+	return w.tx.SendBatch(ctx, &b).Close()
+}
+
+func (w *work) wantKeys(b *pgx.Batch, names []string, keys [][]byte) {
+	if len(keys) > 0 {
+		queue(b, w.sql(`SELECT w.name, k.key, k.fingerprint FROM unnest($1::text[], $2::bytea[]) AS w(name, key)
+			JOIN {s}.controllers c ON c.name = w.name JOIN {s}.keys k ON k.controller = c.id AND k.key = w.key`), w.noteKey, names, keys)
+	}
+}
+
+// queue adds a query whose rows go to note.
+func queue(b *pgx.Batch, statement string, note func(pgx.CollectableRow) error, args ...any) {
+	b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := note(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// fence makes sure that nobody else settles for this node, and that the store has
+// what it had.
+func (w *work) fence(row pgx.Row) error {
+	var holder, settled string
+	var changes int64
+	if err := row.Scan(&holder, &changes, &settled, &w.stored); err != nil {
+		return err
+	}
+	if holder != w.state.holder || changes != w.state.changes {
+		return penstock.Errorf(penstock.Unavailable,
+			"another process settles for node %s, or the database lost what it had committed", w.state.node.ID)
+	}
+	var err error
+	w.Settled, err = multirange.Parse(settled)
+	return err
+}
+
+func (w *work) noteOutcome(row pgx.CollectableRow) error {
+	var position int64
+	var settlement int16
+	err := row.Scan(&position, &settlement)
+	w.Outcomes[penstock.Position(position)] = penstock.Settlement(settlement)
+	return err
+}
+
+func (w *work) hold(row pgx.CollectableRow) error {
+	var name string
+	var id int32
+	if err := row.Scan(&name, &id); err != nil {
+		return err
+	}
+	w.Held[name] = judge.NewHeld(w.state.catalogue.controller(name, id))
+	return nil
+}
+
+func (w *work) noteEpoch(row pgx.CollectableRow) error {
+	var name, numbers string
+	var number, changes int64
+	if err := row.Scan(&name, &number, &numbers, &changes); err != nil {
+		return err
+	}
+	set, err := multirange.Parse(numbers)
+	if err != nil {
+		return err
+	}
+	h := w.Held[name]
+	if h == nil {
+		return nil // its row came after the locks: the count of rows tells
+	}
+	e := h.Epoch(penstock.SequenceIdentity(uint64(number), 1))
+	e.Numbers, e.Changes, e.Exists = set, changes, true
+	return nil
+}
+
+func (w *work) noteNewest(row pgx.CollectableRow) error {
+	var name string
+	var newest int64
+	if err := row.Scan(&name, &newest); err != nil {
+		return err
+	}
+	if h := w.Held[name]; h != nil {
+		h.Natural, h.Newest = true, newest
+	}
+	return nil
+}
+
+func (w *work) noteKey(row pgx.CollectableRow) error {
+	var name string
+	var key []byte
+	var fingerprint int64
+	if err := row.Scan(&name, &key, &fingerprint); err != nil {
+		return err
+	}
+	if h := w.Held[name]; h != nil {
+		h.Keep(string(key), penstock.Fingerprint(fingerprint))
+	}
+	return nil
+}
+
+func (w *work) noteParked(row pgx.CollectableRow) error {
+	var number int64
+	var e encoded
+	if err := row.Scan(&number, &e.fingerprint, &e.source, &e.received, &e.accepted, &e.report); err != nil {
+		return err
+	}
+	w.Parked[number] = &judge.Parked{Report: e.decode()}
+	return nil
+}
