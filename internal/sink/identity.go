@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 
 	"github.com/penstock/penstock"
 )
@@ -47,4 +48,16 @@ func naturalDigest(r *penstock.Report) string {
 	}
 	_, _ = h.Write(b)
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// SampleKey returns the idempotency key of one sample of a report, for where each
+// sample is a message of its own. With the controller it is different from all
+// others.
+func SampleKey(r *penstock.Report, i int) string {
+	key := MessageID(r)[len(r.Controller)+1:] + "#" + strconv.Itoa(i)
+	if len(key) > penstock.MaxKey {
+		sum := sha256.Sum256([]byte(key))
+		return "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return key
 }

@@ -78,3 +78,15 @@ func alike(a, b *penstock.Report) bool {
 	}
 	return true
 }
+
+func TestSampleKey(t *testing.T) {
+	r := &penstock.Report{Controller: "pump-17", Identity: penstock.SequenceIdentity(3, 17)}
+	if key := sink.SampleKey(r, 2); key != "3/17#2" {
+		t.Errorf("the key is %s", key)
+	}
+	r.Identity = penstock.KeyIdentity(strings.Repeat("k", penstock.MaxKey))
+	one, two := sink.SampleKey(r, 1), sink.SampleKey(r, 2)
+	if one == two || len(one) > penstock.MaxKey || penstock.KeyIdentity(one).Check() != nil {
+		t.Errorf("the keys are %s and %s", one, two)
+	}
+}

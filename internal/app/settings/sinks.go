@@ -6,6 +6,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/amqp"
+	"github.com/penstock/penstock/internal/sink/mqtt"
 	"github.com/penstock/penstock/internal/sink/postgres"
 )
 
@@ -18,6 +19,7 @@ type Sink struct {
 
 	Postgres *postgres.Config `yaml:"postgres,omitempty" jsonschema_description:"a PostgreSQL database; fit to be the system of record of many nodes"`
 	AMQP     *amqp.Config     `yaml:"amqp,omitempty" jsonschema_description:"a broker of AMQP 0.9.1 such as RabbitMQ"`
+	MQTT     *mqtt.Config     `yaml:"mqtt,omitempty" jsonschema_description:"a broker of MQTT 5 such as Mosquitto"`
 }
 
 // HistorianName is the name of the embedded historian among the sinks.
@@ -36,6 +38,7 @@ func (s *Sink) kinds() []sinkKind {
 	return []sinkKind{
 		recordKindOf("postgres", s.Postgres, postgres.New),
 		sinkKindOf("amqp", s.AMQP, amqp.New),
+		sinkKindOf("mqtt", s.MQTT, mqtt.New),
 	}
 }
 
