@@ -49,6 +49,11 @@ func TestMessageIDTellsReportsApart(t *testing.T) {
 		if same := alike(a, b); same != (sink.MessageID(a) == sink.MessageID(b)) {
 			t.Fatalf("alike: %v, ids %s and %s", same, sink.MessageID(a), sink.MessageID(b))
 		}
+		other := *a
+		other.Fingerprint++
+		if (a.Identity.Form == penstock.Natural) == (sink.MessageID(&other) == sink.MessageID(a)) {
+			t.Fatalf("%s with other content has id %s", sink.MessageID(a), sink.MessageID(&other))
+		}
 		before := sink.MessageID(a)
 		a.AcceptedTime, a.ReceivedTime = a.AcceptedTime+1, a.ReceivedTime+1
 		for i := range a.Samples {
