@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/bench/bodies"
 	"github.com/penstock/penstock/internal/sim"
 	"github.com/penstock/penstock/internal/sim/simtest"
 	"github.com/penstock/penstock/link"
@@ -41,9 +42,9 @@ func TestMain(m *testing.M) {
 // Both formats of body say the same, and every body is a new report.
 func TestBodies(t *testing.T) {
 	const readings = 100
-	text, binary := jsonBodies(3, readings, 77), binaryBodies(3, readings, 77)
+	text, binary := bodies.JSON(3, readings, 77), bodies.Binary(3, readings, 77)
 	seen := map[string]bool{}
-	for range 3 * controllersEach {
+	for range 3 * bodies.ControllersEach {
 		var fromText struct {
 			Controller string
 			Epoch, Seq uint64

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/penstock/penstock/bench/bodies"
 )
 
 // idleConnections prints what a connection weighs that has asked once and stays
@@ -16,7 +18,7 @@ func (s settings) idleConnections(ctx context.Context) error {
 		return err
 	}
 	defer gateway.stop()
-	body := jsonBodies(999, 1, uint64(time.Now().UnixMicro()))
+	body := bodies.JSON(999, 1, uint64(time.Now().UnixMicro()))
 	l := load{endpoint: gateway.endpoint, media: mediaJSON}
 	open := make([]sender, 0, s.idle+1)
 	defer func() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/bench/bodies"
 	"github.com/penstock/penstock/client/carrier"
 	"github.com/penstock/penstock/link"
 )
@@ -56,7 +57,7 @@ func (s settings) link(ctx context.Context) error {
 	lines := make([]line, s.lines)
 	epoch := uint64(time.Now().UnixMicro())
 	for i := range lines {
-		lines[i].report = newReport(fmt.Sprintf("line-%04d", i), linkReadings, epoch)
+		lines[i].report = bodies.NewReport(fmt.Sprintf("line-%04d", i), linkReadings, epoch)
 	}
 	connect := func() (time.Duration, error) {
 		began, slots := time.Now(), make(chan struct{}, dialsAtOnce)
@@ -228,7 +229,7 @@ func (s settings) exchange(gateway *process, lines []line) (f figure, err error)
 func (l *line) send() error {
 	l.frame = l.frame[:0]
 	for range linkDepth {
-		refresh(&l.report, uint64(time.Now().UnixNano()), l.report.Identity.Seq*7919)
+		bodies.Refresh(&l.report, uint64(time.Now().UnixNano()), l.report.Identity.Seq*7919)
 		l.frame = link.AppendData(l.frame, link.Header{}, link.AppendReport(nil, &l.report))
 	}
 	if err := l.carrier.Send(l.frame); err != nil {

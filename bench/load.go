@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/bench/bodies"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -26,14 +27,10 @@ type load struct {
 	connections int
 	warm        time.Duration
 	length      time.Duration
-	rate        float64                        // requests a second altogether; 0: as many as possible
-	media       string                         // media type of the bodies
-	body        func(connection int) bodyMaker // one for each connection
+	rate        float64                           // requests a second altogether; 0: as many as possible
+	media       string                            // media type of the bodies
+	body        func(connection int) bodies.Maker // one for each connection
 }
-
-// A bodyMaker appends the next request's body to dst. It belongs to one
-// connection.
-type bodyMaker func(dst []byte) []byte
 
 // A figure is what one load came to.
 type figure struct {
@@ -122,7 +119,7 @@ func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) 
 }
 
 // drive sends one request after the other until ctx ends.
-func (l load) drive(ctx context.Context, c sender, body bodyMaker, done func(time.Duration)) error {
+func (l load) drive(ctx context.Context, c sender, body bodies.Maker, done func(time.Duration)) error {
 	var pause time.Duration
 	if l.rate > 0 {
 		pause = time.Duration(float64(l.connections) / l.rate * float64(time.Second))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/bench/bodies"
 	"github.com/penstock/penstock/internal/reportjson"
 	"github.com/penstock/penstock/link"
 )
@@ -20,7 +21,7 @@ type work struct {
 	name     string
 	media    string
 	readings int // a request
-	body     func(connection, readings int, epoch uint64) bodyMaker
+	body     func(connection, readings int, epoch uint64) bodies.Maker
 	floor    float64 // readings a second; 0: none
 	cpuFloor float64 // server CPU seconds a million readings; 0: none
 	bare     bool    // against the bare server
@@ -40,13 +41,13 @@ const (
 // works are the loads in the order in which a round runs them: the bare server
 // stands beside the gateway's load with the same bodies.
 var works = []work{
-	{name: helloName, media: mediaJSON, readings: 1, body: emptyBodies, bare: true},
-	{name: "bare net/http, JSON x1", media: mediaJSON, readings: 1, body: jsonBodies, bare: true},
-	{name: "JSON x1", media: mediaJSON, readings: 1, body: jsonBodies, floor: 20_000, cpuFloor: 50},
-	{name: "bare net/http, JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, bare: true},
-	{name: "JSON x100", media: mediaJSON, readings: 100, body: jsonBodies, floor: 1_000_000, cpuFloor: 1.1},
-	{name: "binary x100", media: link.MediaType, readings: 100, body: binaryBodies, floor: 1_500_000, cpuFloor: 0.8},
-	{name: "MQTT QoS 1, JSON x1, 256 connections, plain text", readings: 1, body: jsonBodies, floor: 40_000, mqtt: 256},
+	{name: helloName, media: mediaJSON, readings: 1, body: bodies.Empty, bare: true},
+	{name: "bare net/http, JSON x1", media: mediaJSON, readings: 1, body: bodies.JSON, bare: true},
+	{name: "JSON x1", media: mediaJSON, readings: 1, body: bodies.JSON, floor: 20_000, cpuFloor: 50},
+	{name: "bare net/http, JSON x100", media: mediaJSON, readings: 100, body: bodies.JSON, bare: true},
+	{name: "JSON x100", media: mediaJSON, readings: 100, body: bodies.JSON, floor: 1_000_000, cpuFloor: 1.1},
+	{name: "binary x100", media: link.MediaType, readings: 100, body: bodies.Binary, floor: 1_500_000, cpuFloor: 0.8},
+	{name: "MQTT QoS 1, JSON x1, 256 connections, plain text", readings: 1, body: bodies.JSON, floor: 40_000, mqtt: 256},
 }
 
 // machine measures the disk and the decoders, which no server can outdo.
@@ -61,7 +62,7 @@ func (s settings) machine() ([]flushes, error) {
 	}
 	var text reportjson.Decoder
 	var reports []penstock.Report
-	decoded, err := measureDecoder(jsonBodies(0, 100, 1), 100, s.length/4, func(body []byte) (int, error) {
+	decoded, err := measureDecoder(bodies.JSON(0, 100, 1), 100, s.length/4, func(body []byte) (int, error) {
 		var err error
 		if reports, err = text.Decode(body, reports[:0]); err != nil {
 			return 0, err
@@ -72,7 +73,7 @@ func (s settings) machine() ([]flushes, error) {
 		return nil, err
 	}
 	t.row("decode JSON x100 only, readings, one processor", number(decoded), "", "")
-	if decoded, err = measureDecoder(binaryBodies(0, 100, 1), 100, s.length/4, binaryDecoder()); err != nil {
+	if decoded, err = measureDecoder(bodies.Binary(0, 100, 1), 100, s.length/4, bodies.Decoder()); err != nil {
 		return nil, err
 	}
 	t.row("decode binary x100 only, readings, one processor", number(decoded), "", "")
@@ -147,7 +148,7 @@ func (s settings) load(w work, server *process, rate float64) load {
 	epoch := uint64(time.Now().UnixMicro())
 	l := load{
 		endpoint: server.endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: w.media,
-		body: func(connection int) bodyMaker { return w.body(connection, w.readings, epoch) },
+		body: func(connection int) bodies.Maker { return w.body(connection, w.readings, epoch) },
 	}
 	if w.mqtt > 0 {
 		l.connections = w.mqtt

@@ -411,7 +411,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	defer ln.Close()
 	g := start(t)
 	_, err = api.New(api.Options{Source: "https", Listener: ln, TLS: &tls.Config{}, Auth: g.fleet, Registry: g.fleet, Historian: g.historian,
-		Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: newFakeOps(), Sinks: g.sinks, Held: g.sinks, Diagnosis: fakeDiagnosis{}})
+		Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: newFakeOps(), Delivery: api.Delivery{Sinks: g.sinks, Held: g.sinks}, Diagnosis: fakeDiagnosis{}})
 	if err == nil || !strings.Contains(err.Error(), "TLS 1.3") {
 		t.Error(err)
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // Options are what a [Server] needs. All but Version, Sources,
-// Console, Observer, Log, Now and Limits must be given.
+// Observer, Log, Now and Limits must be given.
 type Options struct {
 	Source    string       // the source's name in envelopes
 	Listener  net.Listener // may be inherited; the server closes it
@@ -39,13 +39,17 @@ type Options struct {
 	Ops       ops.Parts
 	Sources   func() []SourceState // how they are now; nil for none
 	Diagnosis diagnosis.Diagnosis
-	Sinks     Sinks
-	Held      Quarantine
-	Console   http.Handler // the pages for people, at / and /assets/; nil for none
+	Delivery  Delivery
 	Observer  web.Observer
 	Log       *slog.Logger
 	Now       func() time.Time
 	Limits    Limits
+}
+
+// Delivery is what goes on behind the spool.
+type Delivery struct {
+	Sinks Sinks
+	Held  Quarantine
 }
 
 // Limits bound what callers can ask of the server. The zero Limits are the
@@ -93,8 +97,8 @@ func New(o Options) (*Server, error) {
 	var err error
 	s.web, err = web.New(web.Options{
 		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(),
-			(&diagnosis.Handler{Diagnosis: o.Diagnosis}).Routes(), o.Ops.Routes(), (&sinks{o.Sinks}).routes(), (&quarantine{o.Held}).routes(),
-			(&session.Handler{Table: signedIn, Auth: o.Auth}).Routes(), s.watch.Routes(), consoleRoutes(o.Console)),
+			(&diagnosis.Handler{Diagnosis: o.Diagnosis}).Routes(), o.Ops.Routes(), (&sinks{o.Delivery.Sinks}).routes(), (&quarantine{o.Delivery.Held}).routes(),
+			(&session.Handler{Table: signedIn, Auth: o.Auth}).Routes(), s.watch.Routes()),
 		Auth: o.Auth, Sessions: signedIn, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
@@ -125,7 +129,7 @@ func (o *Options) check() error {
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
 		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil}, {"Diagnosis", o.Diagnosis != nil},
-		{"Sinks", o.Sinks != nil}, {"Held", o.Held != nil},
+		{"Sinks", o.Delivery.Sinks != nil}, {"Held", o.Delivery.Held != nil},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)

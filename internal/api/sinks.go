@@ -69,12 +69,12 @@ type SinkInfo struct {
 	Next     string      `json:"next_try,omitempty"`
 	Through  uint64      `json:"through" doc:"Position of the spool up to which the sink needs nothing any more."`
 	Gaps     int         `json:"gaps,omitempty" doc:"Stretches of the backlog behind which newer reports were delivered."`
-	Backlog  BacklogInfo `json:"backlog"`
+	Backlog  SinkBacklog `json:"backlog"`
 	Books    SinkBooks   `json:"books"`
 }
 
-// BacklogInfo is what waits for a sink.
-type BacklogInfo struct {
+// SinkBacklog is what waits for a sink.
+type SinkBacklog struct {
 	Reports uint64  `json:"reports" doc:"Entries of the spool: reports, and now and then a decision."`
 	Bytes   int64   `json:"bytes" doc:"Of the spool, about."`
 	Seconds float64 `json:"seconds" doc:"Age of the oldest."`

@@ -30,7 +30,7 @@ func (*fakeSinks) Sinks() []api.SinkInfo {
 		{Name: "historian", Main: true, Record: true, State: "delivering", Since: "2026-11-22T06:00:00Z", Through: 17, Books: api.SinkBooks{Delivered: 16}},
 		{
 			Name: "broker", State: "down", Since: "2026-11-22T05:00:00Z", Why: "connection refused", Failures: 9, Next: "2026-11-22T06:00:15Z", Through: 3, Gaps: 1,
-			Backlog: api.BacklogInfo{Reports: 14, Bytes: 7168, Seconds: 3600}, Books: api.SinkBooks{Delivered: 2, Quarantined: 1, Discarded: 1, Dropped: 5, Refed: 1},
+			Backlog: api.SinkBacklog{Reports: 14, Bytes: 7168, Seconds: 3600}, Books: api.SinkBooks{Delivered: 2, Quarantined: 1, Discarded: 1, Dropped: 5, Refed: 1},
 			Alarm: "the spool is full",
 		},
 	}

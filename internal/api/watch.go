@@ -49,7 +49,7 @@ func (v *views) sinks(c *web.Call) (any, error) {
 	if !c.Who.Scope.Covers("*") {
 		return nil, nil
 	}
-	return SinkList{v.Options.Sinks.Sinks()}, nil
+	return SinkList{v.Delivery.Sinks.Sinks()}, nil
 }
 
 func (v *views) controller(c *web.Call) (any, error) {

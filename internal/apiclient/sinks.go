@@ -36,33 +36,39 @@ type Sink struct {
 	} `json:"books"`
 }
 
+// Delivery is what goes on behind the spool of a gateway.
+type Delivery struct{ client *Client }
+
+// Delivery returns the calls about sinks and quarantine.
+func (c *Client) Delivery() Delivery { return Delivery{c} }
+
 // Sinks returns how the sinks stand, the system of record first.
-func (c *Client) Sinks(ctx context.Context) ([]Sink, error) {
+func (d Delivery) Sinks(ctx context.Context) ([]Sink, error) {
 	var answer struct {
 		Sinks []Sink `json:"sinks"`
 	}
-	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/sinks"}, nil, &answer)
+	err := d.client.call(ctx, request{method: http.MethodGet, path: "/v1/sinks"}, nil, &answer)
 	return answer.Sinks, err
 }
 
-// PauseSink stops delivery to a sink.
-func (c *Client) PauseSink(ctx context.Context, sink string) error {
-	return c.call(ctx, request{method: http.MethodPost, path: "/v1/sinks/" + url.PathEscape(sink) + "/pause"}, nil, nil)
+// Pause stops delivery to a sink.
+func (d Delivery) Pause(ctx context.Context, sink string) error {
+	return d.client.call(ctx, request{method: http.MethodPost, path: "/v1/sinks/" + url.PathEscape(sink) + "/pause"}, nil, nil)
 }
 
-// ResumeSink goes on with delivery to a sink.
-func (c *Client) ResumeSink(ctx context.Context, sink string) error {
-	return c.call(ctx, request{method: http.MethodPost, path: "/v1/sinks/" + url.PathEscape(sink) + "/resume"}, nil, nil)
+// Resume goes on with delivery to a sink.
+func (d Delivery) Resume(ctx context.Context, sink string) error {
+	return d.client.call(ctx, request{method: http.MethodPost, path: "/v1/sinks/" + url.PathEscape(sink) + "/resume"}, nil, nil)
 }
 
-// ReplaySink has a sink given everything again that was accepted since a time, and
+// Replay has a sink given everything again that was accepted since a time, and
 // returns from which position of the spool on.
-func (c *Client) ReplaySink(ctx context.Context, sink string, since time.Time) (uint64, error) {
+func (d Delivery) Replay(ctx context.Context, sink string, since time.Time) (uint64, error) {
 	var answer struct {
 		From uint64 `json:"from"`
 	}
 	query := url.Values{"since": {since.UTC().Format(time.RFC3339Nano)}}
-	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/sinks/" + url.PathEscape(sink) + "/replay", query: query}, nil, &answer)
+	err := d.client.call(ctx, request{method: http.MethodPost, path: "/v1/sinks/" + url.PathEscape(sink) + "/replay", query: query}, nil, &answer)
 	return answer.From, err
 }
 
@@ -96,29 +102,29 @@ func held(sink string, number uint64) string {
 
 // Quarantine returns reports in the quarantine of a sink with numbers from one on,
 // with the reports themselves when detail is wanted.
-func (c *Client) Quarantine(ctx context.Context, sink string, from uint64, detail bool) (HeldPage, error) {
+func (d Delivery) Quarantine(ctx context.Context, sink string, from uint64, detail bool) (HeldPage, error) {
 	query := url.Values{"from": {strconv.FormatUint(from, 10)}}
 	if detail {
 		query.Set("detail", "1")
 	}
 	var page HeldPage
-	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/quarantine/" + url.PathEscape(sink), query: query}, nil, &page)
+	err := d.client.call(ctx, request{method: http.MethodGet, path: "/v1/quarantine/" + url.PathEscape(sink), query: query}, nil, &page)
 	return page, err
 }
 
-// QuarantinedReport returns one report in quarantine, with all that is in it.
-func (c *Client) QuarantinedReport(ctx context.Context, sink string, number uint64) (Held, error) {
+// Held returns one report in quarantine, with all that is in it.
+func (d Delivery) Held(ctx context.Context, sink string, number uint64) (Held, error) {
 	var h Held
-	err := c.call(ctx, request{method: http.MethodGet, path: held(sink, number)}, nil, &h)
+	err := d.client.call(ctx, request{method: http.MethodGet, path: held(sink, number)}, nil, &h)
 	return h, err
 }
 
 // Decide retries or discards a report in quarantine, and tells whether that took
 // effect already.
-func (c *Client) Decide(ctx context.Context, sink string, number uint64, verb string) (bool, error) {
+func (d Delivery) Decide(ctx context.Context, sink string, number uint64, verb string) (bool, error) {
 	var answer struct {
 		Done bool `json:"done"`
 	}
-	err := c.call(ctx, request{method: http.MethodPost, path: held(sink, number) + "/" + verb}, nil, &answer)
+	err := d.client.call(ctx, request{method: http.MethodPost, path: held(sink, number) + "/" + verb}, nil, &answer)
 	return answer.Done, err
 }

@@ -68,8 +68,8 @@ func (h herald) whileStarting(work func()) {
 // for more.
 const heraldEvery = time.Second
 
-// keepManagerInformed feeds the watchdog as long as the spool can acknowledge, and
-// tells the state in words.
+// keepManagerInformed feeds the watchdog as long as the spool can acknowledge and no
+// stage stands still, and tells the state in words.
 func (g *gateway) keepManagerInformed(ctx context.Context) error {
 	if !g.herald.sender.Heard() {
 		return nil
@@ -88,7 +88,7 @@ func (g *gateway) keepManagerInformed(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if p.beats(g.spool.State()) && g.herald.sender.Watchdog() > 0 {
+		if p.beats(g.spool.State()) && g.watcher.Healthy() && g.herald.sender.Watchdog() > 0 {
 			g.herald.tell(g.herald.sender.Alive())
 		}
 		if text := stateText(g.health.Snapshot()); text != last {

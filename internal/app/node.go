@@ -43,9 +43,6 @@ type node struct {
 	spool     *spool.Spool
 	fleet     *fleet.Fleet
 	intake    *intake.Intake
-	self      *sink.Self
-	sinks     *delivery.Set
-	keeper    *delivery.Keeper
 	pipeline  *pipeline.Pipeline
 	feed      *live.Feed
 	evidence  *evidence.Book
@@ -53,13 +50,27 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	flow      *flow.Book
-	mappings  mappings
-	scripts   scripts
-	lines     atomic.Pointer[map[string]bool] // sources that are lines
+	outgoing
+	rules
 
 	spoolHealth, storeHealth *health.Component
 
 	closers []func() error // in the order of opening
+}
+
+// outgoing is what stands behind the spool.
+type outgoing struct {
+	self   *sink.Self
+	sinks  *delivery.Set
+	keeper *delivery.Keeper
+	record sink.Spec // the system of record, for as long as the node runs
+}
+
+// rules are what the configuration says and can say anew while the gateway runs.
+type rules struct {
+	mappings mappings
+	scripts  scripts
+	lines    atomic.Pointer[map[string]bool] // sources that are lines
 }
 
 // nodeOptions are what a node is made of.

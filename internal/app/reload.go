@@ -35,7 +35,7 @@ func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
 		specs := next.SourceSpecs()
 		g.bound.keep(specs)
 		sources.Apply(specs)
-		g.complain("the new sinks could not be taken over", g.sinks.Apply(g.sinkSpecs(next)))
+		g.complain("the new sinks could not be taken over", g.reloadSinks(next))
 		g.Log.Info("the configuration was read again")
 		if keys := needRestart(current, *next); len(keys) > 0 {
 			g.Log.Warn("changes that take hold at the next start only", "keys", keys)

@@ -261,6 +261,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if err != nil {
 		return nil, Started{}, penstock.Errorf(penstock.CodeOf(err), "tls: %w", err)
 	}
+	g.sinks.Env.TLS = g.tls.Config()
 	started := Started{
 		Data: g.dir.path, Certificate: g.tls.CertFile(), Fingerprint: g.tls.Fingerprint(),
 		Addresses: []Address{{"listen.https", g.listeners.https.Addr().String()}},
@@ -282,7 +283,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: views.Registry{Fleet: g.fleet}, Sheets: views.Sheets{Fleet: g.fleet}, Historian: views.Queries{Historian: g.historian}, Ledger: views.Books{Intake: g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Console: pages, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

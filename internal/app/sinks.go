@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/rand"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -41,7 +42,23 @@ func (n *node) openSinks(o nodeOptions) error {
 		keep = 0 // it stands on the same disk
 	}
 	n.keeper = delivery.NewKeeper(keep)
-	return n.sinks.Apply(n.sinkSpecs(&o.config))
+	specs := n.sinkSpecs(&o.config)
+	n.record = specs[slices.IndexFunc(specs, func(s sink.Spec) bool { return s.Name == o.config.RecordName() })]
+	return n.sinks.Apply(specs)
+}
+
+// reloadSinks takes over the sinks of a new configuration. The system of record stays
+// the one that it was at the start.
+func (n *node) reloadSinks(c *settings.Config) error {
+	specs := n.sinkSpecs(c)
+	i := slices.IndexFunc(specs, func(s sink.Spec) bool { return s.Name == n.record.Name })
+	switch {
+	case i < 0:
+		specs = append(specs, n.record)
+	case c.RecordName() != n.record.Name:
+		specs[i] = n.record
+	}
+	return n.sinks.Apply(specs)
 }
 
 // checkpoint makes the next start short, and lets go of what nobody needs of the

@@ -51,7 +51,7 @@ func (w *watcher) set(why string) {
 
 // node is a spool, an intake and sinks on a disk in memory, which outlives them.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	fs      *vfs.MemFS
 	options delivery.Options
 	watcher *watcher
@@ -69,7 +69,7 @@ type node struct {
 
 // newNode returns a node that has not been opened, whose system of record stands
 // elsewhere and is called "record".
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	return &node{t: t, fs: vfs.NewCrashableMem(), watcher: &watcher{}, record: sinktest.NewStore(), segment: 64 << 10}
 }
 

@@ -200,6 +200,7 @@ func (l *lane) deliver(ctx context.Context) (err error) {
 
 // open makes the target.
 func (l *lane) open() (target, error) {
+	l.env.TLS = l.set.Env.TLS
 	if l.spec.NewSink != nil {
 		s, err := l.spec.NewSink(l.env)
 		if err != nil {
@@ -235,7 +236,7 @@ func (l *lane) working() {
 	defer l.mu.Unlock()
 	l.status.become(Delivering, "", l.env.Now())
 	l.status.Failures, l.status.Next = 0, time.Time{}
-	if l.status.Alarm == "" {
+	if l.status.Alarm == "" && !l.held {
 		l.health.OK()
 	}
 }

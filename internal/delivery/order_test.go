@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/sinktest"
 	"github.com/penstock/penstock/internal/testkit"
@@ -254,4 +255,55 @@ func TestASinkThatRefusesKeepsTheSpool(t *testing.T) {
 	if floor, err := n.set.Floor(); floor != 0 || err != nil {
 		t.Errorf("the spool may go up to %d (%v) though a sink has nothing", floor, err)
 	}
+}
+
+func TestWhatIsRefusedForNowIsNotForgotten(t *testing.T) {
+	n, d := newNode(t), sinktest.NewDestination()
+	refuse := func(r *penstock.Report) error {
+		if r.Identity.Seq == 3 {
+			return penstock.Errorf(penstock.Unavailable, "not now")
+		}
+		return nil
+	}
+	d.Refuse(refuse)
+	n.open(to("broker", d))
+	if err := n.set.Pause("broker"); err != nil { // so that all come in one write
+		t.Fatal(err)
+	}
+	n.send(10)
+	n.committed()
+	if err := n.set.Resume("broker"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return len(d.Received()) == 9 }, "the others arrive")
+	testkit.Eventually(t, func() bool { return n.status("broker").Through == 2 }, "the place waits for it")
+	if floor, err := n.set.Floor(); err != nil || floor != 2 {
+		t.Errorf("the spool may go up to %d (%v) though report 3 is not delivered", floor, err)
+	}
+	n.reopen(to("broker", d))
+	testkit.Eventually(t, func() bool { return n.status("broker").State != delivery.Starting }, "the sink is at work")
+	if s := n.status("broker"); s.Through != 2 || s.Books.Quarantined != 0 {
+		t.Errorf("after a restart the sink stands so: %+v", s)
+	}
+	d.Refuse(nil)
+	arrived(t, d, 1, 10)
+}
+
+func TestAReplayOutlastsARestart(t *testing.T) {
+	n, d := newNode(t), sinktest.NewDestination()
+	n.open(to("broker", d))
+	since := time.Now()
+	n.send(10)
+	arrived(t, d, 1, 10)
+	if err := n.set.Pause("broker"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.set.Replay("broker", since); err != nil {
+		t.Fatal(err)
+	}
+	n.reopen(to("broker", d))
+	if err := n.set.Resume("broker"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return d.Repeats() == 10 }, "all come again")
 }

@@ -38,7 +38,9 @@ type Health interface {
 
 // Options are what a Set works with; all are required but Flow and LiveAfter.
 type Options struct {
-	Env    sink.Env // what every sink gets, its Name, Log and Node filled in by the Set
+	// Env is what every sink gets, its Name, Log and Node filled in by the Set. TLS may
+	// be set until the Set runs.
+	Env    sink.Env
 	Self   *sink.Self
 	Log    *spool.Spool
 	Store  *store.Store
@@ -135,7 +137,7 @@ func (s *Set) reconcile(ctx context.Context) {
 	s.mu.Unlock()
 	same := func(l *lane) func(sink.Spec) bool {
 		return func(w sink.Spec) bool {
-			return w.Name == l.spec.Name && w.Settings == l.spec.Settings && reflect.DeepEqual(w.Config, l.spec.Config)
+			return w.Name == l.spec.Name && w.Settings.WithDefaults() == l.spec.Settings && reflect.DeepEqual(w.Config, l.spec.Config)
 		}
 	}
 	for _, l := range s.lanes() {

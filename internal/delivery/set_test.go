@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,11 +155,13 @@ func TestATwinTakesAnotherName(t *testing.T) {
 
 func TestReloadLeavesWhatStaysAlone(t *testing.T) {
 	n, kept, gone, late := newNode(t), sinktest.NewDestination(), sinktest.NewDestination(), sinktest.NewDestination()
-	n.open(to("kept", kept), to("gone", gone))
+	var made atomic.Int32
+	counted := sink.Spec{Name: "kept", Settings: quick(), NewSink: func(sink.Env) (penstock.Sink, error) { made.Add(1); return kept.Open(), nil }}
+	n.open(counted, to("gone", gone))
 	n.send(5)
 	arrived(t, kept, 1, 5)
 	arrived(t, gone, 1, 5)
-	n.apply(to("kept", kept), to("late", late))
+	n.apply(counted, to("late", late))
 	n.send(5)
 	arrived(t, kept, 1, 10)
 	arrived(t, late, 6, 10)
@@ -166,7 +169,10 @@ func TestReloadLeavesWhatStaysAlone(t *testing.T) {
 	if len(gone.Received()) != 5 {
 		t.Error("a sink that was taken out received more")
 	}
-	changed := to("kept", kept)
+	if n := made.Load(); n != 1 {
+		t.Errorf("a sink that stays was made %d times", n)
+	}
+	changed := counted
 	changed.Settings.Tries = 7
 	n.apply(changed, to("gone", gone))
 	n.send(5)

@@ -45,6 +45,15 @@ func report(text string) *penstock.Report {
 	}
 }
 
+// checkPlace checks what the test below has put down.
+func checkPlace(t *testing.T, s *shelf.Shelf) {
+	t.Helper()
+	p := s.Place()
+	if !p.Used || !p.Paused || p.Settled.Through(1) != 17 || p.Settled.Highest() != 30 || p.GivenUp.Count() != 2 || p.Books != (shelf.Books{Delivered: 5, Quarantined: 1, Dropped: 2}) {
+		t.Errorf("the place is %+v", p)
+	}
+}
+
 func TestAShelfOutlastsItsProcess(t *testing.T) {
 	fs := vfs.NewMem()
 	st := openStore(t, fs)
@@ -72,10 +81,7 @@ func TestAShelfOutlastsItsProcess(t *testing.T) {
 	st = openStore(t, fs)
 	defer st.Close()
 	s = open(t, st, "broker")
-	p := s.Place()
-	if !p.Used || !p.Paused || p.Settled.Through(1) != 17 || p.Settled.Highest() != 30 || p.GivenUp.Count() != 2 || p.Books != (shelf.Books{Delivered: 5, Quarantined: 1, Dropped: 2}) {
-		t.Errorf("the place is %+v", p)
-	}
+	checkPlace(t, s)
 	held, err := s.List(0, 10)
 	if err != nil || len(held) != 1 || held[0].Number != 1 || held[0].Tries != 3 || held[0].First != 10 || held[0].Report.Samples[0].Value.Text() != large ||
 		held[0].Report.Source != "https" || held[0].Report.Fingerprint != 7 || held[0].Report.AcceptedTime != 2 {

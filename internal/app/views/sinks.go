@@ -23,7 +23,7 @@ func (s Sinks) Sinks() []api.SinkInfo {
 		list[i] = api.SinkInfo{
 			Name: k.Name, Main: k.Main, Record: k.Record, State: string(k.State), Since: instant(k.Since), Why: k.Why, Alarm: k.Alarm,
 			Failures: k.Failures, Next: instant(k.Next), Through: uint64(k.Through), Gaps: k.Gaps,
-			Backlog: api.BacklogInfo{Reports: k.Backlog.Reports, Bytes: k.Backlog.Bytes, Seconds: k.Backlog.Age.Seconds()},
+			Backlog: api.SinkBacklog{Reports: k.Backlog.Reports, Bytes: k.Backlog.Bytes, Seconds: k.Backlog.Age.Seconds()},
 			Books: api.SinkBooks{
 				Delivered: k.Books.Delivered, Quarantined: k.Books.Quarantined, Discarded: k.Books.Discarded, Dropped: k.Books.Dropped, Refed: k.Books.Refed,
 			},

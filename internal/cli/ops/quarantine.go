@@ -45,7 +45,7 @@ func (h *held) register(cmd *cobra.Command) {
 func (h *held) each(ctx context.Context, client *apiclient.Client, detail bool, f func(apiclient.Held) error) error {
 	next := uint64(0)
 	for {
-		page, err := client.Quarantine(ctx, h.sink, next, detail)
+		page, err := client.Delivery().Quarantine(ctx, h.sink, next, detail)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ same in the binary encoding, in Base64 (see 'penstock decode').`,
 				return err
 			}
 			defer client.Close()
-			r, err := client.QuarantinedReport(cmd.Context(), h.sink, number)
+			r, err := client.Delivery().Held(cmd.Context(), h.sink, number)
 			if err != nil {
 				return err
 			}
@@ -191,7 +191,7 @@ later; what it still cannot store stays, with the new reason.`
 
 func (h *held) decide(ctx context.Context, env shell.Env, client *apiclient.Client, verb string, numbers []uint64) error {
 	for _, number := range numbers {
-		done, err := client.Decide(ctx, h.sink, number, verb)
+		done, err := client.Delivery().Decide(ctx, h.sink, number, verb)
 		if err != nil {
 			return fmt.Errorf("report %d: %w", number, err)
 		}

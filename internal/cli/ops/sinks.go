@@ -44,7 +44,7 @@ for it or lost it.`,
 				return err
 			}
 			defer client.Close()
-			sinks, err := client.Sinks(cmd.Context())
+			sinks, err := client.Delivery().Sinks(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,9 @@ func newSinksPause(env shell.Env) *cobra.Command {
 waits in the spool, within the quota: pause the system of record for too long, and
 new reports are refused.`,
 		Example: "  penstock sinks pause broker",
-	}, func(ctx context.Context, c *apiclient.Client, sink string) error { return c.PauseSink(ctx, sink) }, "Sink %s is paused.\n")
+	}, func(ctx context.Context, c *apiclient.Client, sink string) error {
+		return c.Delivery().Pause(ctx, sink)
+	}, "Sink %s is paused.\n")
 }
 
 func newSinksResume(env shell.Env) *cobra.Command {
@@ -92,7 +94,9 @@ func newSinksResume(env shell.Env) *cobra.Command {
 		Use:     "resume SINK",
 		Short:   "Go on with delivery to a sink",
 		Example: "  penstock sinks resume broker",
-	}, func(ctx context.Context, c *apiclient.Client, sink string) error { return c.ResumeSink(ctx, sink) }, "Sink %s goes on.\n")
+	}, func(ctx context.Context, c *apiclient.Client, sink string) error {
+		return c.Delivery().Resume(ctx, sink)
+	}, "Sink %s goes on.\n")
 }
 
 // newAct makes cmd do one thing with the sink that its argument names, and then say
@@ -137,7 +141,7 @@ that any more, and for a record, which has each report once.`,
 				return err
 			}
 			defer client.Close()
-			position, err := client.ReplaySink(cmd.Context(), args[0], from)
+			position, err := client.Delivery().Replay(cmd.Context(), args[0], from)
 			if err != nil {
 				return err
 			}

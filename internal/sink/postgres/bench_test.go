@@ -16,23 +16,23 @@ import (
 	"github.com/penstock/penstock/internal/testkit/pgtest"
 )
 
-// BenchmarkDelivery settles batches of about 64 Ki samples, and in turn copies the
+// BenchmarkDelivery settles batches of some reports of each controller, and in turn copies the
 // same rows plainly into the same tables of another schema: the ceiling of the
 // machine in the same run. The metric of the ceiling is the share of it.
 func BenchmarkDelivery(b *testing.B) {
-	for _, shape := range []struct{ controllers, samples int }{{655, 100}, {6553, 10}, {1000, 1}} {
-		b.Run(fmt.Sprintf("%dx%d", shape.controllers, shape.samples), func(b *testing.B) {
+	for _, shape := range []struct{ controllers, samples, each int }{{655, 100, 1}, {6553, 10, 1}, {6553, 10, 4}, {1000, 1, 65}} {
+		b.Run(fmt.Sprintf("controllers=%d/samples=%d/reports=%d", shape.controllers, shape.samples, shape.each), func(b *testing.B) {
 			s, err := pgtest.Start(os.TempDir(), "shared_buffers = 512MB", "max_wal_size = 8GB")
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer s.Close()
-			deliver(b, s, shape.controllers, shape.samples)
+			deliver(b, s, shape.controllers, shape.samples, shape.each)
 		})
 	}
 }
 
-func deliver(b *testing.B, s *pgtest.Server, controllers, samples int) {
+func deliver(b *testing.B, s *pgtest.Server, controllers, samples, each int) {
 	open := func(name string) *postgres.Record {
 		r, err := postgres.New(postgres.Config{Server: "postgres://127.0.0.1:" + s.Port + "/postgres", User: "postgres", Schema: name}, env(node(name)))
 		if err == nil {
@@ -46,7 +46,7 @@ func deliver(b *testing.B, s *pgtest.Server, controllers, samples int) {
 	}
 	penstocks := open("ours")
 	settle := func(first penstock.Position, r *postgres.Record, seq uint64) []*penstock.Report {
-		rs := fleet(controllers, samples, seq, max(1, 65536/(controllers*samples)))
+		rs := fleet(controllers, samples, seq, each)
 		if _, err := r.Settle(b.Context(), batchOf(first, rs...)); err != nil {
 			b.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,7 @@ type Record struct {
 	stop   context.CancelFunc
 	closed <-chan struct{}
 	upkeep sync.WaitGroup
+	up     atomic.Bool // the tables are there, and the last transaction went well
 
 	turn  chan struct{} // held by who settles; the rest of the struct is theirs
 	state state
@@ -150,8 +152,7 @@ const (
 	ahead       = 2 // periods
 )
 
-// keep makes and drops partitions until ctx ends. It begins when Resume has made
-// the tables.
+// keep makes and drops partitions until ctx ends, while delivery goes well.
 func (r *Record) keep(ctx context.Context) {
 	partitions := schema.NewPartitions(r.schema, r.settings.period)
 	timer := time.NewTimer(upkeepRetry)
@@ -162,10 +163,15 @@ func (r *Record) keep(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		next := upkeepEvery
+		next := upkeepRetry
+		if !r.up.Load() {
+			timer.Reset(next)
+			continue
+		}
 		if err := r.keepOnce(ctx, partitions); err != nil && ctx.Err() == nil {
-			next = upkeepRetry
 			r.env.Log.Warn("partitions were not seen to; it is tried again", "error", translate("partitions", err), "retry_in", next.String())
+		} else {
+			next = upkeepEvery
 		}
 		timer.Reset(next)
 	}

@@ -21,6 +21,7 @@ func (r *Record) Resume(ctx context.Context) ([]penstock.Settled, error) {
 	}
 	defer r.give()
 	r.state = state{}
+	r.up.Store(false)
 	r.pool.Reset() // after an error there is little to say for the other connections
 	next := state{node: r.env.Node(), partitions: schema.NewPartitions(r.schema, r.settings.period)}
 	var holder [16]byte
@@ -47,6 +48,7 @@ func (r *Record) Resume(ctx context.Context) ([]penstock.Settled, error) {
 		return nil, translate("finding what is settled", err)
 	}
 	next.ready = true
+	r.up.Store(true)
 	r.state = next
 	return settled, nil
 }

@@ -25,6 +25,7 @@ func (r *Record) Settle(ctx context.Context, b penstock.Batch) (penstock.Receipt
 	}
 	receipt, err := r.settle(ctx, b)
 	if err != nil {
+		r.up.Store(false)
 		r.state = state{} // some of it may have been true only inside of the transaction
 		return penstock.Receipt{}, translate("settling", err)
 	}

@@ -1,4 +1,4 @@
-package api
+package ops
 
 import (
 	"net/http"
@@ -8,12 +8,12 @@ import (
 
 // consoleRoutes are the paths of the pages for people. They are open: what they
 // show comes from the API, which is not.
-func consoleRoutes(pages http.Handler) (routes []web.Route) {
-	if pages == nil {
+func (p *Parts) consoleRoutes() (routes []web.Route) {
+	if p.Console == nil {
 		return nil
 	}
 	serve := func(c *web.Call) error {
-		pages.ServeHTTP(c, c.R)
+		p.Console.ServeHTTP(c, c.R)
 		return nil
 	}
 	for _, r := range []struct{ path, summary string }{

@@ -1,4 +1,4 @@
-package main
+package bodies
 
 import (
 	"fmt"
@@ -9,23 +9,23 @@ import (
 // The shape of a generator's reports. Every connection speaks for controllers of
 // its own in turn.
 const (
-	controllersEach = 64
+	ControllersEach = 64
 	pointsEach      = 25
 	timeDigits      = 19 // of nanoseconds since 1970
 	valueDigits     = 5  // of "123.4"
 )
 
-// jsonBodies returns a maker of bodies of one report with a number of readings.
+// JSON returns a maker of bodies of one report with a number of readings.
 // The body is made once for each controller; then only the digits of times,
 // values and the seq, which stands last, change.
-func jsonBodies(connection, readings int, epoch uint64) bodyMaker {
-	templates := make([]template, controllersEach)
+func JSON(connection, readings int, epoch uint64) Maker {
+	templates := make([]template, ControllersEach)
 	for i := range templates {
 		templates[i] = newTemplate(fmt.Sprintf("bench-%03d-%03d", connection, i), readings, epoch)
 	}
 	var n, noise uint64
 	return func(dst []byte) []byte {
-		t := &templates[n%controllersEach]
+		t := &templates[n%ControllersEach]
 		n++
 		noise = noise*6364136223846793005 + 1442695040888963407
 		t.fill(uint64(time.Now().UnixNano()), noise>>33)
@@ -36,8 +36,8 @@ func jsonBodies(connection, readings int, epoch uint64) bodyMaker {
 	}
 }
 
-// emptyBodies returns a maker of bodies of nothing.
-func emptyBodies(int, int, uint64) bodyMaker { return func(dst []byte) []byte { return dst } }
+// Empty returns a maker of bodies of nothing.
+func Empty(int, int, uint64) Maker { return func(dst []byte) []byte { return dst } }
 
 // A template is a body up to its seq.
 type template struct {
