@@ -26,4 +26,6 @@ func (p *Parts) Missing() string {
 }
 
 // Routes returns the routes.
-func (p *Parts) Routes() []web.Route { return slices.Concat(p.flowRoutes(), p.logRoutes(), p.consoleRoutes()) }
+func (p *Parts) Routes() []web.Route {
+	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.consoleRoutes())
+}
