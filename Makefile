@@ -69,7 +69,6 @@ check: tools
 	if [[ -n $$badly ]]; then echo "These files need gofmt -w:"; echo "$$badly"; exit 1; fi
 
 ## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
-## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
 	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg chromium rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer
 

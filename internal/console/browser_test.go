@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"net"
 	"os"
 	"os/exec"
@@ -158,6 +159,15 @@ func TestThePagesUnderTheDemo(t *testing.T) {
 		quoted, _ := json.Marshal(name)
 		p.Wait("document.querySelector('h1')?.innerText.startsWith(" + string(quoted) + ")")
 	})
+	t.Run("a controller and its plot", func(t *testing.T) {
+		p.Wait("document.querySelectorAll('.hops li').length === 4")
+		p.Wait("document.querySelectorAll('.points tbody tr').length > 0")
+		p.Wait("document.querySelector('.plot canvas') && document.querySelector('.plot [data-steps]').dataset.steps > 1")
+		p.Wait("document.querySelector('.plot [role=img]').ariaLabel.startsWith('From ')")
+		serious(t, p)
+		p.Click("[aria-label='Zoom in']")
+		p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
+	})
 	quiet(t, p)
 	t.Run("out", func(t *testing.T) {
 		p.Click("header button")
@@ -165,4 +175,46 @@ func TestThePagesUnderTheDemo(t *testing.T) {
 		p.Go(at.url)
 		p.Wait("document.querySelector('#token')")
 	})
+}
+
+// One controller hangs, and everything says so: by its age, and never as if it were
+// live.
+func TestAStaleControllerIsShownStale(t *testing.T) {
+	at := demo(t, program(t), "--controllers", "60", "--break", "hang@2s+10m")
+	b := browser.Start(t)
+	p := b.Open(browser.Look{Width: 390, Height: 844, Phone: true, Dark: true})
+	signIn(p, at)
+	p.Wait("document.querySelector('.row .pulse.silent')?.innerText.includes('stale for')")
+	p.Wait("/[1-9] silent/.test(document.querySelector('h1.line').innerText)")
+	narrow := "document.documentElement.scrollWidth <= innerWidth"
+	p.Wait(narrow)
+	serious(t, p)
+	p.Click(".row a")
+	p.Wait("document.querySelector('h1 .pulse.silent')?.innerText.includes('stale for')")
+	p.Wait("document.querySelectorAll('.points tr.old').length > 0 && document.querySelector('.points tr.old').innerText.includes('stale')")
+	p.Wait("document.querySelector('.plot canvas')")
+	p.Wait(narrow)
+	serious(t, p)
+	quiet(t, p)
+}
+
+var screenshots = flag.String("screenshots", "", "the `FOLDER` to write pictures of the console to")
+
+// TestScreenshots makes the pictures of the documents, where it is told a folder.
+func TestScreenshots(t *testing.T) {
+	at := demo(t, program(t), "--controllers", "200", "--break", "radio@5s+10m")
+	b := browser.Start(t)
+	folder := *screenshots
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	p := b.Open(browser.Look{Width: 1280, Height: 900})
+	signIn(p, at)
+	if *screenshots != "" {
+		p.Wait("document.querySelector('.cause.physical')")
+	}
+	p.Screenshot(filepath.Join(folder, "console.webp"))
+	p.Click(".row a")
+	p.Wait("document.querySelector('.plot canvas')")
+	p.Screenshot(filepath.Join(folder, "controller.webp"))
 }
