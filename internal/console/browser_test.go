@@ -117,104 +117,115 @@ func quiet(t *testing.T, p *browser.Page) {
 	}
 }
 
-func TestThePagesUnderTheDemo(t *testing.T) {
-	at := demo(t, program(t), "--controllers", "60")
-	b := browser.Start(t)
-	p := b.Open(browser.Look{Width: 1280, Height: 900})
-
-	t.Run("a wrong token", func(t *testing.T) {
-		p.Go(at.url)
-		p.Wait("document.activeElement?.id === 'token'")
-		serious(t, p)
-		p.Type("nonsense")
-		p.Press("Enter")
-		p.Wait("document.querySelector('[role=alert]')?.innerText.includes('token')")
-	})
-	t.Run("the first screen is live", func(t *testing.T) {
-		signIn(p, at)
-		received := "Number(document.querySelector('.sums td').innerText.replaceAll(',', ''))"
-		var before float64
-		if err := p.Eval(received, &before); err != nil {
-			t.Fatal(err)
-		}
-		p.Wait(received + " > " + strconv.FormatFloat(before, 'f', -1, 64))
-		p.Wait("document.querySelectorAll('.stages tbody tr').length > 2 && document.querySelector('.slowest')")
-		p.Wait("document.querySelector('.sinks').innerText.includes('historian')")
-		p.Wait("document.querySelectorAll('.row').length > 5")
-		serious(t, p)
-	})
-	t.Run("search, and the keyboard", func(t *testing.T) {
-		var name string
-		if err := p.Eval("document.querySelector('.row .name').innerText", &name); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Eval("document.querySelector('input[type=search]').focus()", nil); err != nil {
-			t.Fatal(err)
-		}
-		p.Type(name)
-		p.Wait("document.querySelectorAll('.row').length < 5")
-		p.Press("Tab")
-		p.Press("Tab")
-		p.Press("Enter")
-		quoted, _ := json.Marshal(name)
-		p.Wait("document.querySelector('h1')?.innerText.startsWith(" + string(quoted) + ")")
-	})
-	t.Run("a controller and its plot", func(t *testing.T) {
-		p.Wait("document.querySelectorAll('.hops li').length === 4")
-		p.Wait("document.querySelectorAll('.points tbody tr').length > 0")
-		p.Wait("document.querySelector('.plot canvas') && document.querySelector('.plot [data-steps]').dataset.steps > 1")
-		p.Wait("document.querySelector('.plot [role=img]').ariaLabel.startsWith('From ')")
-		serious(t, p)
-		p.Click("[aria-label='Zoom in']")
-		p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
-	})
-	quiet(t, p)
-	t.Run("out", func(t *testing.T) {
-		p.Click("header button")
-		p.Wait("document.querySelector('#token')")
-		p.Go(at.url)
-		p.Wait("document.querySelector('#token')")
-	})
-}
-
-// One controller hangs, and everything says so: by its age, and never as if it were
-// live.
-func TestAStaleControllerIsShownStale(t *testing.T) {
-	at := demo(t, program(t), "--controllers", "60", "--break", "hang@2s+10m")
-	b := browser.Start(t)
-	p := b.Open(browser.Look{Width: 390, Height: 844, Phone: true, Dark: true})
-	signIn(p, at)
-	p.Wait("document.querySelector('.row .pulse.silent')?.innerText.includes('stale for')")
-	p.Wait("/[1-9] silent/.test(document.querySelector('h1.line').innerText)")
-	narrow := "document.documentElement.scrollWidth <= innerWidth"
-	p.Wait(narrow)
-	serious(t, p)
-	p.Click(".row a")
-	p.Wait("document.querySelector('h1 .pulse.silent')?.innerText.includes('stale for')")
-	p.Wait("document.querySelectorAll('.points tr.old').length > 0 && document.querySelector('.points tr.old').innerText.includes('stale')")
-	p.Wait("document.querySelector('.plot canvas')")
-	p.Wait(narrow)
-	serious(t, p)
-	quiet(t, p)
-}
-
 var screenshots = flag.String("screenshots", "", "the `FOLDER` to write pictures of the console to")
 
-// TestScreenshots makes the pictures of the documents, where it is told a folder.
-func TestScreenshots(t *testing.T) {
-	at := demo(t, program(t), "--controllers", "200", "--break", "radio@5s+10m")
+// A demo in which a radio fades and a controller hangs, as a person sees it.
+func TestThePagesUnderTheDemo(t *testing.T) {
+	at := demo(t, program(t), "--controllers", "100", "--break", "hang@15s+10m", "--break", "radio@15s+10m")
 	b := browser.Start(t)
+	p := b.Open(browser.Look{Width: 1280, Height: 900})
 	folder := *screenshots
 	if folder == "" {
 		folder = t.TempDir()
 	}
-	p := b.Open(browser.Look{Width: 1280, Height: 900})
-	signIn(p, at)
-	if *screenshots != "" {
-		p.Wait("document.querySelector('.cause.physical')")
+	for _, step := range []struct {
+		name string
+		do   func(*testing.T)
+	}{
+		{"a wrong token", func(t *testing.T) { wrongToken(t, p, at) }},
+		{"the first screen is live", func(t *testing.T) { firstScreen(t, p, at) }},
+		{"search, and the keyboard", func(t *testing.T) { search(t, p) }},
+		{"a controller and its plot", func(t *testing.T) { onePoint(t, p, filepath.Join(folder, "controller.webp")) }},
+		{"stale on a phone", func(t *testing.T) { staleOnAPhone(t, b, at, filepath.Join(folder, "phone.webp")) }},
+		{"causes", func(t *testing.T) {
+			p.Go(at.url + "#/")
+			p.Wait("document.querySelectorAll('.cause').length > 0")
+			p.Screenshot(filepath.Join(folder, "console.webp"))
+			serious(t, p)
+		}},
+		{"signed out", func(t *testing.T) {
+			p.Click("header button")
+			p.Wait("document.querySelector('#token')")
+			p.Go(at.url)
+			p.Wait("document.querySelector('#token')")
+			quiet(t, p)
+		}},
+	} {
+		if !t.Run(step.name, step.do) {
+			return
+		}
 	}
-	p.Screenshot(filepath.Join(folder, "console.webp"))
+}
+
+func wrongToken(t *testing.T, p *browser.Page, at plant) {
+	p.Go(at.url)
+	p.Wait("document.activeElement?.id === 'token'")
+	serious(t, p)
+	p.Type("nonsense")
+	p.Press("Enter")
+	p.Wait("document.querySelector('[role=alert]')?.innerText.includes('token')")
+}
+
+func firstScreen(t *testing.T, p *browser.Page, at plant) {
+	signIn(p, at)
+	received := "Number(document.querySelector('.sums td').innerText.replaceAll(',', ''))"
+	var before float64
+	if err := p.Eval(received, &before); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait(received + " > " + strconv.FormatFloat(before, 'f', -1, 64))
+	p.Wait("document.querySelectorAll('.stages tbody tr').length > 2 && document.querySelector('.slowest')")
+	p.Wait("document.querySelector('.sinks').innerText.includes('historian')")
+	p.Wait("document.querySelectorAll('.row').length > 5")
+	serious(t, p)
+}
+
+func search(t *testing.T, p *browser.Page) {
+	var name string
+	if err := p.Eval("document.querySelector('.row .name').innerText", &name); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Eval("document.querySelector('input[type=search]').focus()", nil); err != nil {
+		t.Fatal(err)
+	}
+	p.Type(name)
+	p.Wait("document.querySelectorAll('.row').length < 5")
+	p.Press("Tab")
+	p.Press("Tab")
+	p.Press("Enter")
+	quoted, err := json.Marshal(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Wait("document.querySelector('h1')?.innerText.startsWith(" + string(quoted) + ")")
+}
+
+func onePoint(t *testing.T, p *browser.Page, picture string) {
+	p.Wait("document.querySelectorAll('.hops li').length === 4")
+	p.Wait("document.querySelectorAll('.points tbody tr').length > 0")
+	p.Wait("document.querySelector('.plot canvas') && document.querySelector('.plot [data-steps]').dataset.steps > 1")
+	p.Wait("document.querySelector('.plot [role=img]').ariaLabel.startsWith('From ')")
+	serious(t, p)
+	p.Click("[aria-label='Zoom in']")
+	p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
+	p.Screenshot(picture)
+}
+
+// What hangs is shown by its age, and never as if it were live.
+func staleOnAPhone(t *testing.T, b *browser.Browser, at plant, picture string) {
+	p := b.Open(browser.Look{Width: 390, Height: 844, Phone: true, Dark: true})
+	p.Go(at.url)
+	p.Wait("document.querySelector('.row .pulse.silent')?.innerText.includes('stale for')")
+	p.Wait("/[1-9] silent/.test(document.querySelector('h1.line').innerText)")
+	const narrow = "document.documentElement.scrollWidth <= innerWidth"
+	p.Wait(narrow)
+	p.Screenshot(picture)
+	serious(t, p)
 	p.Click(".row a")
+	p.Wait("document.querySelector('h1 .pulse.silent')?.innerText.includes('stale for')")
+	p.Wait("document.querySelector('.points tr.old')?.innerText.includes('stale')")
 	p.Wait("document.querySelector('.plot canvas')")
-	p.Screenshot(filepath.Join(folder, "controller.webp"))
+	p.Wait(narrow)
+	serious(t, p)
+	quiet(t, p)
 }
