@@ -51,7 +51,7 @@ func TestDrill(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	d := drill(t, program, "noise:line-1@8s+9s", 3, "--for", "18s", "--controllers", "20", "--interval", "500ms")
+	d := drill(t, program, "noise:line-1@8s+12s", 4, "--for", "22s", "--controllers", "20", "--interval", "500ms")
 	if d.Said["physical"] != 5 || d.Others["physical"] > 0 {
 		t.Errorf("%+v", d)
 	}
