@@ -1,4 +1,5 @@
-# Penstock is built with Go alone; every target works on a fresh clone.
+# Penstock is built with Go, and its console with Node.js; every target works on a
+# fresh clone.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,23 +25,40 @@ P        ?= 2
 TRIALS ?= 30
 DRILLS ?= 1
 
+# The last file that the build of the console writes.
+CONSOLE := internal/console/dist/index.html
+
 DIST  ?= linux-amd64 linux-arm64 linux-armv7
 # The time of the files in a package: that of the commit.
 EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-.PHONY: build demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help compare-pm2 deb packaging-tool vulns
+.PHONY: build console screenshots demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help compare-pm2 deb packaging-tool vulns
 
-## build: bin/penstock
-build:
+## build: bin/penstock with its console; the console needs Node.js 20 and npm
+build: console
 	@mkdir -p bin
 	$(GOBUILD) -o bin/penstock ./cmd/penstock
+
+## console: the pages that the binary has in it, from web/; needs Node.js 20 and npm
+console: $(CONSOLE)
+
+$(CONSOLE): web/package-lock.json web/index.html web/vite.config.js web/tsconfig.json $(wildcard web/src/*)
+	@command -v node >/dev/null && command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
+	  echo "The console needs Node.js 20 or newer, and npm. Install them, or build a gateway without its pages:" >&2; \
+	  echo "  go build -o bin/penstock ./cmd/penstock" >&2; exit 1; }
+	cd web && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
+
+## screenshots: the pictures of the console in the documents, made anew from a demo
+screenshots: console tools
+	$(GO) test -count=1 -run ThePages ./internal/console -screenshots=$(CURDIR)/docs/images
 
 ## demo: build, then for a minute a gateway and a simulated water network; DEMO="--for 10m" for other flags
 demo: build
 	bin/penstock demo $(DEMO)
 
 ## test: everything that must hold, with the race detector
-test: check
+test: check console
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -p=$(P) ./...
 	cd packaging && $(GO) vet . && $(GO) test -timeout=$(TIMEOUT) .
 
@@ -52,9 +70,7 @@ check: tools
 
 ## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
-## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
-tools:
-	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer
+	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg chromium rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build tools
@@ -88,7 +104,7 @@ torture-spool:
 
 ## dist: static binaries and their checksums in dist/
 dist: STRIP := -s -w
-dist:
+dist: console
 	@rm -rf dist && mkdir -p dist
 	@for target in $(DIST); do \
 	  os=$${target%-*}; arch=$${target#*-}; arm=; \

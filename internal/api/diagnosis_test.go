@@ -45,6 +45,14 @@ func (fakeDiagnosis) Detail(controller string) (diagnose.Detail, bool) {
 	}, controller == "pump-17"
 }
 
+func (fakeDiagnosis) Standings() []diagnose.Standing {
+	return []diagnose.Standing{
+		{Name: "pump-17", Site: "north", Line: "line-3", Pulse: diagnose.Late, Cause: diagnose.Physical, LastSeen: startOfTest.UnixNano()},
+		{Name: "pump-18", Pulse: diagnose.Reporting, Cause: diagnose.Healthy, LastSeen: startOfTest.UnixNano()},
+		{Name: "tank-2", Pulse: diagnose.Silent, Cause: diagnose.Physical, LastSeen: startOfTest.UnixNano()},
+	}
+}
+
 func (fakeDiagnosis) Records(controller string) []commission.Record {
 	if controller != "pump-17" {
 		return nil

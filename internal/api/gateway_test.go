@@ -20,6 +20,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/tlsfiles"
@@ -72,6 +73,23 @@ func start(t testing.TB, change ...func(*api.Options)) *gateway {
 	return g
 }
 
+// fakePages are pages for people, of which only the first is there.
+func fakePages() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte("<!doctype html>")) // a test that is gone misses nothing
+	})
+}
+
+func withPages(p ops.Parts) ops.Parts {
+	p.Console = fakePages()
+	return p
+}
+
 // prepare returns a gateway that does not run yet.
 func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	t.Helper()
@@ -99,7 +117,7 @@ func prepare(t testing.TB, change ...func(*api.Options)) *gateway {
 	g.roots.AppendCertsFromPEM(pem)
 	o := api.Options{
 		Source: "https", Listener: ln, TLS: files.Config(), Version: "test", Auth: fleet, Registry: fleet,
-		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: newFakeOps(), Delivery: api.Delivery{Sinks: g.sinks, Held: g.sinks}, Diagnosis: fakeDiagnosis{}, Observer: g.seen,
+		Historian: g.historian, Sheets: g.sheets, Ledger: fakeLedger{}, Spool: g.historian, Feed: g.feed, Evidence: g.evidence, Ops: withPages(newFakeOps()), Delivery: api.Delivery{Sinks: g.sinks, Held: g.sinks}, Diagnosis: fakeDiagnosis{}, Observer: g.seen,
 		Sources: func() []api.SourceState {
 			return []api.SourceState{
 				{Name: "line-3", State: "failing", Since: startOfTest, Why: "open /dev/ttyUSB0: no such device"},

@@ -142,7 +142,20 @@ var table = []struct {
 	{"an agent that looks for a database", ask{"GET", "/ping", "", "", nil}},
 	{"only the head", ask{"HEAD", "/v1/latest", "viewer", "", nil}},
 	{"a path that is not there", ask{"GET", "/v2/query", "", "", nil}},
-	{"the root", ask{"GET", "/", "", "", nil}},
+	{"the console", ask{"GET", "/", "", "", nil}},
+	{"a part of the console that is not there", ask{"GET", "/assets/nothing.js", "", "", nil}},
+	{"a plot", ask{"GET", "/v1/plot?controller=pump-17&point=flow&from=-2m&steps=10", "viewer", "", nil}},
+	{"a plot of a point that is not there", ask{"GET", "/v1/plot?controller=pump-17&point=nothing", "viewer", "", nil}},
+	{"a plot of everything", ask{"GET", "/v1/plot?controller=*&point=flow", "viewer", "", nil}},
+	{"a plot beyond the scope", ask{"GET", "/v1/plot?controller=tank-1&point=level", "narrow", "", nil}},
+	{"a plot of too many steps", ask{"GET", "/v1/plot?controller=pump-17&point=flow&steps=2001", "viewer", "", nil}},
+	{"a plot that ends before it begins", ask{"GET", "/v1/plot?controller=pump-17&point=flow&from=now&to=-1h", "viewer", "", nil}},
+	{"who asks", ask{"GET", "/v1/session", "narrow", "", nil}},
+	{"signing in with nonsense", ask{"POST", "/v1/session", "", `{"token":"nonsense"}`, asJSON}},
+	{"signing in as a controller", ask{"POST", "/v1/session", "", `{"token":"controller"}`, asJSON}},
+	{"signing in from another site", ask{"POST", "/v1/session", "", `{"token":"viewer"}`, map[string]string{"Content-Type": "application/json", "Sec-Fetch-Site": "same-site"}}},
+	{"signing out", ask{"DELETE", "/v1/session", "", "", nil}},
+	{"watching beyond the scope", ask{"GET", "/v1/watch?controller=tank-1", "narrow", "", nil}},
 	{"a method that the path has not", ask{"PUT", "/v1/query", "viewer", "", nil}},
 	{"a method that another path has", ask{"DELETE", "/v1/query", "viewer", "", nil}},
 	{"a method for browsers", ask{"OPTIONS", "/v1/query", "", "", nil}},
@@ -191,7 +204,7 @@ func TestGoldenAnswers(t *testing.T) {
 		}
 		c := g.client(h2)
 		var b bytes.Buffer
-		always := g.do(c, ask{path: "/"}).header.Clone()
+		always := g.do(c, ask{path: "/nothing"}).header.Clone()
 		always.Del("Content-Type")
 		b.WriteString("# What stands on every answer, and then what does not\n")
 		for _, n := range slices.Sorted(func(yield func(string) bool) {
@@ -239,7 +252,7 @@ func TestRoleMatrix(t *testing.T) {
 		{"GET", "/v1/quarantine/nobody", 3}, {"GET", "/v1/quarantine/nobody/1", 3}, {"POST", "/v1/quarantine/nobody/1/retry", 3}, {"POST", "/v1/quarantine/nobody/1/discard", 3},
 		{"GET", "/v1/controllers/export", 2}, {"POST", "/v1/controllers/import", 4},
 		{"GET", "/v1/controllers", 2}, {"POST", "/v1/controllers", 4}, {"DELETE", "/v1/controllers/nobody", 4},
-		{"POST", "/v1/controllers/nobody/admit", 3}, {"GET", "/openapi.json", 0}, {"GET", "/problems/full", 0},
+		{"POST", "/v1/controllers/nobody/admit", 3}, {"GET", "/v1/plot", 2}, {"GET", "/v1/session", 2}, {"DELETE", "/v1/session", 0}, {"GET", "/openapi.json", 0}, {"GET", "/problems/full", 0},
 	} {
 		for i, role := range roles {
 			got := g.do(c, ask{method: r.method, path: r.path, token: role}).status

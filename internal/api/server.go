@@ -14,13 +14,15 @@ import (
 	"github.com/penstock/penstock/internal/api/ingest"
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/api/query"
+	"github.com/penstock/penstock/internal/api/session"
+	"github.com/penstock/penstock/internal/api/watch"
 	"github.com/penstock/penstock/internal/api/web"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/live"
 )
 
-// Options are what a [Server] needs. All but Version, Observer, Log, Now and
-// Limits must be given.
+// Options are what a [Server] needs. All but Version, Sources,
+// Observer, Log, Now and Limits must be given.
 type Options struct {
 	Source    string       // the source's name in envelopes
 	Listener  net.Listener // may be inherited; the server closes it
@@ -56,6 +58,8 @@ type Limits struct {
 	Web    web.Limits
 	Ingest ingest.Limits
 	Query  query.Limits
+	// Watch is how often those who watch are told: 1 s.
+	Watch time.Duration
 }
 
 // Server is the HTTPS API. Make it with [New] and run it once.
@@ -65,6 +69,7 @@ type Server struct {
 	web      *web.Server
 	ingest   *ingest.Handler
 	query    *query.Handler
+	watch    *watch.Handler
 }
 
 var _ penstock.Source = (*Server)(nil)
@@ -85,11 +90,16 @@ func New(o Options) (*Server, error) {
 	}
 	f := &fleet{registry: o.Registry}
 	l := &links{book: o.Evidence, ledger: o.Ledger, sources: o.Sources}
+	s.watch = watch.New(watch.Options{
+		Standings: o.Diagnosis.Standings, Views: (&views{Options: o, links: l, query: s.query}).all(), Every: o.Limits.Watch,
+	})
+	signedIn := session.New(session.Options{Now: o.Now})
 	var err error
 	s.web, err = web.New(web.Options{
 		Routes: slices.Concat(s.ingest.Routes(), s.query.Routes(), f.routes(), (&sheets{o.Sheets}).routes(), l.routes(),
-			(&diagnosis.Handler{Diagnosis: o.Diagnosis}).Routes(), o.Ops.Routes(), (&sinks{o.Delivery.Sinks}).routes(), (&quarantine{o.Delivery.Held}).routes()),
-		Auth: o.Auth, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
+			(&diagnosis.Handler{Diagnosis: o.Diagnosis}).Routes(), o.Ops.Routes(), (&sinks{o.Delivery.Sinks}).routes(), (&quarantine{o.Delivery.Held}).routes(),
+			(&session.Handler{Table: signedIn, Auth: o.Auth}).Routes(), s.watch.Routes()),
+		Auth: o.Auth, Sessions: signedIn, Version: o.Version, Observer: o.Observer, Log: o.Log, Now: o.Now, Limits: o.Limits.Web,
 	})
 	return s, err
 }
@@ -109,7 +119,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.web.Serve
 func (s *Server) Connections() int { return s.web.Connections() }
 
 // Streams returns how many event streams are open.
-func (s *Server) Streams() int { return s.query.Streams() }
+func (s *Server) Streams() int { return s.query.Streams() + s.watch.Streams() }
 
 func (o *Options) check() error {
 	for _, needed := range []struct {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/sink/postgres"
 	"github.com/penstock/penstock/internal/testkit/crashfs"
@@ -25,8 +26,8 @@ func TestNodesShareARecord(t *testing.T) {
 		}
 	})
 	open := func(disk *crashfs.FS) *node {
-		c := DefaultConfig()
-		c.Sinks = []Sink{{Name: "central", Record: true, Postgres: &postgres.Config{Server: "postgres://127.0.0.1:" + server.Port + "/postgres", User: "postgres"}}}
+		c := settings.Default()
+		c.Sinks = []settings.Sink{{Name: "central", Record: true, Postgres: &postgres.Config{Server: "postgres://127.0.0.1:" + server.Port + "/postgres", User: "postgres"}}}
 		n, err := openNode(nodeOptions{config: c, fs: disk, dir: "data", log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), now: time.Now})
 		if err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/console"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/logging"
@@ -275,10 +276,14 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if err := g.bound.write(started.Addresses...); err != nil {
 		return nil, Started{}, err
 	}
+	pages, err := console.New()
+	if err != nil {
+		return nil, Started{}, err
+	}
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: views.Registry{Fleet: g.fleet}, Sheets: views.Sheets{Fleet: g.fleet}, Historian: views.Queries{Historian: g.historian}, Ledger: views.Books{Intake: g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -18,6 +18,8 @@ import (
 type Diagnosis interface {
 	Overview(f diagnose.Filter) diagnose.Overview
 	Detail(controller string) (diagnose.Detail, bool)
+	// Standings returns how each controller stands, in the order of their names.
+	Standings() []diagnose.Standing
 	Records(controller string) []commission.Record
 	// Commission begins one; code NotFound for a controller that is not registered,
 	// Conflict when one is under way.
@@ -75,7 +77,7 @@ func (h *Handler) overview(c *web.Call) error {
 		filter.Since = since
 	}
 	o := h.Diagnosis.Overview(filter)
-	return c.JSON(http.StatusOK, overviewOf(&o))
+	return c.JSON(http.StatusOK, OverviewOf(&o))
 }
 
 func sinceOf(text string, now time.Time) (time.Time, error) {
@@ -98,7 +100,7 @@ func (h *Handler) detail(c *web.Call) error {
 	if !ok {
 		return penstock.Errorf(penstock.NotFound, "There is no controller %.128q, or it is not followed yet.", name)
 	}
-	return c.JSON(http.StatusOK, detailOf(&d))
+	return c.JSON(http.StatusOK, DetailOf(&d))
 }
 
 // begin answers POST /v1/commission/{controller}.

@@ -144,7 +144,8 @@ type Check struct {
 // shownNames is how many controllers of a cause are named.
 const shownNames = 100
 
-func overviewOf(o *diagnose.Overview) Overview {
+// OverviewOf returns an overview as answers have it.
+func OverviewOf(o *diagnose.Overview) Overview {
 	answer := Overview{
 		Time: text(o.Time), Reporting: o.Pulses[diagnose.Reporting], Late: o.Pulses[diagnose.Late], Silent: o.Pulses[diagnose.Silent],
 		New: o.Pulses[diagnose.Unheard], Held: o.Pulses[diagnose.Held], Causes: []Cause{},
@@ -175,7 +176,8 @@ func verdictOf(v *diagnose.Verdict) Verdict {
 	return answer
 }
 
-func detailOf(d *diagnose.Detail) Detail {
+// DetailOf returns what is known of a controller as answers have it.
+func DetailOf(d *diagnose.Detail) Detail {
 	answer := Detail{
 		Verdict: verdictOf(&d.Verdict), Controller: d.Known.Name, Site: d.Site, Line: d.Line, Source: d.Source, LinkType: d.LinkType,
 		Pulse: string(d.Pulse), LastSeen: text(d.LastSeen), Usual: round(d.Usual), Now: countsOf(&d.Now), Before: countsOf(&d.Before), Gap: d.Missing,

@@ -1,15 +1,17 @@
 package ops
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/penstock/penstock/internal/api/web"
 )
 
-// Parts are what the answers come from. All must be given.
+// Parts are what the answers come from. All but Console must be given.
 type Parts struct {
-	Log  Log
-	Flow Flow
+	Log     Log
+	Flow    Flow
+	Console http.Handler // the pages for people, at / and below /assets/; nil for none
 }
 
 // Missing returns the name of a part that is not given, empty for none.
@@ -24,4 +26,6 @@ func (p *Parts) Missing() string {
 }
 
 // Routes returns the routes.
-func (p *Parts) Routes() []web.Route { return slices.Concat(p.flowRoutes(), p.logRoutes()) }
+func (p *Parts) Routes() []web.Route {
+	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.consoleRoutes())
+}

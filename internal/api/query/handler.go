@@ -106,5 +106,5 @@ func (h *Handler) Routes() []web.Route {
 		Details: "By source time; samples that come late do not move it back.",
 		Params:  []web.Param{ControllerParam(), pointParam(), timeParam()},
 		Answer:  samples,
-	}, h.ledgerRoute(), h.streamRoute()}
+	}, h.plotRoute(), h.ledgerRoute(), h.streamRoute()}
 }

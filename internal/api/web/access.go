@@ -14,6 +14,7 @@ func (c *Call) admit() error {
 		return nil
 	}
 	c.Cred = credential(c.R)
+	c.fromSession()
 	who, err := c.s.auth.Authenticate(c.Cred)
 	if err != nil {
 		if c.route.Refuses {
@@ -32,6 +33,11 @@ func (c *Call) admit() error {
 // StillKnown tells whether the caller's credential would still be let in: for
 // answers that go on for long.
 func (c *Call) StillKnown() bool {
+	if c.session != "" {
+		if _, open := c.s.sessions.Token(c.session); !open {
+			return false
+		}
+	}
 	who, err := c.s.auth.Authenticate(c.Cred)
 	return err == nil && c.route.Access.Allows(who.Role)
 }
@@ -68,4 +74,41 @@ func credential(r *http.Request) penstock.Credential {
 		c.Certificates = r.TLS.VerifiedChains[0]
 	}
 	return c
+}
+
+// SessionCookie is the name of the cookie of who is signed in. The prefix has
+// browsers take it over TLS only, from this host only, and for all of its paths.
+const SessionCookie = "__Host-penstock"
+
+// Sessions are those who signed in.
+type Sessions interface {
+	// Token returns the token that an open session stands for.
+	Token(id string) (token string, open bool)
+}
+
+// SessionID returns the id of the session that the request shows, open or not, and
+// empty for none. A session counts only for requests of our own pages: browsers say
+// who sent a request, and what another site sends shows no session.
+func (c *Call) SessionID() string {
+	switch c.R.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin":
+	default:
+		return ""
+	}
+	if shown := c.R.CookiesNamed(SessionCookie); len(shown) == 1 {
+		return shown[0].Value
+	}
+	return ""
+}
+
+// fromSession takes the token of the session where the request has none of its own.
+func (c *Call) fromSession() {
+	if c.Cred.Token != "" || c.s.sessions == nil {
+		return
+	}
+	if id := c.SessionID(); id != "" {
+		if token, open := c.s.sessions.Token(id); open {
+			c.Cred.Token, c.session = token, id
+		}
+	}
 }

@@ -27,6 +27,7 @@ type Call struct {
 	Denied error               // why Who is nil, see [Route.Refuses]
 
 	route   *Route
+	session string // id of the session that the token came from, empty for none
 	query   url.Values
 	read    int64 // bytes of the body as they came
 	renewed int64 // of them, when the deadlines were renewed

@@ -32,7 +32,8 @@ type Observer interface {
 type Options struct {
 	Routes   []Route
 	Auth     Authenticator
-	Version  string // of the gateway, for the OpenAPI document
+	Sessions Sessions // nil for none
+	Version  string   // of the gateway, for the OpenAPI document
 	Observer Observer
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -42,6 +43,7 @@ type Options struct {
 // Server answers requests by a table of routes.
 type Server struct {
 	auth     Authenticator
+	sessions Sessions
 	observer Observer
 	log      *slog.Logger
 	now      func() time.Time
@@ -60,7 +62,7 @@ type Server struct {
 // New checks the table and returns a server that is ready to run.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		auth: o.Auth, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits.withDefaults(),
+		auth: o.Auth, sessions: o.Sessions, observer: o.Observer, log: o.Log, now: o.Now, limits: o.Limits.withDefaults(),
 		origins: http.NewCrossOriginProtection(), draining: make(chan struct{}),
 	}
 	if s.log == nil {

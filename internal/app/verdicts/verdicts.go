@@ -216,3 +216,6 @@ func (d *Desk) Commission(controller, by string, length, every time.Duration) (c
 
 // Counts returns how many controllers each verdict stands on.
 func (d *Desk) Counts() map[diagnose.Cause]int { return d.watch.Counts() }
+
+// Standings returns how each controller stands, in the order of their names.
+func (d *Desk) Standings() []diagnose.Standing { return d.watch.Standings(d.Now()) }

@@ -1,0 +1,231 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/testkit/browser"
+)
+
+// plant is a demo that runs: a gateway, and a fleet that sends to it.
+type plant struct {
+	url   string
+	token string
+}
+
+// program builds the gateway as make build does, with the pages in it.
+func program(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "penstock")
+	if out, err := exec.Command("go", "build", "-o", file, "github.com/penstock/penstock/cmd/penstock").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return file
+}
+
+func demo(t testing.TB, program string, flags ...string) plant {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	cmd := exec.Command(program, append([]string{"demo", "--listen", address, "--data", data}, flags...)...)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT) // it may have ended by itself
+		time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait() // what it proves is another test's affair
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		token, err := os.ReadFile(filepath.Join(data, "admin.token"))
+		if err == nil {
+			if c, err := net.Dial("tcp", address); err == nil {
+				c.Close()
+				return plant{"https://" + address + "/", strings.TrimSpace(string(token))}
+			}
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			t.Fatal("the demo did not begin")
+		}
+	}
+}
+
+func signIn(p *browser.Page, at plant) {
+	p.Go(at.url)
+	p.Wait("document.activeElement?.id === 'token'")
+	p.Type(at.token)
+	p.Press("Enter")
+	p.Wait("/^[1-9][0-9,]* of [0-9,]+ reporting/.test(document.querySelector('h1.line')?.innerText ?? '')")
+}
+
+// serious returns what axe finds that keeps people from using the page.
+func serious(t *testing.T, p *browser.Page) {
+	t.Helper()
+	axe, err := os.ReadFile("../../web/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Fatalf("%v: run 'make console'", err)
+	}
+	if err := p.Eval(string(axe)+"; 0", nil); err != nil {
+		t.Fatal(err)
+	}
+	var found []struct {
+		ID, Impact, Help string
+		Nodes            []struct{ HTML, FailureSummary string }
+	}
+	if err := p.Eval("axe.run().then(r => r.violations)", &found); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range found {
+		if v.Impact == "serious" || v.Impact == "critical" {
+			t.Errorf("%s (%s): %s: %s\n%s", v.ID, v.Impact, v.Help, v.Nodes[0].HTML, v.Nodes[0].FailureSummary)
+		}
+	}
+}
+
+func quiet(t *testing.T, p *browser.Page) {
+	t.Helper()
+	for _, text := range p.Said() {
+		if !strings.Contains(text, "401") { // who is not signed in yet
+			t.Error(text)
+		}
+	}
+}
+
+var screenshots = flag.String("screenshots", "", "the `FOLDER` to write pictures of the console to")
+
+// A demo in which a radio fades and a controller hangs, as a person sees it.
+func TestThePagesUnderTheDemo(t *testing.T) {
+	at := demo(t, program(t), "--controllers", "100", "--break", "hang@15s+10m", "--break", "radio@15s+10m")
+	b := browser.Start(t)
+	p := b.Open(browser.Look{Width: 1280, Height: 900})
+	folder := *screenshots
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	for _, step := range []struct {
+		name string
+		do   func(*testing.T)
+	}{
+		{"a wrong token", func(t *testing.T) { wrongToken(t, p, at) }},
+		{"the first screen is live", func(t *testing.T) { firstScreen(t, p, at) }},
+		{"search, and the keyboard", func(t *testing.T) { search(t, p) }},
+		{"a controller and its plot", func(t *testing.T) { onePoint(t, p, filepath.Join(folder, "controller.webp")) }},
+		{"stale on a phone", func(t *testing.T) { staleOnAPhone(t, b, at, filepath.Join(folder, "phone.webp")) }},
+		{"causes", func(t *testing.T) {
+			p.Go(at.url + "#/")
+			p.Wait("document.querySelectorAll('.cause').length > 0")
+			p.Screenshot(filepath.Join(folder, "console.webp"))
+			serious(t, p)
+		}},
+		{"signed out", func(t *testing.T) {
+			p.Click("header button")
+			p.Wait("document.querySelector('#token')")
+			p.Go(at.url)
+			p.Wait("document.querySelector('#token')")
+			quiet(t, p)
+		}},
+	} {
+		if !t.Run(step.name, step.do) {
+			return
+		}
+	}
+}
+
+func wrongToken(t *testing.T, p *browser.Page, at plant) {
+	p.Go(at.url)
+	p.Wait("document.activeElement?.id === 'token'")
+	serious(t, p)
+	p.Type("nonsense")
+	p.Press("Enter")
+	p.Wait("document.querySelector('[role=alert]')?.innerText.includes('token')")
+}
+
+func firstScreen(t *testing.T, p *browser.Page, at plant) {
+	signIn(p, at)
+	received := "Number(document.querySelector('.sums td').innerText.replaceAll(',', ''))"
+	var before float64
+	if err := p.Eval(received, &before); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait(received + " > " + strconv.FormatFloat(before, 'f', -1, 64))
+	p.Wait("document.querySelectorAll('.stages tbody tr').length > 2 && document.querySelector('.slowest')")
+	p.Wait("document.querySelector('.sinks').innerText.includes('historian')")
+	p.Wait("document.querySelectorAll('.row').length > 5")
+	serious(t, p)
+}
+
+func search(t *testing.T, p *browser.Page) {
+	var name string
+	if err := p.Eval("document.querySelector('.row .name').innerText", &name); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Eval("document.querySelector('input[type=search]').focus()", nil); err != nil {
+		t.Fatal(err)
+	}
+	p.Type(name)
+	p.Wait("document.querySelectorAll('.row').length < 5")
+	p.Press("Tab")
+	p.Press("Tab")
+	p.Press("Enter")
+	quoted, err := json.Marshal(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Wait("document.querySelector('h1')?.innerText.startsWith(" + string(quoted) + ")")
+}
+
+func onePoint(t *testing.T, p *browser.Page, picture string) {
+	p.Wait("document.querySelectorAll('.hops li').length === 4")
+	p.Wait("document.querySelectorAll('.points tbody tr').length > 0")
+	p.Wait("document.querySelector('.plot canvas') && document.querySelector('.plot [data-steps]').dataset.steps > 1")
+	p.Wait("document.querySelector('.plot [role=img]').ariaLabel.startsWith('From ')")
+	serious(t, p)
+	p.Click("[aria-label='Zoom in']")
+	p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
+	p.Screenshot(picture)
+}
+
+// What hangs is shown by its age, and never as if it were live.
+func staleOnAPhone(t *testing.T, b *browser.Browser, at plant, picture string) {
+	p := b.Open(browser.Look{Width: 390, Height: 844, Phone: true, Dark: true})
+	p.Go(at.url)
+	p.Wait("document.querySelector('.row .pulse.silent')?.innerText.includes('stale for')")
+	p.Wait("/[1-9] silent/.test(document.querySelector('h1.line').innerText)")
+	const narrow = "document.documentElement.scrollWidth <= innerWidth"
+	p.Wait(narrow)
+	p.Screenshot(picture)
+	serious(t, p)
+	p.Click(".row a")
+	p.Wait("document.querySelector('h1 .pulse.silent')?.innerText.includes('stale for')")
+	p.Wait("document.querySelector('.points tr.old')?.innerText.includes('stale')")
+	p.Wait("document.querySelector('.plot canvas')")
+	p.Wait(narrow)
+	serious(t, p)
+	quiet(t, p)
+}

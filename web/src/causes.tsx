@@ -1,0 +1,79 @@
+import { age, cause, count, percent, verdictTitle } from './format'
+import type { Cause, Verdict } from './shapes'
+import { controllerAddress, now, overview } from './state'
+
+export function Causes() {
+  const o = overview.value
+  if (o === null) return null
+  return (
+    <section aria-labelledby="causes">
+      <h2 id="causes">Causes</h2>
+      {o.causes.length === 0
+        ? <p class="calm">Nothing is wrong as far as the gateway can tell.</p>
+        : <ol class="causes">{o.causes.map((c) => <Item key={`${c.verdict} ${c.scope} ${c.name}`} cause={c} />)}</ol>}
+    </section>
+  )
+}
+
+function place(v: Verdict): string {
+  if (v.scope === undefined || v.scope === 'gateway') return 'this gateway'
+  return `${v.scope} ${v.name ?? ''}`.trim()
+}
+
+function Item({ cause: c }: { cause: Cause }) {
+  return (
+    <li class={`cause ${c.verdict}`}>
+      <h3>{verdictTitle(c)}<span class="place">{place(c)}</span></h3>
+      <p>
+        {count(c.count)} {c.count === 1 ? 'controller' : 'controllers'}
+        <Since of={c} />
+        {' · '}{percent(c.confidence)} sure
+        {' · '}{c.missing === 0 ? 'nothing lost as far as numbers tell' : `${count(c.missing)} reports missing now`}
+      </p>
+      <Advice of={c} />
+      <details>
+        <summary>Evidence, and who is in trouble</summary>
+        <Evidence of={c} />
+        <p class="names">
+          {c.controllers.map((name) => <a key={name} href={controllerAddress(name)}>{name}</a>)}
+          {c.count > c.controllers.length && <span>and {count(c.count - c.controllers.length)} more</span>}
+        </p>
+      </details>
+    </li>
+  )
+}
+
+export function Since({ of: v }: { of: Verdict }) {
+  if (v.since === undefined) return null
+  return <>{' · for '}{age((now.value - Date.parse(v.since)) / 1000)}</>
+}
+
+export function Advice({ of: v }: { of: Verdict }) {
+  return (
+    <>
+      {v.next !== undefined && <p><b>Look at:</b> {v.next}</p>}
+      {v.send !== undefined && <p><b>Send:</b> {v.send}</p>}
+    </>
+  )
+}
+
+export function Evidence({ of: v }: { of: Verdict }) {
+  return (
+    <div class="evidence">
+      <Sentences title="For it" all={v.evidence_for} />
+      <Sentences title="Against it" all={v.evidence_against} />
+      <Sentences title="Not known" all={v.evidence_missing} />
+      {v.second !== undefined && <p>If not, then most likely: {cause(v.second).toLowerCase()}.</p>}
+    </div>
+  )
+}
+
+function Sentences({ title, all }: { title: string; all: string[] | undefined }) {
+  if (all === undefined || all.length === 0) return null
+  return (
+    <>
+      <h4>{title}</h4>
+      <ul>{all.map((s) => <li key={s}>{s}</li>)}</ul>
+    </>
+  )
+}
