@@ -211,6 +211,51 @@ func onePoint(t *testing.T, p *browser.Page, picture string) {
 	p.Screenshot(picture)
 }
 
+// frames scrolls through the fleet while it reports, and returns how many
+// milliseconds the frames took, the longest last.
+func frames(t *testing.T, p *browser.Page) (took []float64) {
+	t.Helper()
+	err := p.Eval(`new Promise(done => {
+		const took = [], list = document.querySelector('.rows')
+		let before = performance.now(), begun = before
+		const step = at => {
+			took.push(at - before)
+			before = at
+			list.scrollTop = (at - begun) * 5 % Math.max(1, list.scrollHeight - list.clientHeight)
+			if (at - begun < 5000) requestAnimationFrame(step); else done(took.slice(2).sort((a, b) => a - b))
+		}
+		requestAnimationFrame(step)
+	})`, &took)
+	if err != nil || len(took) == 0 {
+		t.Fatal(err, len(took))
+	}
+	t.Logf("%d frames: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms, longest %.0f ms", len(took), took[len(took)/2], took[len(took)*95/100], took[len(took)*99/100], took[len(took)-1])
+	return took
+}
+
+// The first screen stays smooth. At length it is that of the largest fleet.
+func TestTheFirstScreenIsSmooth(t *testing.T) {
+	controllers := "300"
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		controllers = "5000"
+	}
+	at := demo(t, program(t), "--controllers", controllers, "--interval", "10s")
+	p := browser.Start(t).Open(browser.Look{Width: 1280, Height: 900})
+	signIn(p, at)
+	p.Wait("document.querySelectorAll('.row').length > 10")
+	p.Wait("Number(document.querySelector('.seek [role=status]').innerText.split(' ')[0].replaceAll(',', '')) > 0.9 * " + controllers)
+	// A machine that is busy with other things has slow frames too: half of them
+	// tell what the page costs.
+	if took := frames(t, p); took[len(took)/2] > 50 {
+		t.Errorf("half of the frames take more than %.0f ms", took[len(took)/2])
+	}
+	var rows int
+	if err := p.Eval("document.querySelectorAll('.row').length", &rows); err != nil || rows > 60 {
+		t.Errorf("%d rows are in the page, and only those in sight should be (%v)", rows, err)
+	}
+	quiet(t, p)
+}
+
 // What hangs is shown by its age, and never as if it were live.
 func staleOnAPhone(t *testing.T, b *browser.Browser, at plant, picture string) {
 	p := b.Open(browser.Look{Width: 390, Height: 844, Phone: true, Dark: true})
