@@ -43,7 +43,7 @@ build: console
 console: $(CONSOLE)
 
 $(CONSOLE): web/package-lock.json web/index.html web/vite.config.js web/tsconfig.json $(wildcard web/src/*)
-	@command -v node >/dev/null && command -v npm >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || { \
+	@command -v node >/dev/null && command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
 	  echo "The console needs Node.js 20 or newer, and npm. Install them, or build a gateway without its pages:" >&2; \
 	  echo "  go build -o bin/penstock ./cmd/penstock" >&2; exit 1; }
 	cd web && npm ci --silent --no-audit --no-fund && npm run --silent build

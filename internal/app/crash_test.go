@@ -161,6 +161,9 @@ func (w *work) step(n *node) {
 // decide decides about a report in quarantine, as a person would: a retry finds that
 // its unit is still wrong.
 func (w *work) decide(n *node) {
+	if err := n.historian.Wait(context.Background(), n.spool.Durable()); err != nil {
+		w.t.Fatal(err)
+	}
 	held, err := n.historian.Quarantined(context.Background(), 0, 1)
 	if err != nil {
 		w.t.Fatal(err)

@@ -89,7 +89,11 @@ func (l *Loader) take(ctx context.Context, b *Load, rec *spool.Record, last pens
 	}
 	switch {
 	case report != nil:
-		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: report})
+		hold := intake.Quarantine(rec.Data)
+		if hold != "" && !l.Main {
+			break // it waits for a person in the quarantine of the system of record, and nowhere else
+		}
+		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: report, Hold: hold})
 		b.Samples += len(report.Samples)
 		if b.Oldest == 0 {
 			b.Oldest = report.AcceptedTime
