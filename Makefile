@@ -51,7 +51,7 @@ $(CONSOLE): web/package-lock.json web/index.html web/vite.config.js web/tsconfig
 
 ## screenshots: the pictures of the console in the documents, made anew from a demo
 screenshots: console tools
-	$(GO) test -count=1 -run ThePages ./internal/console -screenshots=$(CURDIR)/docs/images
+	$(GO) test -count=1 -run InABrowser/pages ./internal/console -screenshots=$(CURDIR)/docs/images
 
 ## demo: build, then for a minute a gateway and a simulated water network; DEMO="--for 10m" for other flags
 demo: build

@@ -17,6 +17,6 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0, // what stands in the page itself is refused by its policy
     modulePreload: { polyfill: false },
-    license: false,
+    license: { fileName: 'assets/licences.md' },
   },
 })

@@ -119,9 +119,16 @@ func quiet(t *testing.T, p *browser.Page) {
 
 var screenshots = flag.String("screenshots", "", "the `FOLDER` to write pictures of the console to")
 
-// A demo in which a radio fades and a controller hangs, as a person sees it.
-func TestThePagesUnderTheDemo(t *testing.T) {
-	at := demo(t, program(t), "--controllers", "100", "--break", "hang@15s+10m", "--break", "radio@15s+10m")
+// The pages as a person sees them, in a real browser, of a gateway that runs.
+func TestInABrowser(t *testing.T) {
+	program := program(t)
+	t.Run("pages", func(t *testing.T) { pages(t, program) })
+	t.Run("smooth", func(t *testing.T) { smooth(t, program) })
+}
+
+// pages looks at a demo in which a radio fades and a controller hangs.
+func pages(t *testing.T, program string) {
+	at := demo(t, program, "--controllers", "100", "--break", "hang@15s+10m", "--break", "radio@15s+10m")
 	b := browser.Start(t)
 	p := b.Open(browser.Look{Width: 1280, Height: 900})
 	folder := *screenshots
@@ -209,6 +216,51 @@ func onePoint(t *testing.T, p *browser.Page, picture string) {
 	p.Click("[aria-label='Zoom in']")
 	p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
 	p.Screenshot(picture)
+}
+
+// frames scrolls through the fleet while it reports, and returns how many
+// milliseconds the frames took, the longest last.
+func frames(t *testing.T, p *browser.Page) (took []float64) {
+	t.Helper()
+	err := p.Eval(`new Promise(done => {
+		const took = [], list = document.querySelector('.rows')
+		let before = performance.now(), begun = before
+		const step = at => {
+			took.push(at - before)
+			before = at
+			list.scrollTop = (at - begun) * 5 % Math.max(1, list.scrollHeight - list.clientHeight)
+			if (at - begun < 3000) requestAnimationFrame(step); else done(took.slice(2).sort((a, b) => a - b))
+		}
+		requestAnimationFrame(step)
+	})`, &took)
+	if err != nil || len(took) == 0 {
+		t.Fatal(err, len(took))
+	}
+	t.Logf("%d frames: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms, longest %.0f ms", len(took), took[len(took)/2], took[len(took)*95/100], took[len(took)*99/100], took[len(took)-1])
+	return took
+}
+
+// smooth scrolls the first screen. At length it is that of the largest fleet.
+func smooth(t *testing.T, program string) {
+	controllers, interval := "300", "2s"
+	if os.Getenv("PENSTOCK_TORTURE") != "" {
+		controllers, interval = "5000", "10s"
+	}
+	at := demo(t, program, "--controllers", controllers, "--interval", interval)
+	p := browser.Start(t).Open(browser.Look{Width: 1280, Height: 900})
+	signIn(p, at)
+	p.Wait("document.querySelectorAll('.row').length > 10")
+	p.Wait("Number(document.querySelector('.seek [role=status]').innerText.split(' ')[0].replaceAll(',', '')) > 0.9 * " + controllers)
+	// A machine that is busy with other things has slow frames too: half of them
+	// tell what the page costs.
+	if took := frames(t, p); took[len(took)/2] > 50 {
+		t.Errorf("half of the frames take more than %.0f ms", took[len(took)/2])
+	}
+	var rows int
+	if err := p.Eval("document.querySelectorAll('.row').length", &rows); err != nil || rows > 60 {
+		t.Errorf("%d rows are in the page, and only those in sight should be (%v)", rows, err)
+	}
+	quiet(t, p)
 }
 
 // What hangs is shown by its age, and never as if it were live.

@@ -7,7 +7,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
@@ -76,8 +75,8 @@ func (c *Console) Whole() bool { return c.whole }
 func prepare(name string, content []byte) (file, error) {
 	sum := sha256.Sum256(content)
 	f := file{
-		media: mime.TypeByExtension(path.Ext(name)), plain: content, etag: `"` + hex.EncodeToString(sum[:12]) + `"`,
-		hashed: strings.Contains(name, "assets/"),
+		media: mediaOf(name), plain: content, etag: `"` + hex.EncodeToString(sum[:12]) + `"`,
+		hashed: strings.Contains(name, "assets/index-") || strings.Contains(name, "assets/icon-"),
 	}
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
@@ -94,6 +93,21 @@ func prepare(name string, content []byte) (file, error) {
 		f.packed = packed.Bytes()
 	}
 	return f, nil
+}
+
+// mediaOf does not ask the machine, whose tables differ.
+func mediaOf(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return "text/plain; charset=utf-8"
 }
 
 // ServeHTTP answers with the file that the path names, and with the page at /. A

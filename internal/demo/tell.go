@@ -20,8 +20,10 @@ func (d *demo) welcome(e sim.Endpoint) {
 	if d.KillEvery > 0 {
 		d.say(", gateway killed every %v", d.KillEvery)
 	}
-	d.say("\n\nTry in another terminal:\n")
 	token := filepath.Join(d.directory, "admin.token")
+	d.say("\n\nLook at it in a browser: %s/\n", e.URL)
+	d.say("  Sign in with the token in %s. The browser warns of the certificate, which this gateway made for itself.\n", token)
+	d.say("\nTry in another terminal:\n")
 	d.say("  curl --cacert %s -H \"Authorization: Bearer $(cat %s)\" '%s/v1/latest?controller=%s'\n", d.certificate(), token, e.URL, model.Name(0))
 	program := filepath.Base(d.Program[0])
 	if path, err := os.Executable(); err == nil && path == d.Program[0] {

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"path"
+	"slices"
 	"regexp"
 	"strings"
 	"unicode"
@@ -50,7 +51,7 @@ func broken(m *tree.Module, from *tree.Text, link string) string {
 	}
 	doc := m.Find(name)
 	switch {
-	case doc == nil && !isDirectory(m, name):
+	case doc == nil && !isDirectory(m, name) && !slices.Contains(m.Others, name):
 		return "there is no file " + name
 	case anchor != "" && (doc == nil || !hasHeading(doc, anchor)):
 		return name + " has no heading for #" + anchor

@@ -9,10 +9,16 @@ export function Causes() {
     <section aria-labelledby="causes">
       <h2 id="causes">Causes</h2>
       {o.causes.length === 0
-        ? <p class="calm">Nothing is wrong as far as the gateway can tell.</p>
+        ? <None quiet={o.late + o.silent} />
         : <ol class="causes">{o.causes.map((c) => <Item key={`${c.verdict} ${c.scope} ${c.name}`} cause={c} />)}</ol>}
     </section>
   )
+}
+
+// None tells apart that nothing is wrong and that nothing is known yet.
+function None({ quiet }: { quiet: number }) {
+  if (quiet === 0) return <p class="calm">Nothing is wrong as far as the gateway can tell.</p>
+  return <p class="warn">{quiet === 1 ? 'A controller is' : `${count(quiet)} controllers are`} late or silent, and the cause is not known yet. It is judged again all the time.</p>
 }
 
 function place(v: Verdict): string {
@@ -51,7 +57,7 @@ export function Since({ of: v }: { of: Verdict }) {
 export function Advice({ of: v }: { of: Verdict }) {
   return (
     <>
-      {v.next !== undefined && <p><b>Look at:</b> {v.next}</p>}
+      {v.next !== undefined && <p><b>Next:</b> {v.next}</p>}
       {v.send !== undefined && <p><b>Send:</b> {v.send}</p>}
     </>
   )

@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { Advice, Evidence, Since } from './causes'
 import { PulseMark } from './fleet'
-import { age, bytes, clock, count, eventName, length, number, percent, quality, value, verdictTitle } from './format'
+import { age, bytes, clock, count, eventName, exact, length, number, percent, quality, value, verdictTitle } from './format'
 import { PlotPanel, Trend } from './plot'
 import type { Counts, Detail, Link, Sample } from './shapes'
 import { detail, link, now, values } from './state'
@@ -73,7 +73,7 @@ function Verdict({ of: d }: { of: Detail }) {
 function Hops({ of: d }: { of: Detail }) {
   const r = d.last_report
   if (r === undefined) return null
-  const [source, received, accepted, stored] = [r.source, r.received, r.accepted, r.stored].map((t) => (t === undefined ? NaN : Date.parse(t) / 1000))
+  const [source, received, accepted, stored] = [r.source, r.received, r.accepted, r.stored].map(exact)
   const between = (from: number | undefined, to: number | undefined) => (to ?? NaN) - (from ?? NaN)
   return (
     <Section id="hops" title="Way of the last report">
@@ -101,7 +101,7 @@ function Hop({ name, delay, says, note }: { name: string; delay?: number; says?:
   )
 }
 
-const plottable = (s: Sample) => typeof s.value === 'number' || s.value === null || typeof s.value === 'boolean'
+const plottable = (s: Sample) => s.kind !== 'text'
 
 function Points({ name, of: d }: { name: string; of: Detail }) {
   const chosen = useSignal<string | null>(null)
@@ -124,7 +124,7 @@ function Points({ name, of: d }: { name: string; of: Detail }) {
                     ? <button type="button" class="plain" aria-pressed={s === point} onClick={() => { chosen.value = s.point }}>{s.point}</button>
                     : s.point}
                 </th>
-                <td>{value(s.value)} {s.value !== null && s.unit}</td>
+                <td>{value(s)} {s.kind !== 'none' && s.unit}</td>
                 <td><Status of={s.status} /></td>
                 <td>{stale && 'stale, '}{age(now.value / 1000 - s.time)}</td>
               </tr>

@@ -21,6 +21,7 @@ const list = computed(() => {
   const words = sought.value.toLowerCase().split(/\s+/).filter((w) => w !== '')
   const fits = (r: FleetRow) => {
     if (shown.value === 'trouble' ? r[3] === 'reporting' && r[4] === 'ok' : shown.value !== 'all' && r[3] !== shown.value) return false
+    if (words.length === 0) return true
     const text = `${r[0]} ${r[1]} ${r[2]} ${r[4]}`.toLowerCase()
     return words.every((w) => text.includes(w))
   }

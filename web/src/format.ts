@@ -1,7 +1,7 @@
 // How numbers, times and words of the gateway are shown.
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
-const fine = new Intl.NumberFormat('en', { maximumSignificantDigits: 5 })
+const fine = new Intl.NumberFormat('en', { maximumSignificantDigits: 9 })
 
 export const count = (n: number) => whole.format(n)
 
@@ -72,11 +72,22 @@ export function quality(status: number): 'good' | 'uncertain' | 'bad' {
   return severity === 0 ? 'good' : severity === 1 ? 'uncertain' : 'bad'
 }
 
-export function value(v: number | string | boolean | null): string {
-  if (v === null) return 'no value'
-  if (typeof v === 'number') return number(v)
-  if (typeof v === 'boolean') return v ? 'on' : 'off'
-  return v
+// value shows the value of a sample: a whole number in all its digits.
+export function value(s: { kind: string; value?: string }): string {
+  const text = s.value ?? ''
+  switch (s.kind) {
+    case 'none': return 'no value'
+    case 'int64':
+    case 'uint64': return whole.format(BigInt(text))
+    case 'float64': return Number.isFinite(Number(text)) ? number(Number(text)) : text
+  }
+  return text
+}
+
+// exact returns the seconds since 1970 of a time, to the microsecond.
+export function exact(time: string | undefined): number {
+  const [, whole, fraction] = /^(.*?)(\.\d+)?Z$/.exec(time ?? '') ?? []
+  return whole === undefined ? NaN : Date.parse(`${whole}Z`) / 1000 + Number(fraction ?? 0)
 }
 
 const events: Record<string, string> = { received: 'whole frames' }

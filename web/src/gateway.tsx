@@ -89,20 +89,31 @@ export function FlowPanel() {
   return (
     <Panel id="flow" title="Flow">
       {(f.stalls ?? []).map((s) => <p key={s.stage} class="trouble">! {s.stage} stands still for {age((now.value - Date.parse(s.since)) / 1000)}.</p>)}
-      <table class="stages">
-        <thead><tr><th scope="col">Stage</th><th scope="col">Reports/s</th><th scope="col">Mean</th><th scope="col">p99</th></tr></thead>
-        <tbody>{f.stages.map((s) => <StageRow key={s.name} stage={s} longest={longest} slowest={f.slowest[s.part] === s.name} />)}</tbody>
-      </table>
+      {Object.entries(f.slowest).map(([part, name]) => <Slowest key={part} part={part} stage={f.stages.find((s) => s.name === name)} />)}
+      <details>
+        <summary>All stages</summary>
+        <table class="stages">
+          <thead><tr><th scope="col">Stage</th><th scope="col">Reports/s</th><th scope="col">Mean</th><th scope="col">p99</th></tr></thead>
+          <tbody>{f.stages.map((s) => <StageRow key={s.name} stage={s} longest={longest} slowest={f.slowest[s.part] === s.name} />)}</tbody>
+        </table>
+      </details>
       <Room of={f} />
     </Panel>
   )
+}
+
+const parts: Record<string, string> = { acknowledgement: 'before the acknowledgement', delivery: 'of delivery', aside: 'aside' }
+
+function Slowest({ part, stage: s }: { part: string; stage: Stage | undefined }) {
+  if (s === undefined) return null
+  return <p>Slowest {parts[part] ?? part}: <b>{s.name}</b>, {length(s.mean_seconds)} in the mean, {length(s.p99_seconds)} for 99 of 100</p>
 }
 
 function StageRow({ stage: s, longest, slowest }: { stage: Stage; longest: number; slowest: boolean }) {
   return (
     <tr class={slowest ? 'slowest' : ''}>
       <th scope="row">
-        {s.name}{slowest && <small> slowest{s.part === 'acknowledgement' ? ' before the acknowledgement' : s.part === 'delivery' ? ' of delivery' : ''}</small>}
+        {s.name}{slowest && <small> slowest</small>}
         <meter aria-label={`mean of ${s.name}`} max={longest} value={s.mean_seconds} />
       </th>
       <td>{number(Math.round(s.reports_per_second * 10) / 10)}</td>

@@ -86,7 +86,7 @@ function usePicture(data: uPlot.AlignedData, make: (width: number) => uPlot) {
 }
 
 export function PlotPanel({ controller, point, usual }: { controller: string; point: string; usual: number }) {
-  const minutes = useSignal<number>(60)
+  const minutes = useSignal<number>(15)
   const zoomed = useSignal<[number, number] | null>(null) // ms
   const data = useSignal<Plot | null>(null)
   const trouble = useSignal('')

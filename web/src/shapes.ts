@@ -131,7 +131,8 @@ export interface Link {
   history?: Record<string, Reading[]>
 }
 
-export interface Sample { point: string; unit?: string; time: number; value: number | string | boolean | null; status: number }
+// The value comes as text: a number of JavaScript would lose digits of a counter.
+export interface Sample { point: string; unit?: string; kind: string; value?: string; time: number; status: number }
 
 export interface Plot {
   point: string

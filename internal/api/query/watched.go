@@ -2,12 +2,11 @@ package query
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/render"
 	"github.com/penstock/penstock/internal/api/web"
-	"github.com/penstock/penstock/internal/reportjson"
 )
 
 // Totals are the books in sum.
@@ -34,11 +33,12 @@ func (h *Handler) Total(c *web.Call) Totals {
 
 // NewestSample is the newest sample of a point.
 type NewestSample struct {
-	Point  string          `json:"point"`
-	Unit   string          `json:"unit,omitempty"`
-	Time   float64         `json:"time"` // seconds since 1970
-	Value  json.RawMessage `json:"value"`
-	Status uint32          `json:"status"`
+	Point  string  `json:"point"`
+	Unit   string  `json:"unit,omitempty"`
+	Kind   string  `json:"kind"`            // of the value
+	Value  string  `json:"value,omitempty"` // in all its digits, which a number of JSON may lose
+	Time   float64 `json:"time"`            // seconds since 1970
+	Status uint32  `json:"status"`
 }
 
 // Newest returns the newest sample of each point of a controller, in the order of
@@ -57,7 +57,9 @@ func (h *Handler) Newest(c *web.Call, controller string) ([]NewestSample, error)
 			return nil, ours(err)
 		}
 		if ok {
-			answer = append(answer, NewestSample{s.Point, s.Unit, secondsOf(newest.SourceTime), reportjson.AppendValue(nil, newest.Value), uint32(newest.Status)})
+			answer = append(answer, NewestSample{
+				s.Point, s.Unit, newest.Value.Kind().String(), string(render.AppendPlain(nil, newest.Value)), secondsOf(newest.SourceTime), uint32(newest.Status),
+			})
 		}
 	}
 	slices.SortFunc(answer, func(a, b NewestSample) int { return cmp.Compare(a.Point, b.Point) })

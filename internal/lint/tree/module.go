@@ -22,6 +22,7 @@ type Module struct {
 	Requires []Require
 	Packages []*Package // by directory
 	Texts    []*Text    // every text file, Go files too, by name
+	Others   []string   // the names of all other files: pictures, data
 	fset     *token.FileSet
 }
 
@@ -112,6 +113,7 @@ func (m *Module) add(fsys fs.FS, name string) error {
 		return err
 	}
 	if len(data) > maxText || !utf8.Valid(data) {
+		m.Others = append(m.Others, name)
 		return nil
 	}
 	text := &Text{Name: name, Data: data}
