@@ -3,9 +3,14 @@ package source
 import (
 	"context"
 	"net"
+	"time"
 
+	"github.com/penstock/penstock/internal/remote"
 	"github.com/penstock/penstock/internal/tlsfiles"
 )
+
+// dialTimeout bounds a connection without TLS.
+const dialTimeout = 10 * time.Second
 
 // Peer is what a source connects to, for whoever asks beforehand whether it
 // answers. The settings of an adapter that connects have Peers() []Peer.
@@ -22,8 +27,8 @@ type Port struct {
 	Address string // host:port
 }
 
-// Peer returns the server as a peer.
-func (s Server) Peer(settings tlsfiles.Client) Peer {
+// ServerPeer returns a server as a peer.
+func ServerPeer(s remote.Server, settings tlsfiles.Client) Peer {
 	return Peer{Address: s.Address, Dial: func(ctx context.Context) (net.Conn, error) { return s.Dial(ctx, settings) }}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -11,15 +12,12 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/remote/amqpconn"
 	"github.com/penstock/penstock/internal/source"
 )
 
-// answerTimeout is how long the broker may take for the opening of a connection,
-// and for its end.
-const (
-	answerTimeout = 15 * time.Second
-	closeTimeout  = time.Second
-)
+// closeTimeout is how long the broker may take for the end of a connection.
+const closeTimeout = time.Second
 
 // Source is the consumer of one queue.
 type Source struct {
@@ -44,7 +42,15 @@ func New(c Config, env source.Env) (*Source, error) {
 
 // Run implements [penstock.Source]: one connection, until it breaks.
 func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
-	conn, network, err := s.open(ctx)
+	var network *ahead
+	broker := amqpconn.Broker{
+		Name: s.env.Name, Server: s.server, TLS: s.TLS, VirtualHost: s.vhost,
+		User: s.User, Password: s.Password, Heartbeat: s.heartbeat,
+	}
+	conn, err := broker.Open(ctx, func(c net.Conn) net.Conn {
+		network = newAhead(c)
+		return network
+	})
 	if err != nil {
 		return err
 	}
@@ -103,33 +109,6 @@ func (s *Source) work(ctx context.Context, conn session, next penstock.Handler, 
 	case <-cancelled:
 		return penstock.Errorf(penstock.Unavailable, "the broker ended the consumption of queue %s: it was deleted, or moved", s.Queue)
 	}
-}
-
-// open connects and introduces the gateway.
-func (s *Source) open(ctx context.Context) (*amqp091.Connection, *ahead, error) {
-	dialled, err := s.server.Dial(ctx, s.TLS)
-	if err != nil {
-		return nil, nil, err
-	}
-	network := newAhead(dialled)
-	if err := network.SetDeadline(time.Now().Add(answerTimeout)); err != nil { // the library takes it away again
-		return nil, nil, penstock.Errorf(penstock.Unavailable, "connect to %s: %w", s.server.Address, err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = network.Close() })
-	defer stop()
-	login := amqp091.Authentication(&amqp091.PlainAuth{Username: s.User, Password: s.Password.Reveal()})
-	if s.User == "" && s.TLS.Cert != "" {
-		login = &amqp091.ExternalAuth{}
-	}
-	conn, err := amqp091.Open(network, amqp091.Config{
-		SASL: []amqp091.Authentication{login}, Vhost: s.vhost, Heartbeat: s.heartbeat, Locale: "en_US",
-		Properties: amqp091.Table{"product": "Penstock", "connection_name": "penstock " + s.env.Name},
-	})
-	if err != nil {
-		_ = network.Close()
-		return nil, nil, penstock.Errorf(penstock.Unavailable, "open the virtual host %s of the broker %s: %w", s.vhost, s.server.Address, err)
-	}
-	return conn, network, nil
 }
 
 // consume begins the consumption of the queue.

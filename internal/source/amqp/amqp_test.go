@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/source/amqp"
 	"github.com/penstock/penstock/internal/source/sourcetest"
 	"github.com/penstock/penstock/internal/testkit"
+	"github.com/penstock/penstock/internal/testkit/rabbitmq"
 	"github.com/penstock/penstock/internal/topic"
 )
 
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 // TestRabbitMQ runs all that needs a broker, with one.
 func TestRabbitMQ(t *testing.T) {
-	r := startRabbit(t)
+	r := rabbitmq.Start(t)
 	t.Run("conformance", func(t *testing.T) { conformance(t, r) })
 	t.Run("values and headers", func(t *testing.T) { values(t, r) })
 	t.Run("refused goes to the dead letters", func(t *testing.T) { deadLetters(t, r) })
@@ -38,9 +39,9 @@ func configOf(p *tap, queue string) amqp.Config {
 	return amqp.Config{Server: "amqp://" + p.address(), User: "guest", Password: config.NewSecret("guest"), Controllers: []string{"*"}, Queue: queue}
 }
 
-func conformance(t *testing.T, r *rabbit) {
+func conformance(t *testing.T, r *rabbitmq.Server) {
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Subject {
-		p, queue, channel := newTap(t, r.address), r.queue(t, nil), r.channel(t)
+		p, queue, channel := newTap(t, r.Address), r.Queue(t, nil), r.Channel(t)
 		return sourcetest.Subject{
 			New: func(t *testing.T, env source.Env) penstock.Source {
 				s, err := amqp.New(configOf(p, queue), env)
@@ -51,7 +52,7 @@ func conformance(t *testing.T, r *rabbit) {
 			},
 			Peer: func(*testing.T) sourcetest.Peer { return peer{channel, queue, p} },
 			Garble: func(t *testing.T) {
-				if err := publish(t.Context(), channel, "", queue, amqp091.Publishing{Body: []byte("{not a report")}); err != nil {
+				if err := rabbitmq.Publish(t.Context(), channel, "", queue, amqp091.Publishing{Body: []byte("{not a report")}); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -137,12 +138,12 @@ func (s *station) want(t testing.TB, n int) {
 
 // Acknowledgements are lost with their connection, the node takes nothing for a
 // while, and the broker is killed and comes back.
-func nothingLost(t *testing.T, r *rabbit) {
-	p, queue := newTap(t, r.address), r.queue(t, amqp091.Table{"x-delivery-limit": 5})
+func nothingLost(t *testing.T, r *rabbitmq.Server) {
+	p, queue := newTap(t, r.Address), r.Queue(t, amqp091.Table{"x-delivery-limit": 5})
 	s := run(t, configOf(p, queue))
 	send := func(from, to int) {
 		t.Helper()
-		if err := publish(t.Context(), r.channel(t), "", queue, reports(t, from, to)...); err != nil {
+		if err := rabbitmq.Publish(t.Context(), r.Channel(t), "", queue, reports(t, from, to)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,19 +160,19 @@ func nothingLost(t *testing.T, r *rabbit) {
 	s.desk.Fail(penstock.RetryLater(penstock.Full, 10*time.Millisecond, "no room"))
 	send(801, 900)
 	testkit.Eventually(t, func() bool { return s.told("no room") }, "the word that there is no room")
-	r.kill()
-	r.start(t)
+	r.Kill()
+	r.Begin(t)
 	s.desk.Fail(nil)
 	send(901, 1000)
 	s.want(t, 1000)
 }
 
-func values(t *testing.T, r *rabbit) {
-	channel := r.channel(t)
+func values(t *testing.T, r *rabbitmq.Server) {
+	channel := r.Channel(t)
 	if err := channel.ExchangeDeclare("field", "topic", true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	p := newTap(t, r.address)
+	p := newTap(t, r.Address)
 	c := configOf(p, "values")
 	c.Declare, c.Exchange, c.Bind = true, "field", []string{"plant.#"}
 	c.Controllers, c.MessageID = []string{"pump-*"}, true
@@ -190,7 +191,7 @@ func values(t *testing.T, r *rabbit) {
 		{"plant.valve.level", amqp091.Publishing{Body: []byte("1")}},
 		{"plant.pump-5.level", amqp091.Publishing{Body: []byte("5")}},
 	} {
-		if err := publish(t.Context(), channel, "field", m.key, m.message); err != nil {
+		if err := rabbitmq.Publish(t.Context(), channel, "field", m.key, m.message); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,8 +209,8 @@ func values(t *testing.T, r *rabbit) {
 	}
 }
 
-func deadLetters(t *testing.T, r *rabbit) {
-	channel := r.channel(t)
+func deadLetters(t *testing.T, r *rabbitmq.Server) {
+	channel := r.Channel(t)
 	if err := channel.ExchangeDeclare("dead", "fanout", true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -219,13 +220,13 @@ func deadLetters(t *testing.T, r *rabbit) {
 	if err := channel.QueueBind("grave", "", "dead", false, nil); err != nil {
 		t.Fatal(err)
 	}
-	c := configOf(newTap(t, r.address), "living")
+	c := configOf(newTap(t, r.Address), "living")
 	c.Declare, c.DeadLetter = true, "dead"
 	c.Topics, c.MaxMessage = []topic.Route{{Topic: "living"}}, 64<<10
 	s := run(t, c)
 	good := reports(t, 1, 3)
 	bad, large := amqp091.Publishing{Body: []byte("{poison")}, amqp091.Publishing{Body: make([]byte, 6<<20)}
-	if err := publish(t.Context(), channel, "", "living", good[0], bad, good[1], large, good[2]); err != nil {
+	if err := rabbitmq.Publish(t.Context(), channel, "", "living", good[0], bad, good[1], large, good[2]); err != nil {
 		t.Fatal(err)
 	}
 	s.want(t, 3)
@@ -242,9 +243,9 @@ func deadLetters(t *testing.T, r *rabbit) {
 	}
 }
 
-func deleted(t *testing.T, r *rabbit) {
-	s := run(t, configOf(newTap(t, r.address), r.queue(t, nil)))
-	if _, err := r.channel(t).QueueDelete(t.Name(), false, false, false); err != nil {
+func deleted(t *testing.T, r *rabbitmq.Server) {
+	s := run(t, configOf(newTap(t, r.Address), r.Queue(t, nil)))
+	if _, err := r.Channel(t).QueueDelete(t.Name(), false, false, false); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, func() bool { return s.told("was deleted") }, "the word that the queue is gone")

@@ -4,189 +4,17 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/reportjson"
-	"github.com/penstock/penstock/internal/testkit"
+	"github.com/penstock/penstock/internal/testkit/rabbitmq"
 )
-
-// rabbit is the RabbitMQ that all tests of the package share. It takes seconds to
-// start, so they do not get one each.
-type rabbit struct {
-	dir     string
-	address string
-	epmd    *exec.Cmd
-	server  *exec.Cmd
-	output  *os.File
-	env     []string
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// startRabbit starts RabbitMQ and Erlang's name service in a directory of the
-// test, on loopback, with little memory.
-func startRabbit(t *testing.T) *rabbit {
-	t.Helper()
-	dir, port, names := t.TempDir(), freePort(t), freePort(t)
-	r := &rabbit{dir: dir, address: "127.0.0.1:" + port}
-	files := map[string]string{
-		"rabbitmq.conf": "listeners.tcp.1 = " + r.address + "\nvm_memory_high_watermark.absolute = 512MiB\n" +
-			"disk_free_limit.absolute = 50MB\nlog.console = true\nlog.console.level = warning\nlog.file = false\n",
-		"plugins": "[].",
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.env = append(os.Environ(),
-		"HOME="+dir, "ERL_EPMD_PORT="+names, "ERL_EPMD_ADDRESS=127.0.0.1",
-		"RABBITMQ_NODENAME=penstock"+port+"@localhost", "RABBITMQ_DIST_PORT="+freePort(t),
-		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
-		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "db"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
-		"RABBITMQ_GENERATED_CONFIG_DIR="+filepath.Join(dir, "gen"), "RABBITMQ_ADVANCED_CONFIG_FILE="+filepath.Join(dir, "none"),
-		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
-	)
-	output, err := os.Create(filepath.Join(dir, "output"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.output = output
-	r.epmd = r.command("epmd", "-port", names, "-address", "127.0.0.1")
-	if err := r.epmd.Start(); err != nil {
-		t.Fatalf("the tests need RabbitMQ: %v", err)
-	}
-	t.Cleanup(func() {
-		r.kill()
-		_ = r.epmd.Process.Kill()
-		_ = r.epmd.Wait()
-		output.Close()
-	})
-	testkit.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+names)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, "Erlang's name service")
-	r.start(t)
-	return r
-}
-
-func (r *rabbit) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = r.env, r.output, r.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the server is a shell with a child
-	return cmd
-}
-
-func (r *rabbit) start(t *testing.T) {
-	t.Helper()
-	r.server = r.command("/usr/lib/rabbitmq/bin/rabbitmq-server")
-	if err := r.server.Start(); err != nil {
-		t.Fatalf("the tests need RabbitMQ: %v", err)
-	}
-	defer func() {
-		if t.Failed() {
-			said, _ := os.ReadFile(r.output.Name())
-			t.Logf("RabbitMQ said: %s", said)
-		}
-	}()
-	up := func() bool {
-		conn, err := amqp091.Dial(r.url())
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	}
-	for range 3 { // a busy machine needs longer than one patience
-		if testkit.Within(up) {
-			return
-		}
-	}
-	t.Fatal("RabbitMQ did not come up")
-}
-
-// kill ends RabbitMQ as a power cut would.
-func (r *rabbit) kill() {
-	_ = syscall.Kill(-r.server.Process.Pid, syscall.SIGKILL)
-	_ = r.server.Wait()
-}
-
-func (r *rabbit) url() string { return "amqp://guest:guest@" + r.address + "/" }
-
-// channel opens a channel of the test's own, with confirms.
-func (r *rabbit) channel(t testing.TB) *amqp091.Channel {
-	t.Helper()
-	conn, err := amqp091.Dial(r.url())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	channel, err := conn.Channel()
-	if err == nil {
-		err = channel.Confirm(false)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return channel
-}
-
-// queue makes a quorum queue of a fresh name.
-func (r *rabbit) queue(t testing.TB, arguments amqp091.Table) string {
-	t.Helper()
-	if arguments == nil {
-		arguments = amqp091.Table{}
-	}
-	arguments["x-queue-type"] = "quorum"
-	name := t.Name()
-	if _, err := r.channel(t).QueueDeclare(name, true, false, false, false, arguments); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// publish publishes messages to the queue, or the exchange, and waits for their
-// confirms.
-func publish(ctx context.Context, channel *amqp091.Channel, exchange, key string, messages ...amqp091.Publishing) error {
-	var confirms []*amqp091.DeferredConfirmation
-	for _, m := range messages {
-		m.DeliveryMode = amqp091.Persistent
-		c, err := channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, true, false, m)
-		if err != nil {
-			return err
-		}
-		confirms = append(confirms, c)
-	}
-	for _, c := range confirms {
-		if ok, err := c.WaitContext(ctx); err != nil || !ok {
-			return fmt.Errorf("not confirmed: %w", err)
-		}
-	}
-	return nil
-}
 
 // peer publishes reports and sees in the tap what became of them.
 type peer struct {
@@ -201,7 +29,7 @@ func (p peer) Send(ctx context.Context, r *penstock.Report) error {
 		return err
 	}
 	before := p.tap.count(string(body))
-	if err := publish(ctx, p.channel, "", p.queue, amqp091.Publishing{Body: body}); err != nil {
+	if err := rabbitmq.Publish(ctx, p.channel, "", p.queue, amqp091.Publishing{Body: body}); err != nil {
 		return err
 	}
 	return p.tap.wait(ctx, string(body), before+1)

@@ -7,7 +7,8 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
-	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/remote"
+	"github.com/penstock/penstock/internal/remote/amqpconn"
 	"github.com/penstock/penstock/internal/tlsfiles"
 	"github.com/penstock/penstock/internal/topic"
 )
@@ -36,7 +37,6 @@ type Config struct {
 const (
 	defaultPrefetch   = 256
 	defaultMaxMessage = 1 << 20
-	defaultHeartbeat  = 10 * time.Second
 )
 
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a
@@ -58,7 +58,7 @@ func (c *Config) Mappings() []string {
 // settings is a configuration with everything filled in.
 type settings struct {
 	Config
-	server     source.Server
+	server     remote.Server
 	vhost      string
 	router     *topic.Router
 	maxMessage int
@@ -70,11 +70,8 @@ func newSettings(c Config) (s settings, err error) {
 	refuse := func(format string, args ...any) (settings, error) {
 		return settings{}, penstock.Errorf(penstock.Invalid, format, args...)
 	}
-	if s.server, err = source.ParseServer(c.Server, map[string]string{"amqp": "5672", "amqps": "5671"}, c.PlainText); err != nil {
+	if s.server, s.vhost, err = amqpconn.Parse(c.Server, c.PlainText); err != nil {
 		return refuse("server: %w", err)
-	}
-	if s.vhost = s.server.Path; s.vhost == "" {
-		s.vhost = "/"
 	}
 	if len(c.Topics) == 0 {
 		s.Topics = []topic.Route{{Topic: "#"}}
@@ -92,7 +89,7 @@ func newSettings(c Config) (s settings, err error) {
 func (s *settings) fill() error {
 	s.Prefetch = cmp.Or(s.Prefetch, defaultPrefetch)
 	s.maxMessage = cmp.Or(int(s.MaxMessage), defaultMaxMessage)
-	s.heartbeat = cmp.Or(s.heartbeat, defaultHeartbeat)
+	s.heartbeat = cmp.Or(s.heartbeat, amqpconn.DefaultHeartbeat)
 	refuse := func(format string, args ...any) error { return penstock.Errorf(penstock.Invalid, format, args...) }
 	switch {
 	case len(s.Controllers) == 0:

@@ -7,7 +7,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
-	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/remote"
 	"github.com/penstock/penstock/internal/sparkplug"
 	"github.com/penstock/penstock/internal/tlsfiles"
 	"github.com/penstock/penstock/internal/topic"
@@ -59,7 +59,7 @@ func (c *Config) Mappings() []string {
 // settings is a configuration with everything filled in.
 type settings struct {
 	Config
-	server    source.Server
+	server    remote.Server
 	router    *topic.Router
 	keepalive uint16 // seconds
 	session   uint32 // seconds
@@ -70,7 +70,7 @@ func newSettings(c Config) (s settings, err error) {
 	refuse := func(format string, args ...any) (settings, error) {
 		return settings{}, penstock.Errorf(penstock.Invalid, format, args...)
 	}
-	if s.server, err = source.ParseServer(c.Server, map[string]string{"mqtt": "1883", "mqtts": "8883"}, c.PlainText); err != nil {
+	if s.server, err = remote.Parse(c.Server, map[string]string{"mqtt": "1883", "mqtts": "8883"}, c.PlainText); err != nil {
 		return refuse("server: %w", err)
 	}
 	if s.server.Path != "" {

@@ -8,5 +8,5 @@ func (c *Config) Peers() []source.Peer {
 	if err != nil {
 		return nil // Validate says why
 	}
-	return []source.Peer{s.server.Peer(s.TLS)}
+	return []source.Peer{source.ServerPeer(s.server, s.TLS)}
 }

@@ -1,4 +1,4 @@
-package source
+package remote
 
 import (
 	"context"
@@ -15,19 +15,19 @@ import (
 // dialTimeout bounds the connection and the handshake together.
 const dialTimeout = 10 * time.Second
 
-// Server is where a source connects to.
+// Server is where something connects to.
 type Server struct {
 	Address string // host:port
 	Path    string // behind the address, without the slash before it
 	Secure  bool   // with TLS
 }
 
-// ParseServer reads the URL of a server. The ports are those of the schemes, for
+// Parse reads the URL of a server. The ports are those of the schemes, for
 // a URL without one; a scheme that ends in s is with TLS. Without TLS only
 // servers on this machine are taken, unless plain says otherwise: passwords and
 // values would go over the network for everybody to read and change. Errors
 // have code [penstock.Invalid].
-func ParseServer(text string, ports map[string]string, plain bool) (Server, error) {
+func Parse(text string, ports map[string]string, plain bool) (Server, error) {
 	refuse := func(format string, args ...any) (Server, error) {
 		return Server{}, penstock.Errorf(penstock.Invalid, format, args...)
 	}
