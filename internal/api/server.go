@@ -129,7 +129,7 @@ func (o *Options) check() error {
 		{"Source", o.Source != ""}, {"Listener", o.Listener != nil}, {"TLS", o.TLS != nil}, {"Auth", o.Auth != nil},
 		{"Registry", o.Registry != nil}, {"Sheets", o.Sheets != nil}, {"Historian", o.Historian != nil}, {"Ledger", o.Ledger != nil},
 		{"Spool", o.Spool != nil}, {"Feed", o.Feed != nil}, {"Evidence", o.Evidence != nil}, {"Diagnosis", o.Diagnosis != nil},
-		{"Sinks", o.Delivery.Sinks != nil}, {"Held", o.Delivery.Held != nil},
+		{"Delivery.Sinks", o.Delivery.Sinks != nil}, {"Delivery.Held", o.Delivery.Held != nil}, {"Ops." + o.Ops.Missing(), o.Ops.Missing() == ""},
 	} {
 		if !needed.given {
 			return penstock.Errorf(penstock.Invalid, "the API needs Options.%s", needed.name)
