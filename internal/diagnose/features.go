@@ -107,11 +107,6 @@ func (f *features) fine() bool {
 // hampered tells whether reports do not come as they should.
 func (f *features) hampered() bool { return f.silent || f.late || f.lossy || f.slow || f.timeout }
 
-// ill tells whether something of the controller or of its way shows.
-func (f *features) ill() bool {
-	return f.hampered() || f.damaged || f.badLine() || f.weak() && f.drop >= 2*f.limit
-}
-
 // badLine tells whether the line that it shares is noisy.
 func (f *features) badLine() bool {
 	return f.port.line >= 3 || unusual(f.port.damaged, f.port.frames+f.port.damaged, 0)
