@@ -8,87 +8,35 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/reportjson"
-	"github.com/penstock/penstock/internal/testkit"
+	"github.com/penstock/penstock/internal/testkit/mosquitto"
 )
 
 // broker is a Mosquitto of a test, with a tap before it through which the source
 // connects.
 type broker struct {
-	dir     string
-	address string // of Mosquitto itself
-	extra   string // lines of its configuration
-	process *exec.Cmd
-	tap     *tap
+	*mosquitto.Broker
+	tap *tap
 }
 
-// freeAddress returns a loopback address that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// startBroker starts Mosquitto in a directory of the test.
+// startBroker starts Mosquitto with further lines of its configuration.
 func startBroker(t testing.TB, extra string) *broker {
 	t.Helper()
-	b := &broker{dir: t.TempDir(), address: freeAddress(t), extra: extra}
-	b.start(t)
-	t.Cleanup(func() { b.stop() })
-	b.tap = newTap(t, b.address)
-	return b
-}
-
-func (b *broker) start(t testing.TB) {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(b.address)
-	config := fmt.Sprintf("user root\nlistener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\nmax_queued_messages 0\n%s\n", port, b.dir, b.extra)
-	file := filepath.Join(b.dir, "mosquitto.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		program = "/usr/sbin/mosquitto"
-	}
-	b.process = exec.Command(program, "-c", file)
-	b.process.Stderr = new(bytes.Buffer)
-	if err := b.process.Start(); err != nil {
-		t.Fatalf("the tests need Mosquitto: %v", err)
-	}
-	testkit.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", b.address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, "Mosquitto")
-}
-
-// stop ends Mosquitto, which saves its sessions.
-func (b *broker) stop() {
-	_ = b.process.Process.Signal(syscall.SIGTERM)
-	_ = b.process.Wait()
+	b := mosquitto.Start(t, extra)
+	return &broker{Broker: b, tap: newTap(t, b.Address)}
 }
 
 // client runs Mosquitto's own client.
 func (b *broker) client(ctx context.Context, args ...string) error { return b.pipe(ctx, nil, args...) }
 
 func (b *broker) pipe(ctx context.Context, in []byte, args ...string) error {
-	host, port, _ := net.SplitHostPort(b.address)
+	host, port, _ := net.SplitHostPort(b.Address)
 	cmd := exec.CommandContext(ctx, "mosquitto_pub", append([]string{"-h", host, "-p", port, "-V", "mqttv5"}, args...)...)
 	cmd.Stdin = bytes.NewReader(in)
 	if out, err := cmd.CombinedOutput(); err != nil {

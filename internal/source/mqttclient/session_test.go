@@ -61,7 +61,7 @@ func TestTLSAndPassword(t *testing.T) {
 	b, ca, caFile := secureBroker(t, "require_certificate true")
 	cert, key := testkit.WriteFiles(t, ca.Client(t, "gateway"))
 	good := mqttclient.Config{
-		Server: "mqtts://" + strings.Replace(b.address, "127.0.0.1", "localhost", 1), User: "gateway", Password: config.NewSecret("the password"),
+		Server: "mqtts://" + strings.Replace(b.Address, "127.0.0.1", "localhost", 1), User: "gateway", Password: config.NewSecret("the password"),
 		TLS:         tlsfiles.Client{CA: caFile, Cert: cert, Key: key},
 		Controllers: []string{"*"}, Topics: []topic.Route{{Topic: "plant/report"}},
 	}
@@ -152,7 +152,7 @@ func TestSparkplug(t *testing.T) {
 	c.Controllers = []string{"north:*"}
 	s := run(t, c)
 
-	host, port, _ := net.SplitHostPort(b.address)
+	host, port, _ := net.SplitHostPort(b.Address)
 	listen := func(args ...string) string {
 		t.Helper()
 		args = append([]string{"-h", host, "-p", port, "-t", "spBv1.0/+/NCMD/#", "-q", "1", "-c", "-i", "edge", "-F", "%t %p", "-W", "20"}, args...)
