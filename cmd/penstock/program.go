@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/penstock/penstock/internal/app"
@@ -42,10 +43,18 @@ func serve(ctx context.Context, c *settings.Config, next func(context.Context) (
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
+		Config: *c, ConfigFile: absolute(s.File), Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
 		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
+}
+
+// absolute returns a path that means the same in every directory.
+func absolute(file string) string {
+	if path, err := filepath.Abs(file); err == nil && file != "" {
+		return path
+	}
+	return file
 }
 
 func facts(s app.Started) cli.Facts {

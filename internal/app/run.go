@@ -34,15 +34,16 @@ import (
 
 // Options are what a gateway needs beside its configuration.
 type Options struct {
-	Config    settings.Config
-	Next      func(context.Context) (*settings.Config, error) // waits for a new configuration; nil for none ever
-	AllowRoot bool
-	TakeOver  time.Duration // how long to wait for another process to give the data directory up
-	Version   string
-	Logs      *logging.Logs
-	Printed   func() ([]byte, error) // the configuration as YAML, secrets redacted
-	Now       func() time.Time
-	Started   func(Started) // called once, when the gateway answers
+	Config     settings.Config
+	Next       func(context.Context) (*settings.Config, error) // waits for a new configuration; nil for none ever
+	ConfigFile string                                          // where the configuration comes from; empty for none
+	AllowRoot  bool
+	TakeOver   time.Duration // how long to wait for another process to give the data directory up
+	Version    string
+	Logs       *logging.Logs
+	Printed    func() ([]byte, error) // the configuration as YAML, secrets redacted
+	Now        func() time.Time
+	Started    func(Started) // called once, when the gateway answers
 }
 
 // Started says where a gateway is to be found.

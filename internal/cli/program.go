@@ -48,6 +48,7 @@ type Start struct {
 	Log       io.Writer      // where log lines go
 	Terminal  bool           // a person reads the log
 	Loaded    *config.Loaded // says where each key got its value
+	File      string         // of the configuration; empty for none
 	Started   func(Facts)    // to be called once, when the gateway answers
 }
 
@@ -95,7 +96,7 @@ func (c configured[C]) Print() ([]byte, error) { return config.Print(c.config, c
 func (c configured[C]) Warnings() []string { return c.loaded.Warnings }
 
 func (c configured[C]) Run(ctx context.Context, hangup func(context.Context) error, s Start) error {
-	s.Loaded = c.loaded
+	s.Loaded, s.File = c.loaded, c.from.File
 	next := func(ctx context.Context) (*C, error) {
 		if err := hangup(ctx); err != nil {
 			return nil, err
