@@ -36,14 +36,14 @@ func defaults() *settings.Config {
 }
 
 // serve runs the gateway of a configuration.
-func serve(ctx context.Context, c *settings.Config, next func(context.Context) (*settings.Config, error), s cli.Start) error {
+func serve(ctx context.Context, c *settings.Config, again cli.Again[settings.Config], s cli.Start) error {
 	logs, err := logging.Open(c.Log, logging.Options{Stderr: s.Log, Terminal: s.Terminal, Program: "penstock", Now: time.Now})
 	if err != nil {
 		return err
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, ConfigFile: absolute(s.File), Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
+		Config: *c, ConfigFile: absolute(s.File), Asked: again.Asked, Load: again.Load, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
 		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})

@@ -35,8 +35,9 @@ import (
 // Options are what a gateway needs beside its configuration.
 type Options struct {
 	Config     settings.Config
-	Next       func(context.Context) (*settings.Config, error) // waits for a new configuration; nil for none ever
-	ConfigFile string                                          // where the configuration comes from; empty for none
+	Asked      func(context.Context) error      // waits until a signal asks to read the configuration again
+	Load       func() (*settings.Config, error) // reads the configuration again; its error says what does not hold
+	ConfigFile string                           // where the configuration comes from; empty for none
 	AllowRoot  bool
 	TakeOver   time.Duration // how long to wait for another process to give the data directory up
 	Version    string
@@ -68,6 +69,7 @@ const (
 	checkpointEvery = 30 * time.Second
 	retentionEvery  = time.Hour
 	reloadEvery     = time.Minute
+	reloadRetry     = time.Second
 )
 
 // Run runs a gateway until ctx ends, and returns when everything has stopped.
@@ -106,6 +108,7 @@ func Run(ctx context.Context, o Options) error {
 	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, gate: gate}
 	g.memory = n.guard(o.Config.Memory)
 	g.watcher = g.newWatcher()
+	g.reloader = newReloader(g)
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -179,6 +182,7 @@ type gateway struct {
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
 	bound     *bound
+	reloader  *reloader
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -208,9 +212,8 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
 	part("sources", sources.Run)
-	if g.Next != nil {
-		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
-	}
+	g.reloader.start(sources)
+	part("configuration", g.reloader.run)
 	part("upkeep", g.upkeep)
 	part("memory", func(ctx context.Context) error { g.memory.Run(ctx); return nil })
 	part("admin socket", g.answerLocally)
@@ -284,7 +287,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: views.Registry{Fleet: g.fleet}, Sheets: views.Sheets{Fleet: g.fleet}, Historian: views.Queries{Historian: g.historian}, Ledger: views.Books{Intake: g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Reloader: g.reloader, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err
@@ -361,7 +364,7 @@ func (g *gateway) watch() {
 
 // retain deletes the days that are past their retention.
 func (g *gateway) retain(ctx context.Context) error {
-	keep := g.Config.Historian.Retention.Std()
+	keep := g.reloader.config().Historian.Retention.Std()
 	if keep == 0 {
 		return nil
 	}

@@ -52,10 +52,16 @@ type Start struct {
 	Started   func(Facts)    // to be called once, when the gateway answers
 }
 
-// RunGateway runs a gateway until ctx ends. next waits until the gateway is asked
-// to read its configuration again, and returns it; an error that is not that of
-// ctx says why it does not hold.
-type RunGateway[C any] func(ctx context.Context, c *C, next func(context.Context) (*C, error), s Start) error
+// RunGateway runs a gateway until ctx ends.
+type RunGateway[C any] func(ctx context.Context, c *C, again Again[C], s Start) error
+
+// Again is how a gateway comes to a new configuration.
+type Again[C any] struct {
+	// Asked waits until a signal asks for it, or ctx ends.
+	Asked func(ctx context.Context) error
+	// Load reads the configuration again. Its error is a *config.Error.
+	Load func() (*C, error)
+}
 
 // NewGateway returns the gateway whose configuration is a C: defaults makes one
 // with its defaults, run runs it.
@@ -97,15 +103,12 @@ func (c configured[C]) Warnings() []string { return c.loaded.Warnings }
 
 func (c configured[C]) Run(ctx context.Context, hangup func(context.Context) error, s Start) error {
 	s.Loaded, s.File = c.loaded, c.from.File
-	next := func(ctx context.Context) (*C, error) {
-		if err := hangup(ctx); err != nil {
-			return nil, err
-		}
+	load := func() (*C, error) {
 		fresh, _, err := c.gateway.load(c.from)
 		if err != nil {
 			return nil, err
 		}
 		return fresh, nil
 	}
-	return c.gateway.run(ctx, c.config, next, s)
+	return c.gateway.run(ctx, c.config, Again[C]{hangup, load}, s)
 }

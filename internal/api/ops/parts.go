@@ -9,8 +9,9 @@ import (
 
 // Parts are what the answers come from. All but Console must be given.
 type Parts struct {
-	Log     Log
-	Flow    Flow
+	Log  Log
+	Flow Flow
+	Reloader
 	Console http.Handler // the pages for people, at / and below /assets/; nil for none
 }
 
@@ -21,11 +22,13 @@ func (p *Parts) Missing() string {
 		return "Log"
 	case p.Flow == nil:
 		return "Flow"
+	case p.Reloader == nil:
+		return "Reloader"
 	}
 	return ""
 }
 
 // Routes returns the routes.
 func (p *Parts) Routes() []web.Route {
-	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.consoleRoutes())
+	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.reloadRoutes(), p.consoleRoutes())
 }
