@@ -237,8 +237,8 @@ func (s *Server) gone(err error) {
 
 // Get asks the gateway that runs on a data directory, and copies its answer to w.
 func Get(ctx context.Context, data, path string, w io.Writer) error {
-	return ask(ctx, data, http.MethodGet, path, nil, func(body io.Reader) error {
-		_, err := io.Copy(w, body)
+	return ask(ctx, data, question{method: http.MethodGet, path: path}, func(answer io.Reader) error {
+		_, err := io.Copy(w, answer)
 		return err
 	})
 }
@@ -246,10 +246,15 @@ func Get(ctx context.Context, data, path string, w io.Writer) error {
 // Post sends body to the gateway that runs on a data directory, and has read read its
 // answer.
 func Post(ctx context.Context, data, path string, body []byte, read func(answer io.Reader) error) error {
-	return ask(ctx, data, http.MethodPost, path, bytes.NewReader(body), read)
+	return ask(ctx, data, question{http.MethodPost, path, body}, read)
 }
 
-func ask(ctx context.Context, data, method, path string, body io.Reader, read func(answer io.Reader) error) error {
+type question struct {
+	method, path string
+	body         []byte
+}
+
+func ask(ctx context.Context, data string, q question, read func(answer io.Reader) error) error {
 	dir := filepath.Join(data, "run")
 	handle, err := os.Open(dir)
 	if err != nil {
@@ -259,7 +264,7 @@ func ask(ctx context.Context, data, method, path string, body io.Reader, read fu
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", reach(handle))
 	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, body)
+	req, err := http.NewRequestWithContext(ctx, q.method, "http://gateway"+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return penstock.Errorf(penstock.Invalid, "%w", err)
 	}

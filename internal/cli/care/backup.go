@@ -50,7 +50,7 @@ It goes over the socket run/admin.sock in the data directory, which only the
 gateway's own account and root can open.`,
 		Example: `  penstock backup /mnt/backup/north --key-copy /media/safe/north.key
   penstock backup /mnt/backup/north --keep 30
-  penstock backup north.tar --passphrase-file /root/passphrase`,
+  penstock backup north.tar --passphrase-file passphrase.txt`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&m.data, "data", "", "data `DIR` of the gateway (default: "+shell.DefaultData+"; $"+shell.EnvData+")")
@@ -75,47 +75,54 @@ func (m *making) run(ctx context.Context, to string) error {
 	if err != nil {
 		return err
 	}
-	order := backup.Order{Key: m.keyCopy != "" || m.passphrase != ""}
-	folder := backup.OpenFolder(backup.Disk(), to)
 	archive := strings.HasSuffix(to, ".tar")
 	if m.keep < 0 || archive && m.keep > 0 {
 		return shell.Usagef("--keep needs a directory of backups, and a number from 0")
 	}
-	var base backup.Base
-	if !archive {
-		var damaged []backup.Damage
-		if base, damaged, err = folder.Base(); err != nil {
-			return err
-		}
-		for _, d := range damaged {
-			fmt.Fprintf(m.env.Stderr, "penstock: warning: the backup before is damaged, what it lacks is fetched anew: %s: %s\n", d.Path, d.What)
-		}
-		order.Have = base.Have()
-	}
-	text, err := json.Marshal(order)
-	if err != nil {
-		return err
-	}
 	var got backup.Received
-	err = localsocket.Post(ctx, m.data, "/backup", text, func(answer io.Reader) (err error) {
-		if archive {
-			got, err = backup.ReceiveArchive(backup.Disk(), to, answer, extras)
-		} else {
-			got, err = folder.Receive(answer, base, extras)
-		}
-		return err
-	})
+	if archive {
+		got, err = m.ask(ctx, nil, func(answer io.Reader) (backup.Received, error) {
+			return backup.ReceiveArchive(backup.Disk(), to, answer, extras)
+		})
+	} else {
+		got, err = m.toFolder(ctx, backup.OpenFolder(backup.Disk(), to), extras)
+	}
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
 	if err := m.tell(to, got); err != nil || m.keep == 0 {
 		return err
 	}
-	gone, err := folder.Keep(m.keep)
+	gone, err := backup.OpenFolder(backup.Disk(), to).Keep(m.keep)
 	if len(gone) > 0 {
 		fmt.Fprintf(m.env.Stderr, "Removed as asked: %s\n", strings.Join(gone, ", "))
 	}
 	return err
+}
+
+// toFolder makes a backup that takes over what did not change since the one before.
+func (m *making) toFolder(ctx context.Context, folder backup.Folder, extras backup.Extras) (backup.Received, error) {
+	base, damaged, err := folder.Base()
+	if err != nil {
+		return backup.Received{}, err
+	}
+	for _, d := range damaged {
+		fmt.Fprintf(m.env.Stderr, "penstock: warning: the backup before is damaged, what it lacks is fetched anew: %s: %s\n", d.Path, d.What)
+	}
+	return m.ask(ctx, base.Have(), func(answer io.Reader) (backup.Received, error) { return folder.Receive(answer, base, extras) })
+}
+
+// ask has the gateway make a backup.
+func (m *making) ask(ctx context.Context, have []backup.File, receive func(answer io.Reader) (backup.Received, error)) (got backup.Received, err error) {
+	order, err := json.Marshal(backup.Order{Have: have, Key: m.keyCopy != "" || m.passphrase != ""})
+	if err != nil {
+		return got, err
+	}
+	err = localsocket.Post(ctx, m.data, "/backup", order, func(answer io.Reader) (err error) {
+		got, err = receive(answer)
+		return err
+	})
+	return got, err
 }
 
 // extras returns what is done with the key, once it is there: before the backup gets
