@@ -11,7 +11,7 @@ import (
 type fakeLog struct{ set map[string]string }
 
 func newFakeOps() ops.Parts {
-	return ops.Parts{Log: &fakeLog{set: map[string]string{}}, Flow: fakeFlow{}, Reloader: fakeReloader{}}
+	return ops.Parts{Log: &fakeLog{set: map[string]string{}}, Flow: fakeFlow{}, Reloader: fakeReloader{}, Gaps: fakeGaps{}}
 }
 
 func (l *fakeLog) Levels() (string, []ops.Level) {
@@ -60,3 +60,17 @@ func (fakeReloader) Reload(_ context.Context, dry bool) (ops.ReloadInfo, error) 
 		Deletes: []string{"the historian deletes all samples of the days before 2026-11-15 (UTC), for good"},
 	}, nil
 }
+
+type fakeGaps struct{}
+
+func (fakeGaps) Gaps(limit int, shown func(string) bool) ops.GapsInfo {
+	info := ops.GapsInfo{Gaps: []ops.Gap{}}
+	for _, name := range []string{"pump-17", "tank-1"} {
+		if shown(name) && len(info.Gaps) < limit {
+			info.Gaps = append(info.Gaps, ops.Gap{Controller: name, Epoch: 1, First: 4, Last: 6})
+		}
+	}
+	return info
+}
+
+func (fakeGaps) DeclareLost(_ context.Context, _ []ops.Gap, _ bool) error { return nil }

@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/gaps"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
@@ -280,6 +281,13 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if err := g.bound.write(started.Addresses...); err != nil {
 		return nil, Started{}, err
 	}
+	missing, err := gaps.Open(gaps.Parts{
+		FS: vfs.Default, Dir: g.dir.path, Intake: g.intake, SameDisk: g.record.Name == settings.HistorianName, Log: g.Log,
+		Health: func() gaps.Health { return g.health.Watched("restore") },
+	})
+	if err != nil {
+		return nil, Started{}, err
+	}
 	pages, err := console.New()
 	if err != nil {
 		return nil, Started{}, err
@@ -287,7 +295,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: views.Registry{Fleet: g.fleet}, Sheets: views.Sheets{Fleet: g.fleet}, Historian: views.Queries{Historian: g.historian}, Ledger: views.Books{Intake: g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Reloader: g.reloader, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Reloader: g.reloader, Gaps: missing, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err

@@ -12,6 +12,7 @@ type Parts struct {
 	Log  Log
 	Flow Flow
 	Reloader
+	Gaps    Gaps
 	Console http.Handler // the pages for people, at / and below /assets/; nil for none
 }
 
@@ -24,11 +25,13 @@ func (p *Parts) Missing() string {
 		return "Flow"
 	case p.Reloader == nil:
 		return "Reloader"
+	case p.Gaps == nil:
+		return "Gaps"
 	}
 	return ""
 }
 
 // Routes returns the routes.
 func (p *Parts) Routes() []web.Route {
-	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.reloadRoutes(), p.consoleRoutes())
+	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.reloadRoutes(), p.gapRoutes(), p.consoleRoutes())
 }

@@ -10,5 +10,5 @@ import (
 
 // Commands returns the commands in the order of the help.
 func Commands(env shell.Env) []*cobra.Command {
-	return []*cobra.Command{newReload(env), newBackup(env), newRestore(env)}
+	return []*cobra.Command{newReload(env), newBackup(env), newRestore(env), newGaps(env)}
 }
