@@ -40,6 +40,7 @@ type lane struct {
 	held      bool               // paused by a person
 	running   bool
 	forget    penstock.Position // through where nobody asks the record any more
+	shared    penstock.Record   // what the lane feeds when it is a record, for others to ask; nil until it was made
 	status    Status
 }
 
@@ -168,6 +169,7 @@ func (l *lane) drop() {
 	if l.target == nil {
 		return
 	}
+	l.lend(nil)
 	if err := l.target.close(); err != nil {
 		l.logger.Warn("a sink could not be closed well", "error", err)
 	}
@@ -212,6 +214,7 @@ func (l *lane) open() (target, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.lend(r)
 	return &recordTarget{lane: l, record: r}, nil
 }
 
