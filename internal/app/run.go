@@ -204,6 +204,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		part("health", h.Run)
 	}
 	part("delivery", g.sinks.Run)
+	part("newcomers", g.meetNewcomers)
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
 	part("sources", sources.Run)
