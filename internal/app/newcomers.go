@@ -19,7 +19,7 @@ func (n *node) openNewcomers(o nodeOptions) verdicts.Admitter {
 	n.newcomers = newcomer.New(newcomer.Options{
 		Intake: n.intake, Now: o.now, Log: component(o.log, "newcomers"),
 		Known: func(ctx context.Context, controller string) ([]penstock.Known, error) {
-			return n.sinks.Known(ctx, controller)
+			return n.sinks.Shared.Known(ctx, controller)
 		},
 	})
 	return n.newcomers
@@ -37,6 +37,6 @@ func (n *node) meetNewcomers(ctx context.Context) error {
 // record stands on its disk.
 func (n *node) share(o *source.Options) {
 	if n.newcomers != nil {
-		o.Env.Newcomers, o.Leases = n.newcomers, n.sinks
+		o.Env.Newcomers, o.Leases = n.newcomers, n.sinks.Shared
 	}
 }

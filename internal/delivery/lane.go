@@ -40,7 +40,6 @@ type lane struct {
 	held      bool               // paused by a person
 	running   bool
 	forget    penstock.Position // through where nobody asks the record any more
-	shared    penstock.Record   // what the lane feeds when it is a record, for others to ask; nil until it was made
 	status    Status
 }
 
@@ -216,6 +215,13 @@ func (l *lane) open() (target, error) {
 	}
 	l.lend(r)
 	return &recordTarget{lane: l, record: r}, nil
+}
+
+// lend lends the system of record to others; nil takes it back.
+func (l *lane) lend(r penstock.Record) {
+	if l.main {
+		l.set.Shared.Lend(r)
+	}
 }
 
 // failing tells of a failure.

@@ -94,7 +94,9 @@ func (s *Set) reconcile(ctx context.Context, active map[string]*running) {
 	s.mu.Unlock()
 	var ending []*running
 	for name, r := range active {
-		same := func(w Spec) bool { return w.Name == name && reflect.DeepEqual(w.Config, r.spec.Config) && reflect.DeepEqual(w.Lease, r.spec.Lease) }
+		same := func(w Spec) bool {
+			return w.Name == name && reflect.DeepEqual(w.Config, r.spec.Config) && reflect.DeepEqual(w.Lease, r.spec.Lease)
+		}
 		if !slices.ContainsFunc(wanted, same) {
 			r.stop()
 			ending = append(ending, r)
