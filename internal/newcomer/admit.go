@@ -21,9 +21,30 @@ const mostParked = 1024
 func (d *Desk) Admit(js []intake.Judged) penstock.Ticket {
 	strangers := d.strangers(js)
 	if len(strangers) == 0 {
-		return d.Intake.Admit(js)
+		return &asking{d.Intake.Admit(js), d}
 	}
 	return d.park(js, strangers)
+}
+
+// asking is a ticket that has the record asked when it shows a hole: a controller that
+// sends again what is not committed here may wait for what went through another node.
+type asking struct {
+	penstock.Ticket
+	desk *Desk
+}
+
+// Wait implements [penstock.Ticket].
+func (a *asking) Wait(ctx context.Context) ([]penstock.Outcome, error) {
+	outcomes, err := a.Ticket.Wait(ctx)
+	for i := range outcomes {
+		for k := range outcomes[i].Verdicts {
+			v := &outcomes[i].Verdicts[k]
+			if v.Result == penstock.Duplicate && v.Identity.Form == penstock.Sequence && v.Committed.Seq < v.Identity.Seq {
+				a.desk.refresh(v.Controller)
+			}
+		}
+	}
+	return outcomes, err
 }
 
 // strangers returns the controllers whose sequences the node knows nothing of.

@@ -32,7 +32,7 @@ type Options struct {
 // The bounds of what is asked.
 const (
 	defaultPatience = 2 * time.Second
-	fresh           = 5 * time.Second // an answer is as good as new
+	fresh           = 2 * time.Second // an answer is as good as new
 	rest            = time.Second     // after a question in vain nothing is asked
 	askers          = 2               // questions side by side: the record has few connections
 	mostQuestions   = 4096            // that wait for their turn
@@ -216,6 +216,15 @@ func (d *Desk) Meet(controller string, epoch uint64) error {
 		return later("too many controllers are new to this node at once")
 	}
 	return later("this node asks the record about a controller that is new to it")
+}
+
+// refresh asks what is true now about a controller, unless that was just done.
+func (d *Desk) refresh(controller string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.isFresh(controller) {
+		d.begin(controller)
+	}
 }
 
 // Await is [Desk.Meet] for who can wait a while: it asks for what is true now also

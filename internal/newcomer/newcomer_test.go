@@ -64,6 +64,7 @@ type node struct {
 	mu       sync.Mutex
 	knows    map[string][]uint64
 	admitted []penstock.Report
+	again    penstock.Verdict // of what comes from now on
 }
 
 func (n *node) Knows(controller string, epoch uint64) bool {
@@ -95,7 +96,9 @@ func (n *node) Admit(js []intake.Judged) penstock.Ticket {
 			r.Samples = slices.Clone(r.Samples)
 			n.admitted = append(n.admitted, r)
 			n.knows[r.Controller] = append(n.knows[r.Controller], r.Identity.Epoch)
-			s[i].Verdicts = append(s[i].Verdicts, penstock.Verdict{Controller: r.Controller, Identity: r.Identity, Result: penstock.Accepted})
+			v := n.again
+			v.Controller, v.Identity, v.Result = r.Controller, r.Identity, max(v.Result, penstock.Accepted)
+			s[i].Verdicts = append(s[i].Verdicts, v)
 		}
 	}
 	return s
@@ -252,6 +255,37 @@ func TestReportsOfStrangersWait(t *testing.T) {
 		}
 		if r.times("new") != 1 || r.times("third") != 0 || r.times("old") != 0 {
 			t.Errorf("the record was asked about %v", r.asked)
+		}
+	})
+}
+
+// TestAHole has a controller that is known send again what is not committed: the record
+// is asked, and not too often.
+func TestAHole(t *testing.T) {
+	bench(t, func(t *testing.T, d *newcomer.Desk, r *record, n *node) {
+		n.Learn([]penstock.Known{{Controller: "old", Epoch: 7}})
+		send := func() {
+			t.Helper()
+			for range 10 {
+				if _, err := d.Admit([]intake.Judged{judged(reportOf("old", 41))}).Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		send()
+		if r.times("old") != 0 {
+			t.Error("the record is asked about what is new")
+		}
+		n.again = penstock.Verdict{Result: penstock.Duplicate, Committed: penstock.Mark{Epoch: 7, Seq: 41}}
+		send()
+		if r.times("old") != 0 {
+			t.Error("the record is asked about what is committed")
+		}
+		n.again.Committed.Seq = 40
+		send()
+		if asked := r.times("old"); asked != 1 {
+			t.Errorf("the record was asked %d times about a hole, want once", asked)
 		}
 	})
 }

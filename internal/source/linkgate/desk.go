@@ -102,10 +102,22 @@ func (d *desk) receive(m *member, f link.Frame) session.Effect {
 	if f.Kind == link.KindHeartbeat {
 		m.behind = true
 		d.advance(m)
+		d.wonder(m)
 	}
 	e := m.Receive(d.env.Now(), f)
 	d.note(m, f, &e)
 	return e
+}
+
+// wonder has the record asked about a controller that waits for the mark of what it has
+// sent: it may be missing what went through another node.
+func (d *desk) wonder(m *member) {
+	if d.env.Newcomers == nil || !m.Open() {
+		return
+	}
+	if epoch := m.Epoch(); d.env.Marks.Marks(m.Controller(), epoch).Committed < m.newest {
+		_ = d.env.Newcomers.Meet(m.Controller(), epoch) // the next heartbeat has the answer
+	}
 }
 
 // note keeps what a frame says of the link.
