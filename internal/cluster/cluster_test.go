@@ -211,6 +211,9 @@ func (tr *trial) conclude(fleet *sim.Fleet, poll time.Duration, rounds int, took
 	if err != nil || leased.Slots == 0 || leased.Turns == 0 {
 		tr.Errorf("polled through a lease: %+v, %v", leased, err)
 	}
+	if leased.Held != 0 {
+		tr.Errorf("%d leases were not given up by gateways that stopped in good order", leased.Held)
+	}
 	shared, err := tr.store.Polled(tr.Context(), "slave-shared", poll.Nanoseconds())
 	if err != nil || shared.Slots == 0 || shared.Conflicts == 0 {
 		tr.Errorf("polled by all: %+v, %v", shared, err)

@@ -94,7 +94,8 @@ type Polled struct {
 	Slots     int64 // readings with a value: one for each slot that was polled
 	Conflicts int64 // readings of a slot that another gateway had read with another value: they are not stored
 	Missing   int64 // slots without a reading, between the first and the last of a device
-	Turns     int64 // how often the lease changed hands
+	Turns     int64 // how often leases changed hands
+	Held      int64 // leases that somebody has now
 }
 
 // Polled counts the readings of the devices whose names begin so, with slots each every
@@ -105,8 +106,9 @@ func (s *Store) Polled(ctx context.Context, names string, every int64) (p Polled
 			WHERE c.name LIKE $2 || '%' AND s.int_value IS NOT NULL),
 		each AS (SELECT count(*) AS got, round(extract(epoch FROM max(source_time) - min(source_time)) * 1000000000 / $1) + 1 AS want FROM slots GROUP BY point)
 		SELECT (SELECT count(*) FROM slots), (SELECT coalesce(sum(conflicts), 0) FROM penstock.settled s JOIN penstock.controllers c ON c.id = s.controller WHERE c.name LIKE $2 || '%'),
-			(SELECT coalesce(sum(want - got), 0)::bigint FROM each), (SELECT coalesce(sum(token), 0)::bigint FROM penstock.leases)`, every, names).
-		Scan(&p.Slots, &p.Conflicts, &p.Missing, &p.Turns)
+			(SELECT coalesce(sum(want - got), 0)::bigint FROM each), (SELECT coalesce(sum(token), 0)::bigint FROM penstock.leases),
+			(SELECT count(*) FROM penstock.leases WHERE until > clock_timestamp())`, every, names).
+		Scan(&p.Slots, &p.Conflicts, &p.Missing, &p.Turns, &p.Held)
 	return p, err
 }
 
