@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +64,15 @@ func New(t testing.TB, o Options) *Cluster {
 		c.check(os.MkdirAll(n.dir, 0o700))
 		c.configure(n, authority.Server(t, host))
 		t.Cleanup(n.Kill)
-		n.Start()
+	}
+	errs := make([]error, len(c.Nodes))
+	var starting sync.WaitGroup
+	for i, n := range c.Nodes {
+		starting.Go(func() { errs[i] = n.start() })
+	}
+	starting.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
 	}
 	return c
 }

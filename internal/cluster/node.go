@@ -54,11 +54,15 @@ func (n *Node) Endpoint() (e sim.Endpoint, birth int, ok bool) {
 // Start starts the gateway and returns when it answers.
 func (n *Node) Start() {
 	n.t.Helper()
+	n.check(n.start())
+}
+
+func (n *Node) start() error {
 	started := make(chan error, 1)
 	n.ended = make(chan struct{})
 	n.work.Go(func() { n.run(started) })
 	if err := <-started; err != nil {
-		n.t.Fatal(err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -68,14 +72,14 @@ func (n *Node) Start() {
 			n.mu.Lock()
 			n.endpoint = e
 			n.mu.Unlock()
-			return
+			return nil
 		}
 		select {
 		case <-tick:
 		case <-n.ended:
-			n.t.Fatalf("a gateway ended by itself:\n%s", n.Tail())
+			return fmt.Errorf("a gateway ended by itself:\n%s", n.Tail())
 		case <-ctx.Done():
-			n.t.Fatalf("a gateway does not answer: %v\n%s", err, n.Tail())
+			return fmt.Errorf("a gateway does not answer: %w\n%s", err, n.Tail())
 		}
 	}
 }
