@@ -75,6 +75,7 @@ const (
 
 // run reads whenever the node has the right to, until ctx ends.
 func (t *tenant) run(ctx context.Context, read func(context.Context)) {
+	defer t.release(context.WithoutCancel(ctx)) // also what a question took whose answer was not waited for
 	t.heard = t.now()
 	pause := firstAsk
 	for ctx.Err() == nil {
@@ -103,11 +104,14 @@ func (t *tenant) tenancy(ctx context.Context, now right, read func(context.Conte
 	if ctx.Err() == nil {
 		t.log.Info("another node reads the origin from now on", "lease", t.lease.Name)
 		t.status.OK()
-		return
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+}
+
+// release gives the lease up, if the tenant has it.
+func (t *tenant) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	if err := t.leases.Release(within, t.lease.Name); err != nil && penstock.CodeOf(err) != penstock.Unsupported {
+	if err := t.leases.Release(ctx, t.lease.Name); err != nil && penstock.CodeOf(err) != penstock.Unsupported {
 		t.log.Warn("a lease could not be given up; another node has to wait until it is over", "lease", t.lease.Name, "lasts", t.ttl.String(), "error", err)
 	}
 }
