@@ -97,7 +97,7 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now})
+		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now})
 	})
 	if err != nil {
 		return err
