@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/changes"
 	"github.com/penstock/penstock/internal/app/gaps"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
@@ -70,12 +71,11 @@ const (
 	checkpointEvery = 30 * time.Second
 	retentionEvery  = time.Hour
 	reloadEvery     = time.Minute
-	reloadRetry     = time.Second
 )
 
 // Run runs a gateway until ctx ends, and returns when everything has stopped.
 func Run(ctx context.Context, o Options) error {
-	if err := checkRoot(o); err != nil {
+	if err := checkRoot(o, os.Geteuid()); err != nil {
 		return err
 	}
 	syscall.Umask(0o027) // nothing that the node makes is for strangers
@@ -101,7 +101,7 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now})
+		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now})
 	})
 	if err != nil {
 		return err
@@ -109,14 +109,14 @@ func Run(ctx context.Context, o Options) error {
 	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, gate: gate}
 	g.memory = n.guard(o.Config.Memory)
 	g.watcher = g.newWatcher()
-	g.reloader = newReloader(g)
+	g.reloader = g.newReloader()
 	return errors.Join(g.serve(ctx), n.close())
 }
 
 // checkRoot refuses what root should not do: an installed gateway has an account
-// of its own.
-func checkRoot(o Options) error {
-	if os.Geteuid() != 0 || o.AllowRoot {
+// of its own. Root is account 0.
+func checkRoot(o Options, account int) error {
+	if account != 0 || o.AllowRoot {
 		return nil
 	}
 	data, err := filepath.Abs(o.Config.Data)
@@ -183,7 +183,7 @@ type gateway struct {
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
 	bound     *bound
-	reloader  *reloader
+	reloader  *changes.Reloader
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -209,12 +209,18 @@ func (g *gateway) serve(ctx context.Context) error {
 		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
 		part("health", h.Run)
 	}
-	part("delivery", g.sinks.Run)
+	delivering, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivery()
+	part("delivery", func(context.Context) error { return g.sinks.Run(delivering) })
+	part("newcomers", g.meetNewcomers)
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
-	part("sources", sources.Run)
-	g.reloader.start(sources)
-	part("configuration", g.reloader.run)
+	part("sources", func(ctx context.Context) error {
+		defer stopDelivery() // the sources give leases up, which are in the record
+		return sources.Run(ctx)
+	})
+	g.reloader.Begin(func(next *settings.Config) { g.follow(next, sources) })
+	part("configuration", func(ctx context.Context) error { return g.reloader.Run(ctx, g.Asked) })
 	part("upkeep", g.upkeep)
 	part("memory", func(ctx context.Context) error { g.memory.Run(ctx); return nil })
 	part("admin socket", g.answerLocally)
@@ -372,7 +378,7 @@ func (g *gateway) watch() {
 
 // retain deletes the days that are past their retention.
 func (g *gateway) retain(ctx context.Context) error {
-	keep := g.reloader.config().Historian.Retention.Std()
+	keep := g.reloader.Config().Historian.Retention.Std()
 	if keep == 0 {
 		return nil
 	}
