@@ -113,7 +113,7 @@ func (s *Set) start(ctx context.Context, w Spec) *running {
 	env.Status, r.gone = s.Status(w.Name)
 	r.work.Go(func() {
 		defer stop()
-		run(ctx, w, env, s.Handler)
+		Keep(ctx, w, env, s.Handler)
 	})
 	return r
 }
