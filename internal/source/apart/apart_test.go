@@ -31,7 +31,7 @@ const password = "open sesame"
 // newApart returns a source of lines that runs apart.
 func newApart(t *testing.T, address string, memory uint64, env source.Env) penstock.Source {
 	t.Helper()
-	text, err := json.Marshal(settings{address, password})
+	text, err := json.Marshal(settings{Address: address, Password: password})
 	if err != nil {
 		t.Fatal(err)
 	}

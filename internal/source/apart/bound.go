@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -24,6 +25,9 @@ const (
 // dataField is the place of the pages that the process may write, in memoryFile.
 const dataField = 5
 
+// nameFile holds the name under which processes are listed.
+const nameFile = "/proc/self/comm"
+
 // sooner makes the kernel end this process before the gateway when the machine has
 // no memory left.
 const sooner = "500"
@@ -35,6 +39,7 @@ func bound(limit uint64, log *slog.Logger) {
 	if err := os.WriteFile(scoreFile, []byte(sooner), 0); err != nil {
 		log.Debug("the kernel is not told to end the process of the source before the gateway", "error", err)
 	}
+	_ = os.WriteFile(nameFile, []byte(filepath.Base(os.Args[0])), 0) // it is called exe otherwise
 	has, err := writable()
 	if err == nil {
 		err = syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: has + limit, Max: has + limit})

@@ -29,8 +29,9 @@ type lines struct {
 
 // settings are what it is made from.
 type settings struct {
-	Address  string
-	Password string
+	Address          string
+	Password         string
+	Submits, Samples int // of a flood instead
 }
 
 func makeLines(config []byte) (func(source.Env) (penstock.Source, error), error) {
@@ -39,6 +40,9 @@ func makeLines(config []byte) (func(source.Env) (penstock.Source, error), error)
 		return nil, err
 	}
 	return func(env source.Env) (penstock.Source, error) {
+		if s.Submits > 0 {
+			return &flood{env, s.Submits, s.Samples}, nil
+		}
 		runs, err := source.Remembered(env, func() (*int, error) { return new(int), nil })
 		*runs++
 		return &lines{env, s.Address, runs}, err
