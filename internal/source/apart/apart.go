@@ -41,13 +41,15 @@ type Options struct {
 // Source runs in a process of its own.
 type Source struct {
 	Options
-	env source.Env
+	env    source.Env
+	memory *memory
 }
 
 // New returns a source that is to run apart.
 func New(o Options, env source.Env) (*Source, error) {
 	o.Memory = cmp.Or(o.Memory, DefaultMemory)
-	return &Source{Options: o, env: env}, nil
+	m, err := source.Remembered(env, func() (*memory, error) { return new(memory), nil })
+	return &Source{Options: o, env: env, memory: m}, err
 }
 
 // Run starts the process and serves it until ctx ends or the process has ended,

@@ -265,6 +265,24 @@ func TestAFailureIsNoCrash(t *testing.T) {
 	}
 }
 
+// What a source retains, the one after it recalls; but not what may be the cause that
+// processes die.
+func TestAProcessLeavesItsStateToTheNext(t *testing.T) {
+	s := newStand(t, 0, nil)
+	for i, c := range []struct{ recalls, keeps string }{{"", "one"}, {"one", "two"}, {"two", ""}, {"", ""}} {
+		testkit.Eventually(t, func() bool { return s.times("ok") == i+1 }, "the source at work again")
+		d := dial(t, s.address)
+		if got := d.say("recall"); got != "recalls "+c.recalls {
+			t.Errorf("process %d %s, not %q", i+1, got, c.recalls)
+		}
+		if c.keeps != "" {
+			d.say("keep " + c.keeps)
+			d.say("keep " + c.keeps)
+		}
+		d.say("panic now")
+	}
+}
+
 // desk answers what a node is asked.
 type desk struct{}
 

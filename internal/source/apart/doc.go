@@ -18,7 +18,9 @@
 //
 // A source that fails is started again within its process, which keeps what it
 // remembers. A process that dies is a failure of this source, and what it
-// remembered is gone with it, as after a panic: who knows what of it was sound.
+// remembered is gone with it, as after a panic: who knows what of it was sound. Only
+// what it retained on purpose is recalled by the next one, once: a state of which a
+// process dies before it retained another is forgotten.
 //
 // # Its end
 //

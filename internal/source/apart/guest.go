@@ -204,6 +204,13 @@ func (g *guest) state(ok bool, why string) {
 	g.say(wire.State, o)
 }
 
+// retain implements what Env says of Retain.
+func (g *guest) retain(state []byte) {
+	var o wire.Out
+	o.Bytes(state)
+	g.say(wire.Retain, o)
+}
+
 func (g *guest) bound(key, address string) {
 	var o wire.Out
 	o.Text(key)

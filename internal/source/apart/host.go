@@ -72,6 +72,7 @@ func (h *host) greet() error {
 	var o wire.Out
 	o.Task(wire.Task{
 		Name: h.env.Name, Config: h.Config, Files: h.env.Files, SameDisk: h.env.SameDisk, Choosy: h.env.Lets != nil, Level: h.level, Memory: h.Memory,
+		Recall: h.memory.recall(),
 	})
 	return h.conn.Send(wire.Start, o)
 }
@@ -138,6 +139,8 @@ func (h *host) take(ctx context.Context, f wire.Frame, work *sync.WaitGroup) err
 		h.log(ctx, in.Record())
 	case wire.Bound:
 		h.env.Bound(in.Text(), in.Text())
+	case wire.Retain:
+		h.memory.retain(in.Bytes())
 	case wire.Unlisten:
 		h.unlisten(in.Uint())
 	case wire.Ask:

@@ -103,6 +103,10 @@ func (s *lines) line(ctx context.Context, next penstock.Handler, line string, fr
 		fail(errors.New(rest))
 	case "runs":
 		return fmt.Sprint(*s.runs)
+	case "keep":
+		s.env.Retain([]byte(rest))
+	case "recall":
+		return "recalls " + string(s.env.Recall)
 	case "pid":
 		return fmt.Sprint(os.Getpid())
 	case "env":

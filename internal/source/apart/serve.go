@@ -85,6 +85,10 @@ func (g *guest) env(task wire.Task, log *slog.Logger) source.Env {
 	env := source.Env{
 		Name: task.Name, Evidence: evidence.NewToldBook(time.Now, g.note), Auth: g, Status: g, Listen: g.listen, ListenPacket: g.listenPacket,
 		Bound: g.bound, Keys: g, Marks: g, SameDisk: task.SameDisk, Log: log, Now: time.Now, Rand: rand.Reader, Memory: new(any), Files: task.Files,
+		Retain: g.retain,
+	}
+	if len(task.Recall) > 0 {
+		env.Recall = task.Recall
 	}
 	if task.Choosy {
 		env.Lets = g.lets

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/opcua"
@@ -102,13 +103,15 @@ func (s *states) of(name string) []string {
 // at returns the settings of a source of one controller behind an endpoint.
 func at(endpoint, controller string) opcua.Config {
 	c := settings(endpoint)
+	c.Keepalive = config.Duration(time.Minute) // the servers say nothing by themselves
 	c.Groups[0].Nodes = []opcua.Node{{Node: flowNode, Controller: controller, Point: "flow"}}
 	return c
 }
 
-// A server whose bytes end the process of its source ends nothing else: the process
-// is named, and started again; the other sources go on; what was stored is stored
-// once.
+// A server whose bytes end the process of its source ends nothing else. The process is
+// named, and started again; when the server is asked for the message once more it
+// dies once more, and then goes on behind it. The other sources do not notice, and
+// but for the deadly message all is stored, once.
 func TestPoisonEndsOneSourceAlone(t *testing.T) {
 	broken, healthy := newFake(t), newFake(t)
 	desk, book, log := sourcetest.NewDesk(nil), evidence.NewBook(time.Now), &bytes.Buffer{}
@@ -128,7 +131,12 @@ func TestPoisonEndsOneSourceAlone(t *testing.T) {
 		}
 	})
 	stop := sync.OnceFunc(func() { cancel(); work.Wait() })
-	t.Cleanup(stop)
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("the states: %q, what is stored: %+v, the log: %s", told.told, desk.Accepted(), log)
+		}
+	})
 
 	oks := func(name string) (n int) {
 		for _, state := range told.of(name) {
@@ -159,17 +167,26 @@ func TestPoisonEndsOneSourceAlone(t *testing.T) {
 	stored("tank-2", 1)
 
 	broken.change(sent, flowNode, value(marked, base+1))
+	broken.change(sent, flowNode, value(3.0, base+2)) // the server holds it while there is nobody
 	for i := range 5 {
 		healthy.change(sent, flowNode, value(float64(i+2), base+int64(i+2)))
 	}
 	stored("tank-2", 1, 2, 3, 4, 5, 6)
 	testkit.Eventually(t, func() bool { return oks("broken") == 2 }, "the broken source at work again")
-	broken.change(sent, flowNode, value(3.0, base+3))
-	stored("pump-17", 1, 3)
+	broken.change(sent, flowNode, value(4.0, base+3))
+	stored("pump-17", 1, 3, 4)
+	broken.with(func() {
+		if broken.created != 1 {
+			t.Errorf("%d subscriptions were made: the first was not taken over", broken.created)
+		}
+	})
+	if page := book.Port("broken"); page.Counted(evidence.Gap) != 1 || len(page.BadFrames()) != 1 {
+		t.Errorf("%d gaps and %d bad messages are counted for one", page.Counted(evidence.Gap), len(page.BadFrames()))
+	}
 
 	stop()
 	crashes := slices.DeleteFunc(told.of("broken"), func(state string) bool { return state == "ok" })
-	if len(crashes) == 0 || !strings.Contains(crashes[0], "the process of the source has ended: exit status 2: panic: reflect.MakeSlice: negative len") {
+	if len(crashes) != 2 || !strings.Contains(crashes[0], "the process of the source has ended: exit status 2: panic: reflect.MakeSlice: negative len") {
 		t.Errorf("the states of the broken source are %q", told.of("broken"))
 	}
 	if got := told.of("healthy"); !slices.Equal(got, []string{"ok"}) {

@@ -39,6 +39,7 @@ const (
 	Ask                      // child: a question to the node
 	Answer                   // parent: what the node says
 	Unlisten                 // child: a listener is closed
+	Retain                   // child: what the next process is to recall
 )
 
 // withFile in the place of the kind says that a file goes along.
@@ -238,10 +239,10 @@ func (i incoming) Read(b []byte) (int, error) {
 			return n, err
 		}
 	}
-	if n == 0 && err == nil {
+	if n <= 0 && err == nil {
 		err = io.EOF
 	}
-	return n, err
+	return max(n, 0), err // it is -1 when it fails
 }
 
 func (c *Conn) keep(beside []byte) error {

@@ -11,6 +11,7 @@ type Task struct {
 	Choosy   bool       // the node asks of each datagram whether it may come in
 	Level    slog.Level // from which on log records are wanted
 	Memory   uint64     // bytes that the process may have
+	Recall   []byte     // what a process before this one retained, empty for nothing
 }
 
 // Task writes a task.
@@ -22,12 +23,14 @@ func (o *Out) Task(t Task) {
 	o.Bool(t.Choosy)
 	o.Int(int64(t.Level))
 	o.Uint(t.Memory)
+	o.Bytes(t.Recall)
 }
 
 // Task reads a task.
 func (i *In) Task() Task {
 	return Task{
 		Name: i.Text(), Config: i.Bytes(), Files: i.Text(), SameDisk: i.Bool(), Choosy: i.Bool(), Level: slog.Level(i.Int()), Memory: i.Uint(),
+		Recall: i.Bytes(),
 	}
 }
 

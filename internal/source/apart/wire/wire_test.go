@@ -208,6 +208,27 @@ func TestFramesAndFilesKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// An end that dies has not read everything: the other one still gets what it sent,
+// and then an error.
+func TestAnEndThatDies(t *testing.T) {
+	a, b := ends(t)
+	var o wire.Out
+	o.Text("last")
+	if err := a.Send(wire.Hello, o); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Send(wire.Start, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := b.Receive(); err != nil || wire.Read(f.Body).Text() != "last" {
+		t.Fatalf("%v, %v", f, err)
+	}
+	a.Close()
+	if _, err := b.Receive(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // Who sends to nobody waits, and learns it when the other end is gone.
 func TestABrokenConnectionFreesWhoSends(t *testing.T) {
 	a, b := ends(t)
