@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/tracing"
 )
 
 // openVerdicts makes the desk of the diagnosis, which sees what comes to the intake.
@@ -68,10 +69,12 @@ func (n *node) failing() map[string]string {
 type settled struct {
 	*live.Feed
 	verdicts *verdicts.Desk
+	traces   *tracing.Tracer
 }
 
 // Publish implements sink.Feed.
 func (s settled) Publish(rs []*penstock.Report) {
 	s.verdicts.Settled(rs)
+	s.traces.Settled(rs)
 	s.Feed.Publish(rs)
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/store"
+	"github.com/penstock/penstock/internal/tracing"
 )
 
 // node is the durable part of a gateway and what works on it, without the
@@ -50,6 +51,7 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	flow      *flow.Book
+	traces    *tracing.Tracer // nil when nobody is told
 	outgoing
 	rules
 
@@ -75,13 +77,14 @@ type rules struct {
 
 // nodeOptions are what a node is made of.
 type nodeOptions struct {
-	config settings.Config
-	fs     vfs.FS
-	dir    string // the data directory
-	name   string // of the machine, for people
-	log    *slog.Logger
-	now    func() time.Time
-	limit  func(flow.Part) time.Duration // after which a stage stands still; nil for the usual
+	config  settings.Config
+	fs      vfs.FS
+	dir     string // the data directory
+	name    string // of the machine, for people
+	version string
+	log     *slog.Logger
+	now     func() time.Time
+	limit   func(flow.Part) time.Duration // after which a stage stands still; nil for the usual
 }
 
 // openNode opens everything from the disk upwards. An error leaves nothing open.
@@ -203,6 +206,9 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.openTraces(o); err != nil {
+		return err
+	}
 	if err := n.openVerdicts(o); err != nil {
 		return err
 	}
@@ -221,7 +227,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
 		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
-		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Log: component(o.log, "pipeline"), Now: o.now,
+		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Traces: n.traces, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err
 }

@@ -21,5 +21,6 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector's pause of a second at the end of each process
 	testkit.Main(m)
 }

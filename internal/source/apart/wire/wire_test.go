@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -53,6 +54,71 @@ func TestEnvelopesCross(t *testing.T) {
 			}
 		}
 	})
+}
+
+// fill gives every field a value that is not zero, so that one that is new and does
+// not cross is found.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).Type != reflect.TypeFor[[]*x509.Certificate]() && v.Type().Field(i).Type != reflect.TypeFor[error]() {
+				fill(v.Field(i))
+			}
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0))
+		fill(v.Index(1))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("a"), reflect.ValueOf("b"))
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(0.1)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(3)
+	default:
+		v.SetUint(5)
+	}
+}
+
+func TestNoFieldIsForgotten(t *testing.T) {
+	for _, c := range []struct {
+		sent  any // a pointer to a zero value
+		cross func(sent any, o *wire.Out) (read func(*wire.In) any)
+	}{
+		{new(penstock.Envelope), func(sent any, o *wire.Out) func(*wire.In) any {
+			new(wire.Outbox).Envelopes(o, []penstock.Envelope{*sent.(*penstock.Envelope)})
+			return func(i *wire.In) any { return &(&wire.Inbox{Source: "text"}).Envelopes(i)[0] }
+		}},
+		{new(penstock.Outcome), func(sent any, o *wire.Out) func(*wire.In) any {
+			o.Outcomes([]penstock.Outcome{*sent.(*penstock.Outcome)})
+			return func(i *wire.In) any { return &i.Outcomes()[0] }
+		}},
+		{new(evidence.Note), func(sent any, o *wire.Out) func(*wire.In) any {
+			o.Note(*sent.(*evidence.Note))
+			return func(i *wire.In) any { n := i.Note(); return &n }
+		}},
+		{new(wire.Task), func(sent any, o *wire.Out) func(*wire.In) any {
+			o.Task(*sent.(*wire.Task))
+			return func(i *wire.In) any { task := i.Task(); return &task }
+		}},
+	} {
+		fill(reflect.ValueOf(c.sent).Elem())
+		var o wire.Out
+		read := c.cross(c.sent, &o)
+		in := wire.Read(o)
+		if got := read(in); in.Err() != nil || !reflect.DeepEqual(got, c.sent) {
+			t.Errorf("%+v came, and %+v was sent: %v", got, c.sent, in.Err())
+		}
+	}
 }
 
 func TestOutcomesCross(t *testing.T) {
