@@ -320,9 +320,9 @@ func (d *drive) deliverBacklog(ctx context.Context, gap interval.Span) error {
 }
 
 // mark marks the samples of reports that were accepted before a time as historical. A
-// sink that wants its reports in order gets them as they are.
+// sink that wants its reports in order, or verbatim, gets them as they are.
 func (d *drive) mark(b *reading.Load, before int64) {
-	if d.spec.Settings.Order != sink.LiveFirst {
+	if d.spec.Verbatim || d.spec.Settings.Order != sink.LiveFirst {
 		return
 	}
 	for _, x := range b.Deliveries {

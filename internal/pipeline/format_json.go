@@ -17,9 +17,10 @@ const (
 // StandardFormats returns the formats that need no configuration, by media type.
 func StandardFormats() map[string]Format {
 	return map[string]Format{
-		JSONType:       jsonFormat(decodeJSON),
-		NDJSONType:     jsonFormat(decodeLines),
-		link.MediaType: BinaryFormat(),
+		JSONType:           jsonFormat(decodeJSON),
+		NDJSONType:         jsonFormat(decodeLines),
+		link.MediaType:     BinaryFormat(),
+		link.ForwardedType: forwardedFormat(),
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 type Spec struct {
 	Name     string // unique in the node, at most [MaxName] bytes
 	Settings Settings
+	// Verbatim says that reports go to the sink as they were accepted: those that waited
+	// are not marked as historical.
+	Verbatim bool
 	// Config is what the sink is made from. A reload leaves a sink alone whose Config
 	// and Settings are deeply equal to those before.
 	Config any
