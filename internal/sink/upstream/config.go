@@ -82,7 +82,7 @@ func parseProxy(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	switch {
-	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
+	case err != nil, u.Hostname() == "", u.Port() == "", u.Scheme != "http" && u.Scheme != "https":
 		return nil, penstock.Errorf(penstock.Invalid, "it is no URL such as http://proxy.example:3128")
 	case u.User != nil:
 		return nil, penstock.Errorf(penstock.Invalid, "%s has a user or a password: a proxy that asks for them cannot be used", u.Redacted())
