@@ -80,14 +80,14 @@ type result struct {
 
 // post sends the body. An error has a temporary code, or code [penstock.TooLarge] when
 // the centre finds the body too large.
-func (s *Sink) post(ctx context.Context, wait time.Duration) (a answer, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+s.server.Address+"/v1/reports?wait=committed", bytes.NewReader(s.body))
+func (s *Sink) post(ctx context.Context, body []byte) (a answer, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+s.server.Address+"/v1/reports?wait=committed", bytes.NewReader(body))
 	if err != nil {
 		return a, penstock.Errorf(penstock.Internal, "a request to %s: %w", s.server.Address, err)
 	}
 	r.Header.Set("Content-Type", link.ForwardedType)
 	r.Header.Set("Accept", "application/json")
-	r.Header.Set("Prefer", "wait="+strconv.Itoa(int(wait.Seconds())))
+	r.Header.Set("Prefer", "wait="+strconv.Itoa(int(patience(ctx).Seconds())))
 	if s.Token.Set() {
 		r.Header.Set("Authorization", "Bearer "+s.Token.Reveal())
 	}

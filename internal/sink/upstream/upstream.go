@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"time"
 
@@ -18,7 +17,6 @@ type Sink struct {
 	settings
 	env    sink.Env
 	http   *http.Client // nil until it is needed, and after the connection failed
-	body   []byte
 	closed bool
 }
 
@@ -67,8 +65,9 @@ type writing struct {
 
 // step sends the next reports. An error is that of all reports of the write.
 func (s *Sink) step(ctx context.Context, w *writing, rs []*penstock.Report) error {
-	from, to := w.next, s.fill(rs[w.next:], w.most)+w.next
-	err := s.send(ctx, rs[from:to])
+	body, n := s.fill(rs[w.next:], w.most)
+	from, to := w.next, w.next+n
+	err := s.send(ctx, body, rs[from:to])
 	var each *penstock.WriteError
 	switch {
 	case err == nil:
@@ -93,33 +92,33 @@ func (s *Sink) step(ctx context.Context, w *writing, rs []*penstock.Report) erro
 	return nil
 }
 
-// fill puts reports into the body, as many as it may have and at least one, and returns
-// how many.
-func (s *Sink) fill(rs []*penstock.Report, most int) (n int) {
-	s.body = link.BeginForwarded(s.body[:0])
+// fill returns a body of reports, as many as it may have and at least one, and how many.
+// The body is a new one: the library may read the one before, although its request was
+// answered or given up.
+func (s *Sink) fill(rs []*penstock.Report, most int) (body []byte, n int) {
+	body = link.BeginForwarded(nil)
 	samples := 0
 	for n < len(rs) && n < most {
-		before := len(s.body)
-		s.body = link.AppendForwarded(s.body, rs[n])
+		before := len(body)
+		body = link.AppendForwarded(body, rs[n])
 		samples += len(rs[n].Samples)
-		if n > 0 && (len(s.body) > s.request || samples > mostSamples) {
-			s.body = s.body[:before]
-			break
+		if n > 0 && (len(body) > s.request || samples > mostSamples) {
+			return body[:before], n
 		}
 		n++
 	}
-	return n
+	return body, n
 }
 
 // send sends the body with these reports, and returns what became of them.
-func (s *Sink) send(ctx context.Context, rs []*penstock.Report) error {
+func (s *Sink) send(ctx context.Context, body []byte, rs []*penstock.Report) error {
 	if s.http == nil {
 		var err error
 		if s.http, err = s.client(); err != nil {
 			return err
 		}
 	}
-	answer, err := s.post(ctx, patience(ctx))
+	answer, err := s.post(ctx, body)
 	if err != nil {
 		s.disconnect() // the next one reads the files of TLS anew
 		return err
@@ -135,7 +134,7 @@ func patience(ctx context.Context) time.Duration {
 		return mostWait
 	}
 	left := time.Until(end) * 3 / 4
-	return time.Duration(math.Floor(min(max(left, 0), mostWait).Seconds())) * time.Second
+	return min(max(left, 0), mostWait).Truncate(time.Second)
 }
 
 // disconnect ends the connection.
