@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -118,7 +119,15 @@ type insistent struct {
 	to             *served
 	token          string
 	sent           int
+	last           string // the last body
 }
+
+// refuseEvery is how often a sender with a sequence has nothing to say, which is refused
+// and takes its place in the sequence all the same.
+const refuseEvery = 7
+
+// refused tells whether a report of the sender is refused.
+func (s *insistent) refused(n int) bool { return s.identity == "seq" && n%refuseEvery == 0 }
 
 func (s *insistent) run(ctx context.Context, t *testing.T) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -128,9 +137,13 @@ func (s *insistent) run(ctx context.Context, t *testing.T) {
 	for ctx.Err() == nil {
 		s.sent++
 		identity := map[string]string{"seq": fmt.Sprintf(`"epoch":3,"seq":%d,`, s.sent), "key": fmt.Sprintf(`"key":"k%d",`, s.sent)}[s.identity]
-		body := fmt.Sprintf(`{"controller":%q,%s"samples":[{"point":"flow","time":%q,"value":%d.5}]}`,
-			s.name, identity, time.Now().UTC().Format(time.RFC3339Nano), s.sent)
-		for deadline := time.Now().Add(time.Minute); !s.accepted(client, body); <-pause.C {
+		value := fmt.Sprintf("%d.5", s.sent)
+		if s.refused(s.sent) {
+			value = "null"
+		}
+		s.last = fmt.Sprintf(`{"controller":%q,%s"samples":[{"point":"flow","time":%q,"value":%s}]}`,
+			s.name, identity, time.Now().UTC().Format(time.RFC3339Nano), value)
+		for deadline := time.Now().Add(time.Minute); s.send(client, s.to, s.token, s.last) == ""; <-pause.C {
 			if time.Now().After(deadline) {
 				t.Errorf("%s: report %d is not accepted for a minute", s.name, s.sent)
 				return
@@ -140,20 +153,54 @@ func (s *insistent) run(ctx context.Context, t *testing.T) {
 	}
 }
 
-func (s *insistent) accepted(client *http.Client, body string) bool {
-	request, err := http.NewRequest(http.MethodPost, "https://"+s.to.address+"/v1/reports", strings.NewReader(body))
+// send sends a report and returns the answer, empty when it must be sent again.
+func (s *insistent) send(client *http.Client, to *served, token, body string) string {
+	request, err := http.NewRequest(http.MethodPost, "https://"+to.address+"/v1/reports", strings.NewReader(body))
 	if err != nil {
-		return false
+		return ""
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+s.token)
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := client.Do(request)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
-	return err == nil && response.StatusCode == http.StatusOK
+	answer, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK && response.StatusCode != http.StatusMultiStatus {
+		return ""
+	}
+	return string(answer)
+}
+
+// check holds what was sent against the record of the centre.
+func (s *insistent) check(t *testing.T, centre *served) {
+	t.Helper()
+	want := map[float64]int{}
+	for n := 1; n <= s.sent; n++ {
+		if !s.refused(n) {
+			want[float64(n)+.5] = 1
+		}
+	}
+	var got map[float64]int
+	testkit.Eventually(t, func() bool {
+		got = centre.stored(s.name)
+		return len(got) >= len(want)
+	}, "all reports of "+s.name+" at the centre")
+	if !maps.Equal(got, want) {
+		t.Errorf("%s: the centre has each value so often: %v, and %d were sent", s.name, got, s.sent)
+	}
+	t.Logf("%s: %d reports sent, %d values, each once in the record of the centre", s.name, s.sent, len(want))
+	if s.identity != "seq" {
+		return
+	}
+	// The sequence has no hole there: a resend is told that all of it is committed.
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	mark := fmt.Sprintf(`"committed":{"epoch":3,"seq":%d}`, s.sent)
+	testkit.Eventually(t, func() bool {
+		return strings.Contains(s.send(client, centre, centre.admin(), s.last), mark)
+	}, s.name+": "+mark)
 }
 
 // A substation forwards to a centre while the link between them breaks and both are
@@ -167,13 +214,9 @@ func TestASubstationForwards(t *testing.T) {
 	link := gate.New(t, centre.address)
 	substation := launch(t, fmt.Sprintf("sinks:\n- name: centre\n  upstream: {server: \"https://%s\", token: %q, fingerprint: %q}\n",
 		link.Address(), centre.token("substation", "meter-*"), centre.fingerprint()))
-	admin, err := os.ReadFile(filepath.Join(substation.data(), "admin.token"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var senders []*insistent
 	for i, identity := range []string{"seq", "seq", "key", "natural"} {
-		senders = append(senders, &insistent{name: fmt.Sprintf("meter-%d", i), identity: identity, to: substation, token: strings.TrimSpace(string(admin))})
+		senders = append(senders, &insistent{name: fmt.Sprintf("meter-%d", i), identity: identity, to: substation, token: substation.admin()})
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -187,21 +230,7 @@ func TestASubstationForwards(t *testing.T) {
 	stop()
 	work.Wait()
 	for _, s := range senders {
-		var counts map[float64]int
-		testkit.Eventually(t, func() bool {
-			counts = centre.stored(s.name)
-			return len(counts) >= s.sent
-		}, "all reports of "+s.name+" at the centre")
-		for n := 1; n <= s.sent; n++ {
-			if value := float64(n) + .5; counts[value] != 1 {
-				t.Errorf("%s: report %d is %d times in the record of the centre", s.name, n, counts[value])
-			}
-			delete(counts, float64(n)+.5)
-		}
-		for value, count := range counts {
-			t.Errorf("%s: nobody sent %v, which is there %d times", s.name, value, count)
-		}
-		t.Logf("%s: %d reports sent, each is once in the record of the centre", s.name, s.sent)
+		s.check(t, centre)
 	}
 	if held := substation.command("quarantine", "list", "--sink", "centre"); strings.Count(held, "\n") != 1 {
 		t.Errorf("in quarantine: %s", held)
@@ -238,6 +267,16 @@ func trouble(t *testing.T, link *gate.Gate, centre, substation *served) {
 	if t.Failed() {
 		t.FailNow()
 	}
+}
+
+// admin returns the first token.
+func (s *served) admin() string {
+	s.t.Helper()
+	token, err := os.ReadFile(filepath.Join(s.data(), "admin.token"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(token))
 }
 
 // token makes a credential at the gateway.

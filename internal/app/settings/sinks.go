@@ -36,7 +36,7 @@ type sinkKind struct {
 	record func(sink.Env) (penstock.Record, error) // nil where the kind is no record
 	// usual fills in settings that the kind has otherwise than others; nil for none.
 	usual    func(*sink.Settings)
-	verbatim bool // see [sink.Spec]
+	forwards bool // see [sink.Spec]
 }
 
 // kinds returns every kind of sink there is, with the settings of this entry.
@@ -53,7 +53,7 @@ func (s *Sink) kinds() []sinkKind {
 // Nothing is dropped before that one has it, and what it refuses of a report is final:
 // its reason would be another one the second time.
 func forwarding(k sinkKind) sinkKind {
-	k.verbatim = true
+	k.forwards = true
 	k.usual = func(s *sink.Settings) {
 		s.WhenFull, s.Tries = cmp.Or(s.WhenFull, sink.Refuse), cmp.Or(s.Tries, 1)
 	}
@@ -155,7 +155,7 @@ func (c *Config) SinkSpecs() []sink.Spec {
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		for _, k := range s.chosen() {
-			spec := sink.Spec{Name: s.Name, Settings: s.Settings, Config: k.config, NewSink: k.sink, NewRecord: k.record, Verbatim: k.verbatim}
+			spec := sink.Spec{Name: s.Name, Settings: s.Settings, Config: k.config, NewSink: k.sink, NewRecord: k.record, Forwards: k.forwards}
 			if k.usual != nil {
 				k.usual(&spec.Settings)
 			}

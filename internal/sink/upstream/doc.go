@@ -18,6 +18,9 @@
 // goes with it. A resend must be equal to what was sent before, or the centre would
 // take it for a conflict.
 //
+// What this gateway refused or filtered goes as an empty report, so that the sequence of
+// a controller has no holes at the centre but those that it has here.
+//
 // # Refusals
 //
 // What the centre refuses of one report, for its content or because the token does not

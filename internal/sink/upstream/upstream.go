@@ -100,7 +100,7 @@ func (s *Sink) fill(rs []*penstock.Report, most int) (body []byte, n int) {
 	samples := 0
 	for n < len(rs) && n < most {
 		before := len(body)
-		body = link.AppendForwarded(body, rs[n])
+		body = link.AppendForwarded(body, s.received(rs[n]))
 		samples += len(rs[n].Samples)
 		if n > 0 && (len(body) > s.request || samples > mostSamples) {
 			return body[:before], n
@@ -108,6 +108,17 @@ func (s *Sink) fill(rs []*penstock.Report, most int) (body []byte, n int) {
 		n++
 	}
 	return body, n
+}
+
+// received returns a report with a received time: one that only fills a place in a
+// sequence has none.
+func (s *Sink) received(r *penstock.Report) *penstock.Report {
+	if r.ReceivedTime > 0 {
+		return r
+	}
+	timed := *r
+	timed.ReceivedTime = s.env.Now().UnixNano()
+	return &timed
 }
 
 // send sends the body with these reports, and returns what became of them.

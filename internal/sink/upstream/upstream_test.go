@@ -72,6 +72,18 @@ func TestBitForBit(t *testing.T) {
 	}
 }
 
+// A report that only fills its place in a sequence has a received time, too.
+func TestEmptyReports(t *testing.T) {
+	c := newCentre(t)
+	r := &penstock.Report{Controller: "pump-1", Identity: penstock.SequenceIdentity(1, 1)}
+	if err := open(t, c.config()).Write(t.Context(), []*penstock.Report{r}); err != nil || len(c.raw) != 1 {
+		t.Fatalf("%d reports: %v", len(c.raw), err)
+	}
+	if got := c.raw[0]; got.Identity != r.Identity || len(got.Samples) > 0 || time.Since(time.Unix(0, got.ReceivedTime)) > time.Hour || r.ReceivedTime != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // One connection serves all writes, and a write that is too large for one request makes
 // several.
 func TestRequestsShareAConnection(t *testing.T) {
