@@ -122,8 +122,8 @@ type insistent struct {
 	last           string // the last body
 }
 
-// refuseEvery is how often a sender with a sequence has nothing to say, which is refused
-// and takes its place in the sequence all the same.
+// refuseEvery is how often a sender with a sequence says what is refused,
+// which takes its place in the sequence all the same.
 const refuseEvery = 7
 
 // refused tells whether a report of the sender is refused.
@@ -139,7 +139,7 @@ func (s *insistent) run(ctx context.Context, t *testing.T) {
 		identity := map[string]string{"seq": fmt.Sprintf(`"epoch":3,"seq":%d,`, s.sent), "key": fmt.Sprintf(`"key":"k%d",`, s.sent)}[s.identity]
 		value := fmt.Sprintf("%d.5", s.sent)
 		if s.refused(s.sent) {
-			value = "null"
+			value = `"out of order"` // not of the type of the point
 		}
 		s.last = fmt.Sprintf(`{"controller":%q,%s"samples":[{"point":"flow","time":%q,"value":%s}]}`,
 			s.name, identity, time.Now().UTC().Format(time.RFC3339Nano), value)
