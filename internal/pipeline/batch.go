@@ -70,8 +70,9 @@ func (b *Batch) Refuse(cause error) error {
 	}, nil)
 }
 
-// refuseReport refuses a report that can be read.
-func (b *Batch) refuseReport(r *penstock.Report, reason penstock.Reason, detail string) error {
+// RefuseReport takes the place of a report that can be read and is refused all the same.
+// It returns the errors of [Batch.Add].
+func (b *Batch) RefuseReport(r *penstock.Report, reason penstock.Reason, detail string) error {
 	return b.put(intake.Item{Report: r, Reason: reason, Detail: decodeName + ": " + detail}, nil)
 }
 

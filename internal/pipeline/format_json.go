@@ -17,10 +17,9 @@ const (
 // StandardFormats returns the formats that need no configuration, by media type.
 func StandardFormats() map[string]Format {
 	return map[string]Format{
-		JSONType:           jsonFormat(decodeJSON),
-		NDJSONType:         jsonFormat(decodeLines),
-		link.MediaType:     BinaryFormat(),
-		link.ForwardedType: forwardedFormat(),
+		JSONType:       jsonFormat(decodeJSON),
+		NDJSONType:     jsonFormat(decodeLines),
+		link.MediaType: BinaryFormat(),
 	}
 }
 
