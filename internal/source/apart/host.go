@@ -39,7 +39,6 @@ type submission struct {
 // promise is a ticket that the process waits for.
 type promise struct {
 	id     uint64
-	count  int
 	ticket penstock.Ticket
 }
 
@@ -180,7 +179,7 @@ func (h *host) submit(ctx context.Context) {
 	for {
 		select {
 		case s := <-h.submitted:
-			p := promise{s.id, len(s.es), h.next.Submit(ctx, s.es)}
+			p := promise{s.id, h.next.Submit(ctx, s.es)}
 			select {
 			case h.promised <- p:
 			case <-ctx.Done():
