@@ -18,7 +18,7 @@ import (
 func (n *node) openVerdicts(o nodeOptions) (err error) {
 	n.knowLines(o.config.Sources)
 	n.verdicts, err = verdicts.Open(verdicts.Options{
-		Config: o.config.Diagnose, Table: n.store.Table("commission"), Fleet: n.fleet, Evidence: n.evidence, Intake: n.intake,
+		Config: o.config.Diagnose, Table: n.store.Table("commission"), Fleet: n.fleet, Evidence: n.evidence, Intake: n.intake, Next: n.openNewcomers(o),
 		Node: n.condition, Failing: n.failing, IsLine: func(source string) bool { return (*n.lines.Load())[source] }, Log: o.log, Now: o.now,
 		Changed: func(to diagnose.Cause, controllers int) {
 			n.metrics.Add(metrics.VerdictChanges, float64(controllers), string(to))

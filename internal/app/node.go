@@ -27,6 +27,7 @@ import (
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/metrics"
+	"github.com/penstock/penstock/internal/newcomer"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/shelf"
 	"github.com/penstock/penstock/internal/sink"
@@ -66,6 +67,8 @@ type outgoing struct {
 	sinks  *delivery.Set
 	keeper *delivery.Keeper
 	record sink.Spec // the system of record, for as long as the node runs
+	// newcomers asks a record that other nodes share; nil where it stands on this disk.
+	newcomers *newcomer.Desk
 }
 
 // rules are what the configuration says and can say anew while the gateway runs.

@@ -203,10 +203,16 @@ func (g *gateway) serve(ctx context.Context) error {
 		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
 		part("health", h.Run)
 	}
-	part("delivery", g.sinks.Run)
+	delivering, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivery()
+	part("delivery", func(context.Context) error { return g.sinks.Run(delivering) })
+	part("newcomers", g.meetNewcomers)
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
-	part("sources", sources.Run)
+	part("sources", func(ctx context.Context) error {
+		defer stopDelivery() // the sources give leases up, which are in the record
+		return sources.Run(ctx)
+	})
 	if g.Next != nil {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}
