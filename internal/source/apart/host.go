@@ -70,7 +70,8 @@ func (h *host) greet() error {
 	h.level = wanted(context.Background(), h.env.Log)
 	var o wire.Out
 	o.Task(wire.Task{
-		Name: h.env.Name, Config: h.Config, Files: h.env.Files, SameDisk: h.env.SameDisk, Choosy: h.env.Lets != nil, Level: h.level, Memory: h.Memory,
+		Name: h.env.Name, Config: h.Config, Files: h.env.Files, SameDisk: h.env.SameDisk, Choosy: h.env.Lets != nil, Strange: h.env.Newcomers != nil,
+		Level: h.level, Memory: h.Memory,
 		Recall: h.memory.recall(),
 	})
 	return h.conn.Send(wire.Start, o)
