@@ -15,7 +15,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/app/settings"
@@ -85,11 +84,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.close()
-	gate, err := allow.NewGate(o.Config.Listen.Allow, o.Logs.Logger(), o.Now)
+	doors, err := openDoors(o.Config.Listen, o.Logs.Logger(), o.Now)
 	if err != nil {
 		return err
 	}
-	l, err := openListeners(o.Config.Listen, gate)
+	l, err := openListeners(o.Config.Listen, doors)
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, gate: gate}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, doors: doors}
 	g.memory = n.guard(o.Config.Memory)
 	g.watcher = g.newWatcher()
 	return errors.Join(g.serve(ctx), n.close())
@@ -131,7 +130,7 @@ type listeners struct {
 	inherited     sockets      // handed over, for the sources too
 }
 
-func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error) {
+func openListeners(c settings.Listen, doors doors) (_ listeners, err error) {
 	inherited, err := inheritSockets()
 	if err != nil {
 		return listeners{}, err
@@ -145,7 +144,7 @@ func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error)
 	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
-	l.https = gate.Listener(l.https)
+	l.https = doors.clients(l.https)
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
@@ -153,7 +152,7 @@ func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error)
 		l.https.Close()
 		return l, err
 	}
-	l.health = gate.Listener(l.health)
+	l.health = doors.machines(l.health)
 	return l, nil
 }
 
@@ -173,7 +172,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	herald    herald
-	gate      *allow.Gate
+	doors     doors
 	watcher   *watch.Watcher
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
@@ -226,6 +225,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		g.Log.Info("the gateway stops: it answers what is under way and takes nothing new")
 		g.health.Drain()
 		g.herald.stopping()
+		awaitBalancers(g.Config.Listen.Draining(), inner.Done())
 		stopAPI()
 	})
 	defer context.AfterFunc(ctx, drain)()

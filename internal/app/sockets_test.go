@@ -134,11 +134,11 @@ func TestDatagramSocketsAreHandedOver(t *testing.T) {
 
 // TestStrangersAreRefused has everything that listens refuse who is not named.
 func TestStrangersAreRefused(t *testing.T) {
-	gate, err := allow.NewGate(allow.List{"240.0.0.0/8"}, slog.New(slog.DiscardHandler), time.Now)
+	doors, err := openDoors(settings.Listen{Allow: allow.List{"240.0.0.0/8"}}, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := openListeners(settings.Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, gate)
+	l, err := openListeners(settings.Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, doors)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +174,8 @@ func TestStrangersAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.Close()
-		if gate.Refused() != uint64(n+1) || conn.RemoteAddr().String() != friend.LocalAddr().String() {
-			t.Errorf("%d were refused, and %s came in", gate.Refused(), conn.RemoteAddr())
+		if doors.gate.Refused() != uint64(n+1) || conn.RemoteAddr().String() != friend.LocalAddr().String() {
+			t.Errorf("%d were refused, and %s came in", doors.gate.Refused(), conn.RemoteAddr())
 		}
 	}
 }
