@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -217,17 +218,68 @@ func TestBehindABalancer(t *testing.T) {
 	if now := p.accepted(t, "a"); now == before {
 		t.Error("the node that stayed accepted nothing: the test means nothing")
 	}
+	p.nodes["b"].start(t) // it delivers what it has, if anything
+	p.Await(t, "b", "UP")
+	p.execute(t, "next-version.sql")
+	for range 10 {
+		send("beside a newer program")
+	}
 	want := 1 // of the client
 	for _, s := range list {
 		want += s.sent
 	}
-	p.nodes["b"].start(t) // it delivers what it has, if anything
-	p.Await(t, "b", "UP")
-	testkit.Eventually(t, func() bool {
-		return p.database.Number(t, "postgres", "SELECT count(*) FROM penstock.samples") >= int64(want)
-	}, "everything in the database")
-	if stored := p.database.Number(t, "postgres", "SELECT count(*) FROM penstock.samples"); stored != int64(want) {
+	testkit.Eventually(t, func() bool { return p.stored(t) >= want }, "everything in the database")
+	if stored := p.stored(t); stored != want {
 		t.Errorf("%d reports were sent, and %d are stored", want, stored)
+	}
+	p.checkTooOld(t, send)
+}
+
+// execute runs statements that are in a file.
+func (p *plant) execute(t *testing.T, file string) {
+	t.Helper()
+	statements, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.database.Exec(t, "postgres", string(statements))
+}
+
+func (p *plant) stored(t *testing.T) int {
+	t.Helper()
+	return int(p.database.Number(t, "postgres", "SELECT count(*) FROM penstock.samples"))
+}
+
+// checkTooOld has a program two versions on take the tables over: an old one that runs
+// accepts and does not deliver, and one that starts refuses to.
+func (p *plant) checkTooOld(t *testing.T, send func(string)) {
+	t.Helper()
+	stored := p.stored(t)
+	p.execute(t, "later-version.sql")
+	for range 4 {
+		send("of a version that is too old")
+	}
+	const told = "programs before version 2 must not write; this one knows 1: upgrade it"
+	testkit.Eventually(t, func() bool {
+		response, err := http.Get("http://" + net.JoinHostPort(hostA, p.ports[3]) + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		return err == nil && bytes.Contains(text, []byte(told))
+	}, "the node to say that it is too old")
+	if now := p.stored(t); now != stored {
+		t.Errorf("a node that is too old has stored %d reports", now-stored)
+	}
+	b := p.nodes["b"]
+	b.end(t, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	again := exec.CommandContext(ctx, "penstock", "serve", "--config", "penstock.yaml", "--data", b.data(), "--allow-root")
+	again.Dir = b.home
+	if out, err := again.CombinedOutput(); err == nil || ctx.Err() != nil || !bytes.Contains(out, []byte(told)) {
+		t.Errorf("a node that is too old started: %v: %s", err, out)
 	}
 }
 
@@ -243,7 +295,9 @@ func (p *plant) checkClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.Send(t.Context(), penstock.Sample{Point: "flow", Value: penstock.IntValue(1)}); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := c.Send(ctx, penstock.Sample{Point: "flow", Value: penstock.IntValue(1)}); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, func() bool { return c.Stats().Waiting == 0 }, "the report in the record")

@@ -96,7 +96,13 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now})
+		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now}
+		if n, err = openNode(opening); err != nil {
+			return
+		}
+		if err = n.fits(ctx, opening); err != nil {
+			err = errors.Join(err, n.close())
+		}
 	})
 	if err != nil {
 		return err
