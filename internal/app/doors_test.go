@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/allow"
+	"github.com/penstock/penstock/internal/app/doors"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 )
@@ -16,7 +18,7 @@ import (
 // TestTheClientCountsBehindABalancer has listen.allow judge who connected to the
 // balancer, and the balancer itself where it asks for health.
 func TestTheClientCountsBehindABalancer(t *testing.T) {
-	doors, err := openDoors(settings.Listen{Proxy: allow.List{"127.0.0.1"}, Allow: allow.List{"198.51.100.0/24"}}, slog.New(slog.DiscardHandler), time.Now)
+	doors, err := doors.Open(settings.Listen{Proxy: allow.List{"127.0.0.1"}, Allow: allow.List{"198.51.100.0/24"}}, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +56,8 @@ func TestTheClientCountsBehindABalancer(t *testing.T) {
 	}
 	accepted := make(chan struct{})
 	go func() { defer close(accepted); _, _ = l.https.Accept() }()
-	if _, err := stranger.Read(make([]byte, 1)); err == nil || doors.gate.Refused() != 1 {
-		t.Errorf("a stranger behind the balancer got %v, and %d were refused", err, doors.gate.Refused())
+	if _, err := stranger.Read(make([]byte, 1)); err == nil || doors.Gate.Refused() != 1 {
+		t.Errorf("a stranger behind the balancer got %v, and %d were refused", err, doors.Gate.Refused())
 	}
 	l.https.Close()
 	<-accepted
@@ -99,12 +101,12 @@ func TestBalancersInTheConfiguration(t *testing.T) {
 }
 
 func TestAGatewayWaitsForItsBalancers(t *testing.T) {
-	failed := make(chan struct{})
-	close(failed)
-	awaitBalancers(time.Hour, failed) // returns at once: a part failed
+	failed, fail := context.WithCancel(t.Context())
+	fail()
+	doors.AwaitBalancers(failed, time.Hour) // returns at once: a part failed
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		awaitBalancers(time.Minute, nil)
+		doors.AwaitBalancers(t.Context(), time.Minute)
 		if waited := time.Since(begun); waited != time.Minute {
 			t.Errorf("it waited for %s", waited)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/doors"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
@@ -70,7 +71,7 @@ const (
 
 // Run runs a gateway until ctx ends, and returns when everything has stopped.
 func Run(ctx context.Context, o Options) error {
-	if err := checkRoot(o); err != nil {
+	if err := checkRoot(o, os.Geteuid()); err != nil {
 		return err
 	}
 	syscall.Umask(0o027) // nothing that the node makes is for strangers
@@ -84,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.close()
-	doors, err := openDoors(o.Config.Listen, o.Logs.Logger(), o.Now)
+	doors, err := doors.Open(o.Config.Listen, o.Logs.Logger(), o.Now)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now}
+		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now}
 		if n, err = openNode(opening); err != nil {
 			return
 		}
@@ -114,9 +115,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // checkRoot refuses what root should not do: an installed gateway has an account
-// of its own.
-func checkRoot(o Options) error {
-	if os.Geteuid() != 0 || o.AllowRoot {
+// of its own. Root is account 0.
+func checkRoot(o Options, account int) error {
+	if account != 0 || o.AllowRoot {
 		return nil
 	}
 	data, err := filepath.Abs(o.Config.Data)
@@ -136,7 +137,7 @@ type listeners struct {
 	inherited     sockets      // handed over, for the sources too
 }
 
-func openListeners(c settings.Listen, doors doors) (_ listeners, err error) {
+func openListeners(c settings.Listen, doors doors.Doors) (_ listeners, err error) {
 	inherited, err := inheritSockets()
 	if err != nil {
 		return listeners{}, err
@@ -150,7 +151,7 @@ func openListeners(c settings.Listen, doors doors) (_ listeners, err error) {
 	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
-	l.https = doors.clients(l.https)
+	l.https = doors.Clients(l.https)
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
@@ -158,7 +159,7 @@ func openListeners(c settings.Listen, doors doors) (_ listeners, err error) {
 		l.https.Close()
 		return l, err
 	}
-	l.health = doors.machines(l.health)
+	l.health = doors.Machines(l.health)
 	return l, nil
 }
 
@@ -178,7 +179,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	herald    herald
-	doors     doors
+	doors     doors.Doors
 	watcher   *watch.Watcher
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
@@ -208,10 +209,16 @@ func (g *gateway) serve(ctx context.Context) error {
 		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
 		part("health", h.Run)
 	}
-	part("delivery", g.sinks.Run)
+	delivering, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivery()
+	part("delivery", func(context.Context) error { return g.sinks.Run(delivering) })
+	part("newcomers", g.meetNewcomers)
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
-	part("sources", sources.Run)
+	part("sources", func(ctx context.Context) error {
+		defer stopDelivery() // the sources give leases up, which are in the record
+		return sources.Run(ctx)
+	})
 	if g.Next != nil {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}
@@ -231,7 +238,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		g.Log.Info("the gateway stops: it answers what is under way and takes nothing new")
 		g.health.Drain()
 		g.herald.stopping()
-		awaitBalancers(g.Config.Listen.Draining(), inner.Done())
+		doors.AwaitBalancers(inner, g.Config.Listen.Draining()) // not when a part failed
 		stopAPI()
 	})
 	defer context.AfterFunc(ctx, drain)()

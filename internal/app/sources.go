@@ -21,7 +21,7 @@ func listenKey(name string) string {
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
-	set := source.NewSet(source.Options{
+	o := source.Options{
 		Env: source.Env{
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: views.Marks{Intake: g.intake}, SameDisk: g.record.Name == settings.HistorianName, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
@@ -30,19 +30,21 @@ func (g *gateway) newSources() *source.Set {
 				if err != nil {
 					return nil, err
 				}
-				return g.memory.Listener(g.doors.clients(l)), nil
+				return g.memory.Listener(g.doors.Clients(l)), nil
 			},
 			ListenPacket: func(name, address string) (net.PacketConn, error) {
 				return g.listeners.inherited.listenPacket(name, listenKey(name), config.Address(address))
 			},
-			Lets: g.doors.gate.Lets,
+			Lets: g.doors.Gate.Lets,
 		},
 		Handler: g.memory.Handler(g.pipeline),
 		Status: func(name string) (source.Status, func()) {
 			c := g.health.Watched(sourceHealth + name)
 			return c, c.Remove
 		},
-	})
+	}
+	g.share(&o)
+	set := source.NewSet(o)
 	set.Apply(g.Config.SourceSpecs())
 	return set
 }
