@@ -324,3 +324,33 @@ func TestTimes(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseWaitsAMoment has a header awaited when the listener is closed.
+func TestCloseWaitsAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := proxied.New(allow.List{balancer}, slog.New(slog.DiscardHandler), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner := &offered{results: make(chan result, 1)}
+		l := d.Listener(inner)
+		here, there := net.Pipe()
+		defer there.Close()
+		inner.results <- result{conn: pipe{here}}
+		var work sync.WaitGroup
+		work.Go(func() {
+			if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Accept: %v", err)
+			}
+		})
+		synctest.Wait()
+		begun := time.Now()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("it took %s", took)
+		}
+		work.Wait()
+	})
+}
