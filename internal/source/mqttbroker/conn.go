@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source/door"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
-	"github.com/penstock/penstock/internal/source/mqttbroker/gate"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 )
 
@@ -37,7 +37,7 @@ type ending struct {
 func (e *ending) Error() string { return e.text }
 
 var (
-	endPending = &ending{wire.ServerBusy, "the client did not show who it is while others waited", evidence.Timeout}
+	endCrowd   = &ending{wire.ServerBusy, door.ErrTooMany.Error(), evidence.Refused}
 	endStopped = &ending{wire.ShuttingDown, "the gateway stops", evidence.Lost}
 	endTaken   = &ending{wire.TakenOver, "the client has connected again", evidence.Lost}
 	endRevoked = &ending{wire.NotAuthorized, "the credential was revoked, or has ended", evidence.Refused}
@@ -61,11 +61,11 @@ type conn struct {
 	out     outgoing
 	work    sync.WaitGroup
 
-	pending *gate.Place
-	done    chan struct{} // closed when the connection has begun to end
-	gone    chan struct{} // closed when nothing of it is left
-	closer  sync.Once
-	why     *ending // set before done is closed
+	guest  *door.Guest   // until the client has shown who it is
+	done   chan struct{} // closed when the connection has begun to end
+	gone   chan struct{} // closed when nothing of it is left
+	closer sync.Once
+	why    *ending // set before done is closed
 }
 
 func newConn(b *broker, nc net.Conn) *conn {
@@ -86,7 +86,7 @@ type outgoing struct {
 // serve is the connection's life.
 func (c *conn) serve(ctx context.Context) {
 	defer close(c.gone)
-	defer c.pending.Leave()
+	defer c.known()
 	defer context.AfterFunc(ctx, func() { c.end(endStopped) })()
 	defer c.contain()
 	if err := c.begin(ctx); err != nil {
@@ -166,6 +166,23 @@ func (c *conn) endWith(err error) {
 func (c *conn) write(b []byte) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
+	return c.writeNow(b)
+}
+
+// open sends the packet that lets the client in; from then on it is told why its
+// connection ends.
+func (c *conn) open(connack []byte) error {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	err := c.writeNow(connack)
+	if err == nil {
+		c.out.open = c.net
+	}
+	return err
+}
+
+// writeNow sends packets. c.out.mu is held.
+func (c *conn) writeNow(b []byte) error {
 	if c.out.ending.Load() {
 		return net.ErrClosed
 	}
@@ -179,14 +196,31 @@ func (c *conn) write(b []byte) error {
 	return err
 }
 
-// shake makes the connection ready to be read: the handshake of TLS, where the
-// broker speaks it.
+// known gives back the place of a connection that did not show who it is.
+func (c *conn) known() {
+	if c.guest != nil {
+		c.guest.Depart()
+		c.guest = nil
+	}
+}
+
+// shake makes the connection ready to be read when it is let in: the handshake of
+// TLS, where the broker speaks it.
 func (c *conn) shake(ctx context.Context) error {
+	guest, err := c.door.Receive(ctx, c.raw, connectPatience)
+	if errors.Is(err, door.ErrTooMany) {
+		return endCrowd
+	}
+	if err != nil {
+		return err
+	}
+	c.guest, c.net = guest, guest
+	defer guest.Leave()
 	if err := c.raw.SetDeadline(time.Now().Add(connectPatience)); err != nil {
 		return err
 	}
 	if c.tls != nil {
-		t := tls.Server(c.raw, c.tls)
+		t := tls.Server(guest, c.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
 			var plain tls.RecordHeaderError
 			if errors.As(err, &plain) {
