@@ -111,16 +111,16 @@ func (p *process) kill() {
 	p.waiter.Wait()
 }
 
-// startGateway runs the gateway with its data in a directory.
-func startGateway(ctx context.Context, program, directory string) (*process, error) {
+// startGateway runs the gateway with its data in a directory, and more arguments.
+func startGateway(ctx context.Context, program, directory string, more ...string) (*process, error) {
 	addresses := filepath.Join(directory, "run", "addresses.json")
 	if err := os.Remove(addresses); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
-		program, "serve", "--data", directory, "--allow-root",
-		"--set", "listen.https=127.0.0.1:0", "--set", "listen.link=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn",
-		"--set", "listen.mqtt=127.0.0.1:0", "--set", "mqtt.tls=off")
+		program, append([]string{"serve", "--data", directory, "--allow-root",
+			"--set", "listen.https=127.0.0.1:0", "--set", "listen.link=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn",
+			"--set", "listen.mqtt=127.0.0.1:0", "--set", "mqtt.tls=off"}, more...)...)
 	if err != nil {
 		return nil, err
 	}
