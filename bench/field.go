@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/field"
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -17,6 +18,11 @@ func (s settings) fieldSide(ctx context.Context) error {
 	if s.field > 0 {
 		if err := s.allConnected(ctx); err != nil {
 			return fmt.Errorf("fleet of the field: %w", err)
+		}
+	}
+	if s.polled > 0 {
+		if err := s.polledFleets(ctx); err != nil {
+			return fmt.Errorf("polled fleets: %w", err)
 		}
 	}
 	return nil
@@ -30,15 +36,15 @@ func (s settings) allConnected(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run := func() (*process, error) {
-		return startGateway(ctx, s.gateway, data, "--set", "listen.link="+ports[0], "--set", "listen.mqtt="+ports[1], "--set", "listen.https="+ports[2], "--set", "mqtt.tls=on")
+	run := func() (*process.Process, error) {
+		return process.Gateway(ctx, s.gateway, data, "--set", "listen.link="+ports[0], "--set", "listen.mqtt="+ports[1], "--set", "listen.https="+ports[2], "--set", "mqtt.tls=on")
 	}
 	gateway, err := run()
 	if err != nil {
 		return err
 	}
-	defer func() { gateway.stop() }() // it may be another by then
-	fleet, err := field.New(field.Options{Link: s.members, MQTT: s.members, LinkAddress: ports[0], MQTTAddress: ports[1], Endpoint: gateway.endpoint})
+	defer func() { gateway.Stop() }() // it may be another by then
+	fleet, err := field.New(field.Options{Link: s.members, MQTT: s.members, LinkAddress: ports[0], MQTTAddress: ports[1], Endpoint: gateway.Endpoint})
 	if err != nil {
 		return err
 	}
@@ -56,7 +62,7 @@ func (s settings) allConnected(ctx context.Context) error {
 		return err
 	}
 	broken := time.Now()
-	gateway.kill()
+	gateway.Kill()
 	if gateway, err = run(); err != nil {
 		return err
 	}
@@ -74,7 +80,7 @@ func (s settings) allConnected(ctx context.Context) error {
 		t.row(part.Name+": p99 of an acknowledgement meanwhile", duration(part.Latency.Spread().Since(before[i]).Quantile(0.99)))
 		t.row(part.Name+": nothing waits any more after", duration(r.Caught))
 	}
-	_, peak, err := gateway.memory()
+	_, peak, err := gateway.Memory()
 	if err != nil {
 		return err
 	}
@@ -84,8 +90,8 @@ func (s settings) allConnected(ctx context.Context) error {
 }
 
 // steady measures the fleet while nothing happens.
-func (s settings) steady(ctx context.Context, gateway *process, fleet *field.Fleet, t *table) error {
-	idle, _, err := gateway.memory()
+func (s settings) steady(ctx context.Context, gateway *process.Process, fleet *field.Fleet, t *table) error {
+	idle, _, err := gateway.Memory()
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (s settings) steady(ctx context.Context, gateway *process, fleet *field.Fle
 	if err := wait(ctx, min(12*time.Second, s.field/5)); err != nil { // every controller and point is new once
 		return err
 	}
-	used, err := gateway.cpu()
+	used, err := gateway.CPU()
 	if err != nil {
 		return err
 	}
@@ -101,12 +107,12 @@ func (s settings) steady(ctx context.Context, gateway *process, fleet *field.Fle
 	if err := wait(ctx, s.field); err != nil {
 		return err
 	}
-	after, err := gateway.cpu()
+	after, err := gateway.CPU()
 	if err != nil {
 		return err
 	}
 	took := time.Since(began)
-	_, peak, err := gateway.memory()
+	_, peak, err := gateway.Memory()
 	if err != nil {
 		return err
 	}
@@ -128,11 +134,11 @@ func spreads(fleet *field.Fleet) (s []*sim.Spread) {
 }
 
 // fieldBooks holds the record and the ledger against the fleet.
-func (s settings) fieldBooks(ctx context.Context, gateway *process, fleet *field.Fleet, t *table) error {
-	if err := gateway.rest(ctx); err != nil {
+func (s settings) fieldBooks(ctx context.Context, gateway *process.Process, fleet *field.Fleet, t *table) error {
+	if err := gateway.Rest(ctx); err != nil {
 		return err
 	}
-	reader := sim.NewReader(gateway.endpoint)
+	reader := sim.NewReader(gateway.Endpoint)
 	defer reader.Close()
 	b, err := fleet.Check(ctx, reader)
 	if err != nil {

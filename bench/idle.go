@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 )
 
 // idleConnections prints what a connection weighs that has asked once and stays
 // open: by how much the memory of a fresh gateway grows for each. One connection
 // before them has paid for what all share.
 func (s settings) idleConnections(ctx context.Context) error {
-	gateway, err := startGateway(ctx, s.gateway, filepath.Join(s.directory, "idle"))
+	gateway, err := process.Gateway(ctx, s.gateway, filepath.Join(s.directory, "idle"))
 	if err != nil {
 		return err
 	}
-	defer gateway.stop()
+	defer gateway.Stop()
 	body := bodies.JSON(999, 1, uint64(time.Now().UnixMicro()))
-	l := load{endpoint: gateway.endpoint, media: mediaJSON}
+	l := load{endpoint: gateway.Endpoint, media: mediaJSON}
 	open := make([]sender, 0, s.idle+1)
 	defer func() {
 		for _, c := range open {
@@ -62,11 +63,11 @@ func (s settings) idleConnections(ctx context.Context) error {
 
 // settledMemory returns the process's memory once it has stayed the same, within
 // one part in a hundred, for some seconds.
-func settledMemory(ctx context.Context, p *process) (int64, error) {
+func settledMemory(ctx context.Context, p *process.Process) (int64, error) {
 	const still, patience = 5, 60 // seconds
 	last, calm := int64(0), 0
 	for range patience {
-		now, _, err := p.memory()
+		now, _, err := p.Memory()
 		if err != nil {
 			return 0, err
 		}
