@@ -10,10 +10,12 @@ import (
 )
 
 // Limits of a page.
+// MaxFrame is how many bytes are kept of one bad frame.
+const MaxFrame = 256
+
 const (
-	maxFrames     = 32  // bad frames kept
-	maxFrameBytes = 256 // kept of one bad frame
-	maxReadings   = 128 // kept of one quantity
+	maxFrames   = 32  // bad frames kept
+	maxReadings = 128 // kept of one quantity
 )
 
 // Page is what is known of one port or controller. It is safe for concurrent use.
@@ -75,7 +77,7 @@ func (p *Page) Add(e Event, n uint64) {
 // page does not keep frame itself.
 func (p *Page) Bad(e Event, frame []byte, why string) {
 	p.Count(e)
-	kept := bytes.Clone(frame[:min(len(frame), maxFrameBytes)])
+	kept := bytes.Clone(frame[:min(len(frame), MaxFrame)])
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.frames) >= maxFrames {

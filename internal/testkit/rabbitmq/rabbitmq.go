@@ -24,12 +24,12 @@ type Server struct {
 	Address string
 	// MQTT is where it listens for MQTT, of version 3.1.1 alone; empty without its
 	// plugin.
-	MQTT string
-	dir     string
-	epmd    *exec.Cmd
-	server  *exec.Cmd
-	output  *os.File
-	env     []string
+	MQTT   string
+	dir    string
+	epmd   *exec.Cmd
+	server *exec.Cmd
+	output *os.File
+	env    []string
 }
 
 func freePort(t testing.TB) string {
