@@ -63,6 +63,21 @@ func (d *desk) judge(m *member, h *link.Hello) bool {
 	return true
 }
 
+// question has a session of its own answer a controller that has lost its boot number,
+// and tells whether there is an answer.
+func (d *desk) question(m *member, f link.Frame) bool {
+	e := m.Receive(d.env.Now(), f)
+	switch {
+	case e.Do == session.Authenticate && e.Hello.Epoch == 0:
+		d.judge(m, &e.Hello)
+		return true
+	case f.Kind == link.KindTimeRequest && e.Err == nil:
+		return true
+	}
+	d.port.Bad(evidence.Malformed, f.Payload, m.from.peer+": a question holds nothing but a hello of epoch 0 or a time request")
+	return false
+}
+
 // meet notes that a session with the controller began.
 func (d *desk) meet(m *member, controller string) {
 	m.page = d.env.Evidence.Controller(controller)
@@ -194,6 +209,10 @@ func eventOf(err error) evidence.Event {
 		return evidence.Framing
 	case link.FaultReplay:
 		return evidence.Late
+	case "":
+		if penstock.CodeOf(err) == penstock.Unauthenticated {
+			return evidence.Refused
+		}
 	case link.FaultVersion, link.FaultLength, link.FaultFeature, link.FaultKind, link.FaultPayload:
 	}
 	return evidence.Malformed

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/sourcetest"
 	"github.com/penstock/penstock/internal/testkit/impair"
@@ -34,6 +35,12 @@ const (
 // of them need to be there.
 func newDrop(t *testing.T, p impair.Profile, names ...string) *drop {
 	t.Helper()
+	return newDropOf(t, p, func(*linkgate.SerialConfig, *source.Env) {}, names...)
+}
+
+// newDropOf is newDrop with settings changed.
+func newDropOf(t *testing.T, p impair.Profile, change func(*linkgate.SerialConfig, *source.Env), names ...string) *drop {
+	t.Helper()
 	gateway, near := net.Pipe()
 	far, controllers := net.Pipe()
 	p.Rate = charsASecond
@@ -44,6 +51,7 @@ func newDrop(t *testing.T, p impair.Profile, names ...string) *drop {
 	}
 	env := sourcetest.Env(d.book, status{}, nil)
 	env.Marks = books{}
+	change(&c, &env)
 	s, err := linkgate.NewSerial(c, env)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +83,12 @@ func content(name string, seq uint64) *penstock.Report {
 // controller puts a controller with n reports on the line.
 func (d *drop) controller(t *testing.T, name string, address uint16, n uint64) *station {
 	t.Helper()
-	s := newStation(name, address, n, 0)
+	return d.join(t, newStation(name, address, n, 0), name, n)
+}
+
+// join puts a controller on the line that has n reports.
+func (d *drop) join(t *testing.T, s *station, name string, n uint64) *station {
+	t.Helper()
 	for seq := uint64(1); seq <= n; seq++ {
 		s.reports[seq] = content(name, seq)
 	}
