@@ -63,9 +63,14 @@ func finish(err error) {
 	os.Exit(0)
 }
 
+// sound tells whether the flags can be.
+func (s *settings) sound() bool {
+	return flag.NArg() == 0 && min(s.rounds, s.connections, s.controllers, s.members) >= 1 && s.length > 0 && min(s.idle, s.lines) >= 0
+}
+
 // run measures everything and prints one table after the other.
 func (s *settings) run(ctx context.Context) error {
-	if flag.NArg() > 0 || min(s.rounds, s.connections, s.controllers, s.members) < 1 || s.length <= 0 || min(s.idle, s.lines) < 0 {
+	if !s.sound() {
 		return errors.New("every number must be positive, and there are no arguments; see -help")
 	}
 	program, err := findGateway(s.gateway)

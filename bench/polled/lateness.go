@@ -16,7 +16,6 @@ type Lateness struct {
 	Slots  int // of them, in the time
 	Stored int // slots with a value
 	Missed int // slots without one
-	Dead   int // samples of dead devices that say that there is no value
 	Wrong  int // values that no device gave, gave for another slot, or that are there twice
 
 	late []time.Duration // from a slot to the end of its answer, sorted
@@ -39,7 +38,14 @@ func (p *Plant) Lateness(ctx context.Context, r *sim.Reader, from, to time.Time)
 	for i, line := range p.lines {
 		for k := range line.devices {
 			d := &line.devices[k]
-			stored, err := l.read(ctx, r, p.name(i, k), d, from, to)
+			stored := 0
+			err := r.Samples(ctx, p.name(i, k), from.UnixNano(), func(s sim.Stored) error {
+				if s.Point == "polls" && s.Status == penstock.Good && time.Unix(0, s.Time).Before(to) {
+					stored++
+					l.note(&s, d)
+				}
+				return nil
+			})
 			if err != nil {
 				return nil, err
 			}
@@ -61,29 +67,14 @@ func slotAt(t time.Time, every time.Duration) time.Time {
 	return time.Unix(0, t.UnixNano()-t.UnixNano()%int64(every))
 }
 
-// read takes what is stored of one device, and returns how many slots have a value.
-func (l *Lateness) read(ctx context.Context, r *sim.Reader, name string, d *device, from, to time.Time) (stored int, err error) {
-	last := uint64(0)
-	err = r.Samples(ctx, name, from.UnixNano(), func(s sim.Stored) error {
-		slot := time.Unix(0, s.Time)
-		if s.Point != "polls" || !slot.Before(to) {
-			return nil
-		}
-		if d.dead || s.Status != penstock.Good {
-			if d.dead {
-				l.Dead++
-			}
-			return nil
-		}
-		n, err := strconv.ParseUint(string(s.Raw), 10, 32)
-		if err != nil || n <= last || n > uint64(len(d.answers)) || d.answers[n-1].Before(slot) {
-			l.Wrong++
-			return nil
-		}
-		last = n
-		stored++
-		l.late = append(l.late, d.answers[n-1].Sub(slot))
-		return nil
-	})
-	return stored, err
+// note takes a stored value of a device.
+func (l *Lateness) note(s *sim.Stored, d *device) {
+	slot := time.Unix(0, s.Time)
+	n, err := strconv.Atoi(string(s.Raw))
+	if err != nil || n <= d.noted || n > len(d.answers) || d.answers[n-1].Before(slot) {
+		l.Wrong++
+		return
+	}
+	d.noted = n
+	l.late = append(l.late, d.answers[n-1].Sub(slot))
 }

@@ -57,6 +57,7 @@ type line struct {
 type device struct {
 	dead    bool
 	answers []time.Time // when each was through; the line's goroutine alone adds to it
+	noted   int         // answer of the newest stored value that was looked at
 }
 
 // Start makes the lines ready. The error has code [penstock.Invalid] when an option

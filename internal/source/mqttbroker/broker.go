@@ -11,9 +11,9 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/door"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
-	"github.com/penstock/penstock/internal/source/door"
 	"github.com/penstock/penstock/internal/source/mqttbroker/edge"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
 	"github.com/penstock/penstock/internal/source/mqttbroker/place"

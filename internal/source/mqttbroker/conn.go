@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/door"
 	"github.com/penstock/penstock/internal/evidence"
-	"github.com/penstock/penstock/internal/source/door"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 )
@@ -61,7 +61,7 @@ type conn struct {
 	out     outgoing
 	work    sync.WaitGroup
 
-	guest  *door.Guest   // until the client has shown who it is
+	guest  *door.Guest   // nil until it is let in
 	done   chan struct{} // closed when the connection has begun to end
 	gone   chan struct{} // closed when nothing of it is left
 	closer sync.Once
@@ -86,7 +86,7 @@ type outgoing struct {
 // serve is the connection's life.
 func (c *conn) serve(ctx context.Context) {
 	defer close(c.gone)
-	defer c.known()
+	defer func() { c.guest.Depart() }()
 	defer context.AfterFunc(ctx, func() { c.end(endStopped) })()
 	defer c.contain()
 	if err := c.begin(ctx); err != nil {
@@ -166,29 +166,17 @@ func (c *conn) endWith(err error) {
 func (c *conn) write(b []byte) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	return c.writeNow(b)
+	return c.out.send(c, b)
 }
 
-// open sends the packet that lets the client in; from then on it is told why its
-// connection ends.
-func (c *conn) open(connack []byte) error {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	err := c.writeNow(connack)
-	if err == nil {
-		c.out.open = c.net
-	}
-	return err
-}
-
-// writeNow sends packets. c.out.mu is held.
-func (c *conn) writeNow(b []byte) error {
-	if c.out.ending.Load() {
+// send sends packets to a client. o.mu is held.
+func (o *outgoing) send(c *conn, b []byte) error {
+	if o.ending.Load() {
 		return net.ErrClosed
 	}
-	if now := time.Now(); c.out.deadline.Sub(now) < writePatience/2 {
-		c.out.deadline = now.Add(writePatience)
-		if err := c.raw.SetWriteDeadline(c.out.deadline); err != nil {
+	if now := time.Now(); o.deadline.Sub(now) < writePatience/2 {
+		o.deadline = now.Add(writePatience)
+		if err := c.raw.SetWriteDeadline(o.deadline); err != nil {
 			return err
 		}
 	}
@@ -196,12 +184,16 @@ func (c *conn) writeNow(b []byte) error {
 	return err
 }
 
-// known gives back the place of a connection that did not show who it is.
-func (c *conn) known() {
-	if c.guest != nil {
-		c.guest.Depart()
-		c.guest = nil
+// let sends the packet that lets the client in. From then on it is told why its
+// connection ends.
+func (o *outgoing) let(c *conn, connack []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.send(c, connack)
+	if err == nil {
+		o.open = c.net
 	}
+	return err
 }
 
 // shake makes the connection ready to be read when it is let in: the handshake of

@@ -69,7 +69,7 @@ func (c *conn) begin(ctx context.Context) error {
 	if r != nil {
 		return c.refuse(r)
 	}
-	c.known()
+	c.guest.Depart()
 	return c.welcome(present)
 }
 
@@ -154,7 +154,7 @@ func (c *conn) welcome(present bool) error {
 	if err := c.raw.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if err := c.open(wire.AppendConnack(nil, c.version, answer)); err != nil {
+	if err := c.out.let(c, wire.AppendConnack(nil, c.version, answer)); err != nil {
 		return err
 	}
 	c.count(evidence.Connected)

@@ -61,8 +61,12 @@ func (g *Guest) Leave() {
 	}
 }
 
-// Depart says that the other end has shown who it is, or is gone. It leaves, too.
+// Depart says that the other end has shown who it is, or is gone. It leaves, too. Nobody,
+// nil, departs without a trace.
 func (g *Guest) Depart() {
+	if g == nil {
+		return
+	}
 	g.Leave()
 	if !g.known {
 		g.known = true
