@@ -32,11 +32,37 @@ type member struct {
 	page   *evidence.Page // of the controller, nil before it is known
 	newest uint64         // highest seq that came
 	behind bool           // the record may not have all that was accepted
+	met    bool           // the record was asked about the controller, where it is to be
+}
+
+// acquaint tells whether the controller may be told its marks, as [source.Newcomers]
+// do.
+type acquaint func(controller string, epoch uint64) error
+
+// acquainted is the acquaint of carriers that one goroutine serves.
+func (d *desk) acquainted(controller string, epoch uint64) error {
+	if d.env.Newcomers == nil {
+		return nil
+	}
+	return d.env.Newcomers.Meet(controller, epoch)
+}
+
+// knows tells whether the reports of a session that began without a hello may be
+// taken, and refuses them for now where the record was not asked about the controller.
+func (d *desk) knows(m *member, b *session.Batch) bool {
+	if !m.met {
+		if err := d.acquainted(m.Controller(), b.Epoch); err != nil {
+			m.Judged(*b, nil, err)
+			return false
+		}
+		m.met = true
+	}
+	return true
 }
 
 // judge answers a hello, and tells whether it was a good one. After another the
 // session is over.
-func (d *desk) judge(m *member, h *link.Hello) bool {
+func (d *desk) judge(m *member, h *link.Hello, met acquaint) bool {
 	from := m.from
 	if h.Token != "" {
 		from.credential.Token, from.principal = h.Token, nil
@@ -53,7 +79,11 @@ func (d *desk) judge(m *member, h *link.Hello) bool {
 		m.Deny(err)
 		return false
 	}
-	m.from, m.newest = from, 0
+	if err := met(h.Controller, h.Epoch); err != nil {
+		m.Deny(err)
+		return false
+	}
+	m.from, m.newest, m.met = from, 0, true
 	d.meet(m, h.Controller)
 	marks := d.env.Marks.Marks(h.Controller, h.Epoch)
 	m.behind = marks.Committed < marks.Accepted
@@ -69,7 +99,7 @@ func (d *desk) question(m *member, f link.Frame) bool {
 	e := m.Receive(d.env.Now(), f)
 	switch {
 	case e.Do == session.Authenticate && e.Hello.Epoch == 0:
-		d.judge(m, &e.Hello)
+		d.judge(m, &e.Hello, d.acquainted)
 		return true
 	case f.Kind == link.KindTimeRequest && e.Err == nil:
 		return true
@@ -100,10 +130,22 @@ func (d *desk) receive(m *member, f link.Frame) session.Effect {
 	if f.Kind == link.KindHeartbeat {
 		m.behind = true
 		d.advance(m)
+		d.wonder(m)
 	}
 	e := m.Receive(d.env.Now(), f)
 	d.note(m, f, &e)
 	return e
+}
+
+// wonder has the record asked about a controller that waits for the mark of what it has
+// sent: it may be missing what went through another node.
+func (d *desk) wonder(m *member) {
+	if d.env.Newcomers == nil || !m.Open() {
+		return
+	}
+	if epoch := m.Epoch(); d.env.Marks.Marks(m.Controller(), epoch).Committed < m.newest {
+		_ = d.env.Newcomers.Meet(m.Controller(), epoch) // the next heartbeat has the answer
+	}
 }
 
 // note keeps what a frame says of the link.

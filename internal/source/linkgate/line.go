@@ -194,7 +194,7 @@ func (l *line) session(ctx context.Context, next penstock.Handler, st *station, 
 	switch e.Do {
 	case session.Authenticate:
 		e.Hello.Token = "" // whoever sends one here shows it to the whole line: it proves nothing
-		if !l.judge(st.member, &e.Hello) {
+		if !l.judge(st.member, &e.Hello, l.acquainted) {
 			l.renew(st)
 		}
 	case session.Submit:
@@ -203,7 +203,9 @@ func (l *line) session(ctx context.Context, next penstock.Handler, st *station, 
 			l.renew(st)
 			return
 		}
-		l.submit(ctx, next, st, e.Batch)
+		if l.knows(st.member, &e.Batch) {
+			l.submit(ctx, next, st, e.Batch)
+		}
 	case session.Finish:
 		l.renew(st)
 	case session.Nothing:

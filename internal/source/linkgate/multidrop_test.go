@@ -35,7 +35,13 @@ const (
 // of them need to be there.
 func newDrop(t *testing.T, p impair.Profile, names ...string) *drop {
 	t.Helper()
-	return newDropOf(t, p, func(*linkgate.SerialConfig, *source.Env) {}, names...)
+	return newDropWith(t, p, nil, names...)
+}
+
+// newDropWith is newDrop with what asks the record about newcomers, nil for nothing.
+func newDropWith(t *testing.T, p impair.Profile, newcomers source.Newcomers, names ...string) *drop {
+	t.Helper()
+	return newDropOf(t, p, func(_ *linkgate.SerialConfig, env *source.Env) { env.Newcomers = newcomers }, names...)
 }
 
 // newDropOf is newDrop with settings changed.

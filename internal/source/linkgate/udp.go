@@ -240,7 +240,7 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 		e := u.receive(m, f)
 		switch e.Do {
 		case session.Authenticate:
-			if !u.judge(m, &e.Hello) {
+			if !u.judge(m, &e.Hello, u.acquainted) {
 				u.send(p)
 				u.renew(p)
 				return es, parts
@@ -250,6 +250,9 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 				u.port.Count(evidence.Refused)
 				u.renew(p)
 				return es, parts
+			}
+			if !u.knows(m, &e.Batch) {
+				continue
 			}
 			es = append(es, u.envelope(m, &e.Batch))
 			parts = append(parts, part{m, e.Batch})
