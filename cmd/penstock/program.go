@@ -19,7 +19,7 @@ import (
 // program returns the parts that the commands start.
 func program() cli.Program {
 	return cli.Program{
-		Gateway:    cli.NewGateway(defaults, serve),
+		Gateway:    cli.NewGateway(defaults, serve, app.Examine),
 		Spool:      shelf{},
 		Demo:       runDemo,
 		Decode:     decode,
@@ -42,7 +42,7 @@ func serve(ctx context.Context, c *settings.Config, next func(context.Context) (
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
+		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Lever: s.Lever, Version: s.Version, Logs: logs,
 		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})

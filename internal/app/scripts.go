@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/script"
 )
@@ -46,6 +47,15 @@ func scriptOf(steps pipeline.Config) *script.Config {
 		if steps[i].Script != nil {
 			return steps[i].Script
 		}
+	}
+	return nil
+}
+
+// Examine looks at the script that a configuration names: the error says in which
+// line and column it does not load.
+func Examine(c *settings.Config) error {
+	if s := scriptOf(c.Middleware); s != nil {
+		return script.Check(s)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 			return Summary{}, err
 		}
 		defer d.drill.close()
-		d.gateway.more, d.gateway.env = d.drill.arguments(), d.drill.environment()
+		d.gateway.more = d.drill.arguments()
 	}
 	return d.run(ctx)
 }
