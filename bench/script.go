@@ -27,10 +27,11 @@ func (s settings) scripts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t = newTable(fmt.Sprintf("%d reports a second of others, beside one controller whose reports do harm (timeout %v, 4 workers)", script.PerSecond, script.Timeout),
-		"harm", "harmful reports", "others", "median", "p99", "twice the base over it")
+	t = newTable(fmt.Sprintf("%d reports a second of others, beside one controller whose reports do harm (timeout %v, 4 workers), and in turn beside one that only sends as fast", script.PerSecond, script.Timeout),
+		"harm", "harmful reports", "others", "median", "p99", "base median", "base p99", "p99 over its base")
 	for _, e := range effects {
-		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Others)), duration(e.Median), duration(e.P99), ratio(2*effects[0].P99.Seconds(), e.P99.Seconds()))
+		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Harmed.Reports)), duration(e.Harmed.Median), duration(e.Harmed.P99),
+			duration(e.Base.Median), duration(e.Base.P99), fmt.Sprintf("%.2f", e.Harmed.P99.Seconds()/e.Base.P99.Seconds()))
 	}
 	t.print()
 	return nil

@@ -32,6 +32,7 @@ func (g *gateway) measure(server *api.Server) {
 		return float64(named.Quarantined)
 	})
 	one(metrics.Refused, func() float64 { return float64(g.gate.Refused()) })
+	one(metrics.ScriptStuck, func() float64 { return float64(g.scripts.stuck()) })
 	g.metrics.Read(metrics.ReportsByResult, g.readBooks)
 	g.metrics.Read(metrics.Nameless, func(yield func(float64, ...string)) {
 		for reason, n := range (views.Books{Intake: g.intake}).Nameless() {

@@ -168,7 +168,7 @@ func (e *Engine) conclude(r *penstock.Report, held *hold, got *reply) (out Outco
 	if got.fault != nil {
 		return out, got.fault
 	}
-	if a.Samples != nil {
+	if a.Samples != nil || a.Changes != nil {
 		if out.Samples, err = a.apply(r); err != nil {
 			return out, threw(err)
 		}
