@@ -61,7 +61,7 @@ func facts(s app.Started) cli.Facts {
 // runDemo runs the demo; its error is that of a demo that proved nothing.
 func runDemo(ctx context.Context, o cli.DemoOptions) error {
 	summary, err := demo.Run(ctx, demo.Options{
-		For: o.For, Controllers: o.Controllers, KillEvery: o.KillEvery, Listen: o.Listen, Data: o.Data, JSON: o.JSON,
+		For: o.For, Controllers: o.Controllers, KillEvery: o.KillEvery, Open: o.Open, Listen: o.Listen, Data: o.Data, JSON: o.JSON,
 		Impair:   sim.Impairments{Loss: o.Loss, Duplicate: o.Duplicate, Reorder: o.Reorder, Corrupt: o.Corrupt},
 		Interval: o.Interval, Seed: o.Seed, Breaks: o.Breaks, Out: o.Stdout, Messages: o.Stderr,
 	})

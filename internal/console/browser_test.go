@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 type plant struct {
 	url   string
 	token string
+	link  string // that signs in once, as the demo prints it
 }
 
 // program builds the gateway as make build does, with the pages in it.
@@ -43,7 +46,7 @@ func demo(t testing.TB, program string, flags ...string) plant {
 	l.Close()
 	data := filepath.Join(t.TempDir(), "data")
 	cmd := exec.Command(program, append([]string{"demo", "--listen", address, "--data", data}, flags...)...)
-	var said strings.Builder
+	var said words
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -61,12 +64,12 @@ func demo(t testing.TB, program string, flags ...string) plant {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for {
-		token, err := os.ReadFile(filepath.Join(data, "admin.token"))
-		if err == nil {
-			if c, err := net.Dial("tcp", address); err == nil {
-				c.Close()
-				return plant{"https://" + address + "/", strings.TrimSpace(string(token))}
+		if link := regexp.MustCompile(`https://\S+/#/sign-in/\S+`).FindString(said.String()); link != "" {
+			token, err := os.ReadFile(filepath.Join(data, "admin.token"))
+			if err != nil {
+				t.Fatal(err)
 			}
+			return plant{"https://" + address + "/", strings.TrimSpace(string(token)), link}
 		}
 		select {
 		case <-look.C:
@@ -74,6 +77,24 @@ func demo(t testing.TB, program string, flags ...string) plant {
 			t.Fatal("the demo did not begin")
 		}
 	}
+}
+
+// words are what a program says while it runs.
+type words struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 func signIn(p *browser.Page, at plant) {
@@ -150,6 +171,7 @@ func pages(t *testing.T, program string) {
 			p.Screenshot(filepath.Join(folder, "console.webp"))
 			serious(t, p)
 		}},
+		{"the link that the demo prints", func(t *testing.T) { byLink(t, b, at) }},
 		{"signed out", func(t *testing.T) {
 			p.Click("header button")
 			p.Wait("document.querySelector('#token')")
@@ -216,6 +238,19 @@ func onePoint(t *testing.T, p *browser.Page, picture string) {
 	p.Click("[aria-label='Zoom in']")
 	p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
 	p.Screenshot(picture)
+}
+
+// byLink signs in by the link, which does once and is not kept in the address.
+func byLink(t *testing.T, b *browser.Browser, at plant) {
+	p := b.Open(browser.Look{Width: 800, Height: 600})
+	p.Go(at.link)
+	p.Wait("/reporting/.test(document.querySelector('h1.line')?.innerText ?? '') && !location.href.includes('sign-in')")
+	p.Click("header button")
+	p.Wait("document.querySelector('#token')")
+	p.Go("about:blank")
+	p.Go(at.link)
+	p.Wait("document.querySelector('[role=alert]')?.innerText.includes('used already') && document.querySelector('#token')")
+	serious(t, p)
 }
 
 // frames scrolls through the fleet while it reports, and returns how many

@@ -67,18 +67,20 @@ func drillAll(t *testing.T, program string) {
 	}
 	var all trial.Score
 	for k, kind := range trial.Kinds() {
-		for i := range times {
-			d := drill(t, program, string(kind)+drillTime, 100+i+1000*k, "--for", drillLength, "--controllers", "120", "--interval", "1s")
-			t.Logf("%s severity %.2f: %v, others %v", d.Break, d.Severity, d.Said, d.Others)
-			all.Add(casesOf(t, kind, d))
-		}
+		t.Run(string(kind), func(t *testing.T) {
+			for i := range times {
+				d := drill(t, program, string(kind)+drillTime, 100+i+1000*k, "--for", drillLength, "--controllers", "120", "--interval", "1s")
+				t.Logf("%s severity %.2f: %v, others %v", d.Break, d.Severity, d.Said, d.Others)
+				all.Add(casesOf(t, kind, d))
+			}
+		})
 	}
 	var text bytes.Buffer
 	if err := all.Write(&text); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &text)
-	if share, answers := all.PhysicalAgainstSoftware(); share < 0.97 || answers < 40*times {
+	if share, answers := all.PhysicalAgainstSoftware(); share < 0.97 || answers < 30*times {
 		t.Errorf("physical and software are told apart in %.3f of %d answers", share, answers)
 	}
 	if f := all.MacroF1(); f < 0.84 || f <= all.BaselineF1() {
@@ -86,10 +88,10 @@ func drillAll(t *testing.T, program string) {
 	}
 }
 
-// When a trouble of a drill is there: after a window of ten seconds and more, in
-// which the fleet becomes known, for as long as the slowest takes to come, to fill
-// the window, and to be found twice.
-const drillTime, drillLength = "@12s+26s", "39s"
+// When a trouble of a drill is there: after the ten reports that it takes until a
+// rhythm is known, with some room for a busy machine; and for as long as the slowest
+// takes to come, to fill the window of ten seconds, and to be found twice.
+const drillTime, drillLength = "@18s+26s", "45s"
 
 // casesOf scores a drill: what the break took should be called so, and all others ok.
 func casesOf(t *testing.T, kind trial.Kind, d demo.Drilled) []trial.Case {

@@ -97,7 +97,7 @@ func (d *demo) send(ctx, until context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	defer transport.Close() // idle connections
-	d.welcome(endpoint)
+	d.welcome(ctx, endpoint)
 	d.drive(ctx, until)
 	if ctx.Err() != nil {
 		return Summary{}, context.Cause(ctx)

@@ -107,12 +107,12 @@ var observations = []observation{
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
 	{func(f *features) bool { return f.weak() && f.hasBase && f.drop >= f.limit },
 		func(f *features) string {
-			return fmt.Sprintf("%s is %.1f %s, %.1f dB worse than its usual %.1f", quantities[f.quantity], f.signal, quantities[f.quantity].Unit(), f.drop, f.usual)
+			return fmt.Sprintf("%s is %.1f %s, %.1f dB worse than its usual %.1f", quantities[f.quantity].Title(), f.signal, quantities[f.quantity].Unit(), f.drop, f.usual)
 		},
 		weights{Physical: 3.5, Network: -1, Controller: -1}},
 	{func(f *features) bool { return f.quantity >= 0 && f.short > 0 },
 		func(f *features) string {
-			return fmt.Sprintf("%s is %.1f %s, and this link needs %.1f", quantities[f.quantity], f.signal, quantities[f.quantity].Unit(), f.least)
+			return fmt.Sprintf("%s is %.1f %s, and this link needs %.1f", quantities[f.quantity].Title(), f.signal, quantities[f.quantity].Unit(), f.least)
 		},
 		weights{Physical: 2}},
 	{func(f *features) bool { return f.trail },
@@ -175,12 +175,12 @@ var observations = []observation{
 	{func(f *features) bool { return f.fine() },
 		func(f *features) string {
 			if f.stale {
-				return fmt.Sprintf("%s was %.1f %s before, as usual", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+				return fmt.Sprintf("%s was %.1f %s before, as usual", quantities[f.quantity].Title(), f.signal, quantities[f.quantity].Unit())
 			}
 			if !f.hasBase {
-				return fmt.Sprintf("%s is %.1f %s, which is enough", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+				return fmt.Sprintf("%s is %.1f %s, which is enough", quantities[f.quantity].Title(), f.signal, quantities[f.quantity].Unit())
 			}
-			return fmt.Sprintf("%s is %.1f %s, as usual", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+			return fmt.Sprintf("%s is %.1f %s, as usual", quantities[f.quantity].Title(), f.signal, quantities[f.quantity].Unit())
 		},
 		weights{Physical: -2}},
 	{func(f *features) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -153,11 +154,16 @@ func (p *Page) Said() []string {
 	return slices.Clone(p.b.events[p.session])
 }
 
-// Screenshot writes a picture of what is in sight to a file, as WebP.
+// Screenshot writes a picture of what is in sight to a file: as PNG when its name
+// says so, and else as WebP.
 func (p *Page) Screenshot(file string) {
 	p.b.t.Helper()
 	var answer struct{ Data string }
-	p.do("Page.captureScreenshot", map[string]any{"format": "webp", "quality": 80}, &answer)
+	how := map[string]any{"format": "webp", "quality": 80}
+	if strings.HasSuffix(file, ".png") {
+		how = map[string]any{"format": "png"}
+	}
+	p.do("Page.captureScreenshot", how, &answer)
 	picture, err := base64.StdEncoding.DecodeString(answer.Data)
 	p.must(err)
 	p.must(os.WriteFile(file, picture, 0o644))
