@@ -171,6 +171,7 @@ func pages(t *testing.T, program string) {
 			p.Screenshot(filepath.Join(folder, "console.webp"))
 			serious(t, p)
 		}},
+		{"the radio that fades", func(t *testing.T) { fadedRadio(t, p) }},
 		{"the link that the demo prints", func(t *testing.T) { byLink(t, b, at) }},
 		{"signed out", func(t *testing.T) {
 			p.Click("header button")
@@ -230,7 +231,7 @@ func search(t *testing.T, p *browser.Page) {
 }
 
 func onePoint(t *testing.T, p *browser.Page, picture string) {
-	p.Wait("document.querySelectorAll('.hops li').length === 4")
+	p.Wait("document.querySelectorAll('.hops li').length >= 4")
 	p.Wait("document.querySelectorAll('.points tbody tr').length > 0")
 	p.Wait("document.querySelector('.plot canvas') && document.querySelector('.plot [data-steps]').dataset.steps > 1")
 	p.Wait("document.querySelector('.plot [role=img]').ariaLabel.startsWith('From ')")
@@ -238,6 +239,17 @@ func onePoint(t *testing.T, p *browser.Page, picture string) {
 	p.Click("[aria-label='Zoom in']")
 	p.Wait("document.querySelector('.ranges').innerText.includes('zoomed')")
 	p.Screenshot(picture)
+}
+
+// fadedRadio finds out from the first screen what to do, and where on its way a
+// report is in trouble.
+func fadedRadio(t *testing.T, p *browser.Page) {
+	p.Wait("/Why:.*Next:.*aerial.*Send:.*radio technician/s.test(document.querySelector('.cause.physical').innerText)")
+	p.Click(".cause.physical summary")
+	p.Click(".cause.physical .names a")
+	p.Wait("/^Radio.*RSSI.*SNR/s.test(document.querySelector('.hops .poor')?.innerText ?? '')")
+	serious(t, p)
+	p.Go("about:blank") // the same address would load nothing
 }
 
 // byLink signs in by the link, which does once and is not kept in the address.

@@ -25,6 +25,7 @@ function None({ quiet }: { quiet: number }) {
 export function place(v: Verdict): string {
   if (v.scope === undefined || v.scope === 'gateway') return 'this gateway'
   const name = v.name ?? ''
+  if (v.scope === 'controller') return name
   return name.toLowerCase().startsWith(v.scope) ? name : `${v.scope} ${name}`.trim()
 }
 

@@ -106,7 +106,7 @@ function LinkHop({ of: d }: { of: Detail }) {
       <b>{name}</b>
       {signals.map((s) => (
         <small key={s.quantity} class={poor(s) ? 'trouble' : ''}>
-          {eventName(s.quantity)} {level(s.value)} {s.unit}{s.usual !== undefined && poor(s) && `, usually ${level(s.usual)}`}
+          {eventName(s.quantity)} {level(s.value)} {s.unit}{s.usual !== undefined && poor(s) && `, usually ${level(s.usual)}`}<Told at={s.time} />
         </small>
       ))}
       {all > 0 && (
@@ -115,6 +115,14 @@ function LinkHop({ of: d }: { of: Detail }) {
     </li>
   )
 }
+
+// Told says how old a signal is that is not of now.
+function Told({ at }: { at: string }) {
+  const old = (now.value - Date.parse(at)) / 1000
+  return old > fresh ? <>, {age(old)} ago</> : null
+}
+
+const fresh = 60 // seconds
 
 // poor tells whether a signal is worse than is needed, or far below what is usual.
 function poor(s: LinkSignal): boolean {
@@ -182,7 +190,7 @@ function Signals({ of: d }: { of: Detail }) {
     <Section id="signals" title="Signal">
       {(d.signals ?? []).map((s) => (
         <p key={s.quantity}>
-          <b>{eventName(s.quantity)}</b> {level(s.value)} {s.unit}
+          <b>{eventName(s.quantity)}</b> {level(s.value)} {s.unit}<Told at={s.time} />
           {s.usual !== undefined && ` · usually ${level(s.usual)}`}
           {s.limit !== 0 && ` · ${s.quantity === 'attenuation' ? 'at most' : 'at least'} ${level(s.limit)} needed`}
         </p>

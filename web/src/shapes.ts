@@ -102,7 +102,7 @@ export interface Counts {
   sessions_lost: number
 }
 
-export interface LinkSignal { quantity: string; unit: string; value: number; usual?: number; limit: number }
+export interface LinkSignal { quantity: string; unit: string; value: number; usual?: number; limit: number; time: string }
 
 export interface Detail extends Verdict {
   controller: string
