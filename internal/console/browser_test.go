@@ -265,9 +265,10 @@ func byLink(t *testing.T, b *browser.Browser, at plant) {
 }
 
 // frames scrolls through the fleet while it reports, and returns how many
-// milliseconds the frames took, the longest last.
-func frames(t *testing.T, p *browser.Page) (took []float64) {
+// milliseconds the frames took, the longest last, and what one costs the processor.
+func frames(t *testing.T, p *browser.Page) (took []float64, cost time.Duration) {
 	t.Helper()
+	before := p.Spent()
 	err := p.Eval(`new Promise(done => {
 		const took = [], list = document.querySelector('.rows')
 		let before = performance.now(), begun = before
@@ -282,8 +283,9 @@ func frames(t *testing.T, p *browser.Page) (took []float64) {
 	if err != nil || len(took) == 0 {
 		t.Fatal(err, len(took))
 	}
-	t.Logf("%d frames: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms, longest %.0f ms", len(took), took[len(took)/2], took[len(took)*95/100], took[len(took)*99/100], took[len(took)-1])
-	return took
+	cost = (p.Spent() - before) / time.Duration(len(took))
+	t.Logf("%d frames of %v on the processor: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms, longest %.0f ms", len(took), cost.Round(10*time.Microsecond), took[len(took)/2], took[len(took)*95/100], took[len(took)*99/100], took[len(took)-1])
+	return took, cost
 }
 
 // smooth scrolls the first screen. At length it is that of the largest fleet.
@@ -299,8 +301,12 @@ func smooth(t *testing.T, program string) {
 	p.Wait("Number(document.querySelector('.seek [role=status]').innerText.split(' ')[0].replaceAll(',', '')) > 0.9 * " + controllers)
 	// A machine that is busy with other things has slow frames too: half of them
 	// tell what the page costs.
-	if took := frames(t, p); took[len(took)/2] > 50 {
+	took, cost := frames(t, p)
+	if took[len(took)/2] > 50 {
 		t.Errorf("half of the frames take more than %.0f ms", took[len(took)/2])
+	}
+	if cost > time.Second/60 {
+		t.Errorf("a frame costs %v, and there are sixty a second", cost)
 	}
 	var rows int
 	if err := p.Eval("document.querySelectorAll('.row').length", &rows); err != nil || rows > 60 {

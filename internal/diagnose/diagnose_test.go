@@ -282,13 +282,23 @@ func TestClocks(t *testing.T) {
 func TestGatewayAndStore(t *testing.T) {
 	all := []string{"a", "b", "c", "d"}
 	p := settled(t)
+	slow := func() { // what was on its way to the record took as long
+		for _, n := range all {
+			p.watch.Settled(n, diagnose.Hops{Accepted: p.now.Add(-4 * time.Second).UnixNano(), Stored: p.now.UnixNano()})
+		}
+	}
 	p.facts.Stood = 4 * time.Second
-	p.run(3, nil, all...)
+	p.run(3, slow, all...)
 	v := p.want("a", diagnose.Gateway, "gateway-stood-still")
 	if v.Scope.Of != diagnose.OfNode {
 		t.Errorf("%+v", v.Scope)
 	}
 	p.facts.Stood = 0
+	p.run(12, nil, all...)
+	p.want("a", diagnose.Healthy, "")
+
+	p.run(6, slow, all...)
+	p.want("a", diagnose.Store, "store-stands")
 	p.run(12, nil, all...)
 	p.want("a", diagnose.Healthy, "")
 

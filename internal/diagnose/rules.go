@@ -56,8 +56,11 @@ var rules = []rule{
 // at fault.
 const leastStall = 1.0
 
+// storeLate tells whether the record takes long by itself: what it took while the
+// gateway stood still is the gateway's.
 func (f *features) storeLate() bool {
-	return f.node.Store != "" || f.node.waits >= 2*leastStall || float64(f.now.store) >= leastStall && f.node.slow >= leastStall
+	least := leastStall + f.node.stood
+	return f.node.Store != "" || f.node.waits >= 2*leastStall || float64(f.now.store) >= least && f.node.slow >= least
 }
 
 // refused tells whether most of what comes is refused.

@@ -154,6 +154,27 @@ func (p *Page) Said() []string {
 	return slices.Clone(p.b.events[p.session])
 }
 
+// Spent returns how long the page's main thread has worked, by the processor's clock:
+// a machine that is busy with other things does not change it.
+func (p *Page) Spent() time.Duration {
+	p.b.t.Helper()
+	p.do("Performance.enable", map[string]string{"timeDomain": "threadTicks"}, nil)
+	var answer struct {
+		Metrics []struct {
+			Name  string
+			Value float64
+		}
+	}
+	p.do("Performance.getMetrics", nil, &answer)
+	for _, m := range answer.Metrics {
+		if m.Name == "TaskDuration" {
+			return time.Duration(m.Value * float64(time.Second))
+		}
+	}
+	p.b.t.Fatal("the browser does not tell how long the page has worked")
+	return 0
+}
+
 // Screenshot writes a picture of what is in sight to a file: as PNG when its name
 // says so, and else as WebP.
 func (p *Page) Screenshot(file string) {
