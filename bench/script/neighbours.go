@@ -26,13 +26,12 @@ var harm = []struct{ name, body string }{
 	{"prototype pollution", `JSON.parse('{"__proto__": {"polluted": 1}}').__proto__; Object.prototype.polluted = 1`},
 }
 
-// Effect is what one kind of harm does to the reports of others, beside what a
-// controller does to them that sends as much as it can and does no harm.
+// Effect is what one kind of harm does to the reports of others, beside what they take
+// alone, and beside a controller that sends as much as it can and does no harm.
 type Effect struct {
-	Harm    string
-	Harmful int64 // reports that did it
-	Base    Times
-	Harmed  Times
+	Harm                string
+	Harmful             int64 // reports that did it
+	Alone, Busy, Harmed Times
 }
 
 // Times are those of the reports of others.
@@ -65,8 +64,8 @@ const (
 )
 
 // Neighbours times the reports of others while those of one controller do harm, one
-// kind after the other. Harm and base take turns every half second, so that what
-// else the machine does meets both.
+// kind after the other. Harm and both bases take turns every half second, so that
+// what else the machine does meets all of them.
 func (m Run) Neighbours(ctx context.Context) ([]Effect, error) {
 	var effects []Effect
 	for _, h := range harm {
@@ -80,29 +79,33 @@ func (m Run) Neighbours(ctx context.Context) ([]Effect, error) {
 	return effects, nil
 }
 
-// beside runs one kind of harm for twice the length of a measurement.
+// beside runs one kind of harm for three times the length of a measurement.
 func (m Run) beside(ctx context.Context, body string) (effect Effect, err error) {
 	e, err := engine("export function onReport(report) {\n  if (report.controller !== 'bad') return;\n  "+body+"\n}", Timeout)
 	if err != nil {
 		return effect, err
 	}
 	defer e.Close() // what is stuck ends with the process
-	var base, harmed [][]time.Duration
-	for end := time.Now().Add(2 * m.Length); time.Now().Before(end); {
-		_, calm, err := turn(ctx, e, "busy")
-		if err != nil {
-			return effect, err
+	others := [...]string{nobody, "busy", "bad"}
+	var times [len(others)][][]time.Duration
+	for end := time.Now().Add(3 * m.Length); time.Now().Before(end); {
+		for i, controller := range others {
+			sent, took, err := turn(ctx, e, controller)
+			if err != nil {
+				return effect, err
+			}
+			times[i] = append(times[i], took)
+			if controller == "bad" {
+				effect.Harmful += sent
+			}
 		}
-		bad, troubled, err := turn(ctx, e, "bad")
-		if err != nil {
-			return effect, err
-		}
-		base, harmed = append(base, calm), append(harmed, troubled)
-		effect.Harmful += bad
 	}
-	effect.Base, effect.Harmed = timesOf(base), timesOf(harmed)
+	effect.Alone, effect.Busy, effect.Harmed = timesOf(times[0]), timesOf(times[1]), timesOf(times[2])
 	return effect, nil
 }
+
+// nobody sends beside the others.
+const nobody = ""
 
 // turn has one controller send as fast as it is answered, in a goroutine, and times
 // others' reports in this one.
@@ -113,7 +116,7 @@ func turn(ctx context.Context, e *script.Engine, controller string) (sent int64,
 	var work sync.WaitGroup
 	work.Go(func() {
 		r := newReport(controller)
-		for ctx.Err() == nil {
+		for controller != nobody && ctx.Err() == nil {
 			if _, err := e.Run(ctx, r); err == nil {
 				count.Add(1)
 			}
