@@ -34,6 +34,11 @@ type Record struct {
 	state state
 }
 
+var (
+	_ sink.Knower = (*Record)(nil)
+	_ sink.Leaser = (*Record)(nil)
+)
+
 // state is what one process knows between its transactions. It is true as long as
 // no transaction failed; then it is thrown away, and Resume makes a new one.
 type state struct {
