@@ -19,9 +19,7 @@ type track struct {
 	ring    ring
 	counter counter
 	heard   int64 // when its page last had a whole frame
-	base    [len(quantities)]baseline
-	told    [len(quantities)]reading // the newest of each
-	decayed bool                     // its link got worse before it fell silent, which it is
+	signals
 
 	last    int64 // when its newest report was received
 	clock   rhythm.Clock
@@ -170,6 +168,13 @@ func (t *track) sense(p *evidence.Page, b *bucket, now int64) {
 		}
 		t.base[q].learn(r.Value, false)
 	}
+}
+
+// signals are what its link told.
+type signals struct {
+	base    [len(quantities)]baseline
+	told    [len(quantities)]reading // the newest of each
+	decayed bool                     // the link got worse before the controller fell silent, which it is
 }
 
 // reading is a signal and when it was told; that is 0 for never.
