@@ -16,7 +16,7 @@ VERSION   := $(shell cat cmd/penstock/VERSION)
 
 # How long make fuzz spends on each target, and make test on each package.
 FUZZTIME ?= 20s
-DEMO     ?= --for 60s
+DEMO     ?= --for 60s --open
 TIMEOUT  ?= 8m
 # Packages that are tested at once. Two cores are enough for two.
 P        ?= 2
@@ -53,7 +53,7 @@ $(CONSOLE): web/package-lock.json web/index.html web/vite.config.js web/tsconfig
 screenshots: console tools
 	$(GO) test -count=1 -run InABrowser/pages ./internal/console -screenshots=$(CURDIR)/docs/images
 
-## demo: build, then for a minute a gateway and a simulated water network; DEMO="--for 10m" for other flags
+## demo: build, then for a minute a gateway and a simulated water network, with its console in a browser; DEMO="--for 10m" for other flags
 demo: build
 	bin/penstock demo $(DEMO)
 
