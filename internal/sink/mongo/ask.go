@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
 // Known implements [sink.Knower].
@@ -44,11 +45,11 @@ func (r *Record) Quarantined(ctx context.Context, first uint64, limit int) (list
 		{Key: "held.node", Value: r.env.Node().ID}, {Key: "held.number", Value: bson.D{{Key: "$gte", Value: int64(first)}}},
 		{Key: "held.decided", Value: absent()},
 	}
-	err = all(ctx, r.reports, filter, func(d *report) {
+	err = all(ctx, r.reports, filter, func(d *document.Report) {
 		h := sink.Held{
-			Number: uint64(d.Held.Number), Reason: d.Held.Reason, By: d.Held.Cause, Tries: d.Held.Tries, First: d.Held.First, Last: d.Held.Last, Report: d.decode(),
+			Number: uint64(d.Held.Number), Reason: d.Held.Reason, By: d.Held.Cause, Tries: d.Held.Tries, First: d.Held.First, Last: d.Held.Last, Report: d.Decode(),
 		}
-		if h.By == byRecord {
+		if h.By == document.ByRecord {
 			h.By = r.env.Name
 		}
 		if h.Report == nil {

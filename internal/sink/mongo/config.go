@@ -104,7 +104,7 @@ func (s *settings) parse() error {
 const (
 	poolSize       = 4
 	connectTimeout = 10 * time.Second
-	findServer     = 10 * time.Second
+	findServer     = 3 * time.Second
 )
 
 // client returns the settings of the connections. The files of TLS are read now.

@@ -7,6 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
 // decide does what a person decided about reports in quarantine.
@@ -24,9 +25,9 @@ func (w *work) decide(ctx context.Context) error {
 		}
 		pending, wanted = append(pending, i), append(wanted, int64(d.Decision.Number))
 	}
-	parked := map[int64]*report{}
+	parked := map[int64]*document.Report{}
 	mine := bson.D{{Key: "held.node", Value: w.state.node.ID}}
-	if err := each(ctx, w.reports, query[int64]{field: "held.number", values: wanted, and: mine}, func(d *report) { parked[d.Held.Number] = d }); err != nil {
+	if err := each(ctx, w.reports, query[int64]{field: "held.number", values: wanted, and: mine}, func(d *document.Report) { parked[d.Held.Number] = d }); err != nil {
 		return err
 	}
 	// Decisions about one report follow each other, those about different ones go
@@ -54,14 +55,14 @@ func (w *work) decide(ctx context.Context) error {
 type ruling struct {
 	index      int
 	at         penstock.Position
-	doc        *report
+	doc        *document.Report
 	settlement penstock.Settlement
-	samples    []sample // that its document gets
-	reason     string   // why it stays in quarantine
+	samples    []document.Sample // that its document gets
+	reason     string            // why it stays in quarantine
 }
 
 // decideEach does decisions about different reports.
-func (w *work) decideEach(ctx context.Context, list []int, parked map[int64]*report) error {
+func (w *work) decideEach(ctx context.Context, list []int, parked map[int64]*document.Report) error {
 	var rulings []ruling
 	var retried []*penstock.Report
 	w.reset()
@@ -74,7 +75,7 @@ func (w *work) decideEach(ctx context.Context, list []int, parked map[int64]*rep
 		}
 		if d.Verb == penstock.Discard {
 			r.settlement = penstock.Discarded
-		} else if report := r.doc.decode(); report != nil {
+		} else if report := r.doc.Decode(); report != nil {
 			retried = append(retried, report)
 		}
 		rulings = append(rulings, r)
@@ -90,11 +91,11 @@ func (w *work) decideEach(ctx context.Context, list []int, parked map[int64]*rep
 	if _, err := w.saveUnits(ctx); err != nil { // a unit that another node named meanwhile stands beside this one
 		return err
 	}
-	if err := w.settleClaims(ctx); err != nil {
+	if err := w.claims.write(ctx); err != nil { // what is refused is in quarantine already
 		return err
 	}
-	w.refused = nil // they are in quarantine
-	claimed := w.claimed()
+	claimed := map[int]penstock.Settlement{}
+	w.claims.answers(func(t taker, what penstock.Settlement) { claimed[t.index] = what })
 	for i := range rulings {
 		w.conclude(&rulings[i], claimed)
 	}
@@ -113,7 +114,7 @@ func (r *ruling) without(d *penstock.Decision) penstock.Settlement {
 		}
 		return penstock.Unchanged
 	}
-	if report := r.doc.decode(); report != nil && report.Controller != d.Controller {
+	if report := r.doc.Decode(); report != nil && report.Controller != d.Controller {
 		return penstock.Unchanged
 	}
 	return 0
@@ -122,7 +123,7 @@ func (r *ruling) without(d *penstock.Decision) penstock.Settlement {
 // retry finds out whether the report can be stored now, and claims what it needs when
 // its document is not that of its identity.
 func (w *work) retry(r *ruling) {
-	report := r.doc.decode()
+	report := r.doc.Decode()
 	if report == nil {
 		r.reason = "the report cannot be decoded"
 		return
@@ -138,10 +139,10 @@ func (w *work) retry(r *ruling) {
 		w.admit(taker{index: r.index, at: r.at, report: report}, "")
 		return
 	}
-	r.samples = samplesOf(report.Samples)
+	r.samples = document.SamplesOf(report.Samples)
 	whole := *r.doc
 	whole.Samples = r.samples
-	if raw, err := bson.Marshal(whole); err != nil || len(raw) > maxDocument {
+	if raw, err := bson.Marshal(whole); err != nil || len(raw) > document.MaxBytes {
 		r.samples, r.reason = nil, "its document would be larger than MongoDB has room for"
 		return
 	}
@@ -163,24 +164,9 @@ func (w *work) conclude(r *ruling, claimed map[int]penstock.Settlement) {
 	if r.reason != "" {
 		r.settlement = penstock.Quarantined
 	} else {
-		r.doc.Held.Decided = &decided{int64(r.at), r.settlement} // for the decisions that follow
+		r.doc.Held.Decided = &document.Decided{Position: int64(r.at), Settlement: r.settlement} // for the decisions that follow
 	}
 	w.marks[r.index].settlement = r.settlement
-}
-
-// claimed says what came of the claims of each delivery: nothing, where the key has
-// another content.
-func (w *work) claimed() map[int]penstock.Settlement {
-	answers := map[int]penstock.Settlement{}
-	for _, t := range w.natural {
-		answers[t.index] = w.sift(t)
-	}
-	for _, c := range w.order {
-		for _, t := range c.takers {
-			answers[t.index] = w.answer(c, t)
-		}
-	}
-	return answers
 }
 
 // writeRulings notes in the documents what was decided.
@@ -193,12 +179,12 @@ func (w *work) writeRulings(ctx context.Context, rulings []ruling) error {
 			vain = append(vain, mongo.NewUpdateOneModel().
 				SetFilter(bson.D{id, {Key: "held.tried", Value: bson.D{{Key: "$ne", Value: int64(r.at)}}}}).
 				SetUpdate(bson.D{
-					{Key: "$set", Value: bson.D{{Key: "held.reason", Value: text(r.reason)}, {Key: "held.last", Value: w.now.UnixNano()}, {Key: "held.tried", Value: int64(r.at)}}},
+					{Key: "$set", Value: bson.D{{Key: "held.reason", Value: document.Text(r.reason)}, {Key: "held.last", Value: w.now.UnixNano()}, {Key: "held.tried", Value: int64(r.at)}}},
 					{Key: "$inc", Value: bson.D{{Key: "held.tries", Value: 1}}},
 				}))
 			continue
 		}
-		set := bson.D{{Key: "held.decided", Value: decided{int64(r.at), r.settlement}}}
+		set := bson.D{{Key: "held.decided", Value: document.Decided{Position: int64(r.at), Settlement: r.settlement}}}
 		if len(r.samples) > 0 {
 			set = append(set, bson.E{Key: "samples", Value: r.samples}, bson.E{Key: "stored", Value: w.now})
 		}

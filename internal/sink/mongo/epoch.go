@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -109,33 +108,3 @@ func badIdentity(r *penstock.Report) error {
 	}
 	return r.Identity.Check()
 }
-
-// learnUnits reads the units of the points that the reports name with one, unless they
-// are known.
-func (w *work) learnUnits(ctx context.Context, rs []*penstock.Report) error {
-	if len(w.state.units) > maxCached {
-		clear(w.state.units)
-	}
-	var ids []string
-	for _, r := range rs {
-		for i := range r.Samples {
-			if s := &r.Samples[i]; s.Unit != "" {
-				if id := pointID(r, s); w.state.units[id] == "" {
-					ids = append(ids, id)
-				}
-			}
-		}
-	}
-	slices.Sort(ids)
-	return each(ctx, w.points, query[string]{field: "_id", values: slices.Compact(ids)}, func(p *point) { w.state.units[p.ID] = p.Unit })
-}
-
-// point is the document of a point that was named with a unit.
-type point struct {
-	ID         string `bson:"_id"` // controller and point
-	Controller string `bson:"controller"`
-	Point      string `bson:"point"`
-	Unit       string `bson:"unit"`
-}
-
-func pointID(r *penstock.Report, s *penstock.Sample) string { return r.Controller + "/" + s.Point }

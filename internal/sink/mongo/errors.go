@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/auth"
 
 	"github.com/penstock/penstock"
 )
@@ -50,7 +51,7 @@ func (r *Record) translate(doing string, err error) error {
 func codeOf(err error) penstock.Code {
 	var answer mongo.ServerError
 	if !errors.As(err, &answer) {
-		if strings.Contains(err.Error(), "auth error") { // the library has no other sign of it
+		if refused := (*auth.Error)(nil); errors.As(err, &refused) {
 			return penstock.Unauthenticated
 		}
 		return penstock.Unavailable

@@ -1,41 +1,13 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
-	"strings"
-
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"maps"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/link"
+	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
-
-// taker is a report that wants a document.
-type taker struct {
-	index  int // of its delivery: a report, or a decision about one
-	at     penstock.Position
-	report *penstock.Report
-	claims []*claim // of its samples, when it is known by them
-}
-
-// claim is a document that is to be written, or was already, and who wants it.
-type claim struct {
-	id     string
-	doc    *report // nil when it must be there already
-	takers []taker // in their order; the document is made for the first
-
-	found    bool
-	node     string // whose it is
-	position int64
-	print    penstock.Fingerprint
-	held     bool // it is in quarantine, or was
-}
-
-// refusal is a report on its way to quarantine.
-type refusal struct {
-	taker
-	cause, reason string
-}
 
 const otherContent = "the key is known with another content"
 
@@ -65,146 +37,86 @@ func (w *work) judge(ctx context.Context) error {
 }
 
 func (w *work) reset() {
-	w.claims, w.order, w.natural, w.refused, w.units = map[string]*claim{}, nil, nil, nil, map[string]string{}
+	w.claims, w.units = newClaims(w.Record.reports, document.Origin{Node: w.state.node.ID, Now: w.now}), map[string]string{}
 }
 
 // admit claims the documents of one report.
 func (w *work) admit(t taker, hold string) {
 	r := t.report
 	if err := badIdentity(r); err != nil {
-		w.refuse(t, byRecord, err.Error())
+		w.claims.refuse(t, document.ByRecord, err.Error())
 		return
 	}
-	cause, reason := byRule, hold
+	cause, reason := document.ByRule, hold
 	if reason == "" {
-		cause, reason = byRecord, w.hopeless(r)
+		cause, reason = document.ByRecord, w.hopeless(r)
 	}
 	if r.Identity.Form == penstock.Natural {
 		if reason != "" {
-			w.refuse(t, cause, reason)
+			w.claims.refuse(t, cause, reason)
 			return
 		}
-		w.claimSamples(t)
+		w.claims.claimSamples(t)
 		return
 	}
-	id := identityOf(r)
-	c := w.claims[id]
-	if c == nil {
-		c = w.claim(id)
-		if e := w.epochs[epochName{r.Controller, r.Identity.Epoch}]; r.Identity.Form != penstock.Sequence || e == nil || !e.known.Contains(r.Identity.Seq) {
-			c.doc = w.document(id, r, t.at)
-			if reason == "" {
-				c.doc.Samples = samplesOf(r.Samples)
-			} else {
-				c.doc.Held = w.held(t, cause, reason)
-			}
+	id := document.IdentityOf(r)
+	c := w.claims.claim(id, t)
+	if c == nil || w.isSettled(r) {
+		return
+	}
+	c.doc = document.New(id, r, t.at, w.claims.origin)
+	if reason == "" {
+		c.doc.Samples = document.SamplesOf(r.Samples)
+	} else {
+		c.doc.Held = document.Hold(r, t.at, w.claims.origin, cause, reason)
+	}
+}
+
+// isSettled tells whether the report has a sequence number that is settled.
+func (w *work) isSettled(r *penstock.Report) bool {
+	if r.Identity.Form != penstock.Sequence {
+		return false
+	}
+	e := w.epochs[epochName{r.Controller, r.Identity.Epoch}]
+	return e != nil && e.known.Contains(r.Identity.Seq)
+}
+
+// store writes the documents of the batch's reports, and marks what became of each.
+func (w *work) store(ctx context.Context) error {
+	if err := w.claims.write(ctx); err != nil {
+		return err
+	}
+	w.claims.answers(func(t taker, what penstock.Settlement) {
+		if what == 0 {
+			w.claims.refuse(t, document.ByRecord, otherContent)
 		}
-	}
-	c.takers = append(c.takers, t)
-}
-
-func (w *work) claim(id string) *claim {
-	c := &claim{id: id}
-	w.claims[id] = c
-	w.order = append(w.order, c)
-	return c
-}
-
-// claimSamples claims a document for each sample of a report without a sequence and
-// a key. The first one there stands.
-func (w *work) claimSamples(t taker) {
-	r := t.report
-	for i := range r.Samples {
-		s := &r.Samples[i]
-		id := sampleID(r.Controller, s)
-		c := w.claims[id]
-		if c == nil {
-			c = w.claim(id)
-			one := *r
-			one.Samples = r.Samples[i : i+1]
-			c.doc = w.document(id, &one, t.at)
-			c.doc.Samples = samplesOf(one.Samples)
-		}
-		t.claims = append(t.claims, c)
-	}
-	w.natural = append(w.natural, t)
-}
-
-func (w *work) refuse(t taker, cause, reason string) {
-	w.refused = append(w.refused, refusal{t, cause, reason})
-}
-
-// held returns what a document has of a report in quarantine.
-func (w *work) held(t taker, cause, reason string) *held {
-	now := w.now.UnixNano()
-	return &held{
-		Node: w.state.node.ID, Number: int64(t.at), Cause: cause, Reason: text(reason), Tries: 1, First: now, Last: now,
-		Report: link.AppendReport(nil, t.report),
-	}
+		w.marks[t.index].settlement = what
+	})
+	return w.claims.quarantine(ctx, func(t taker, what penstock.Settlement) { w.marks[t.index].settlement = what })
 }
 
 // hopeless says why the report can never be stored, and otherwise notes its units.
 func (w *work) hopeless(r *penstock.Report) string {
-	fresh := map[string]string{}
+	var fresh map[string]string
 	for i := range r.Samples {
 		s := &r.Samples[i]
-		if reason := wrong(s); reason != "" {
+		if reason := document.Wrong(s); reason != "" {
 			return reason
 		}
 		if s.Unit == "" {
 			continue
 		}
 		id := pointID(r, s)
-		unit := w.state.units[id]
-		if unit == "" {
-			unit = w.units[id]
-		}
-		if unit == "" {
-			unit = fresh[id]
-		}
-		if unit == "" {
-			fresh[id], unit = s.Unit, s.Unit
-		}
-		if unit != s.Unit {
+		unit := cmp.Or(w.state.units[id], w.units[id], fresh[id])
+		switch {
+		case unit == "" && fresh == nil:
+			fresh = map[string]string{id: s.Unit}
+		case unit == "":
+			fresh[id] = s.Unit
+		case unit != s.Unit:
 			return "the unit of point " + s.Point + " is " + unit + ", not " + s.Unit
 		}
 	}
-	for id, unit := range fresh {
-		w.units[id] = unit
-	}
+	maps.Copy(w.units, fresh)
 	return ""
-}
-
-// saveUnits keeps the units that the batch names first, and tells whether other nodes
-// named others meanwhile.
-func (w *work) saveUnits(ctx context.Context) (again bool, err error) {
-	if len(w.units) == 0 {
-		return false, nil
-	}
-	list := make([]any, 0, len(w.units))
-	ids := make([]string, 0, len(w.units))
-	for id, unit := range w.units {
-		controller, name, _ := strings.Cut(id, "/") // no name of a controller has one
-		list, ids = append(list, point{ID: id, Controller: controller, Point: name, Unit: unit}), append(ids, id)
-	}
-	_, err = w.points.InsertMany(ctx, list, options.InsertMany().SetOrdered(false))
-	taken, err := refusals(err)
-	if err != nil {
-		return false, err
-	}
-	for id, unit := range w.units {
-		w.state.units[id] = unit
-	}
-	var theirs []string
-	for _, one := range taken {
-		if one.Code != codeDuplicateKey {
-			return false, one
-		}
-		theirs = append(theirs, ids[one.Index])
-	}
-	err = each(ctx, w.points, query[string]{field: "_id", values: theirs}, func(p *point) {
-		again = again || p.Unit != w.units[p.ID]
-		w.state.units[p.ID] = p.Unit
-	})
-	return again, err
 }

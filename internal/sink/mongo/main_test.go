@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/mongo"
+	"github.com/penstock/penstock/internal/sink/mongo/document"
 	"github.com/penstock/penstock/internal/sink/sinktest"
 	"github.com/penstock/penstock/internal/testkit"
 	"github.com/penstock/penstock/internal/testkit/mongotest"
@@ -95,21 +96,14 @@ func (b *bench) stored(t testing.TB) []sinktest.Sample {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var docs []struct {
-		Controller string
-		Samples    []bson.Raw
-	}
+	var docs []document.Report
 	if err := cursor.All(context.Background(), &docs); err != nil {
 		t.Fatal(err)
 	}
 	var out []sinktest.Sample
 	for _, d := range docs {
-		for _, raw := range d.Samples {
-			s, err := mongo.DecodeSample(raw)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, sinktest.Sample{Controller: d.Controller, Sample: s})
+		for _, s := range d.Samples {
+			out = append(out, sinktest.Sample{Controller: d.Controller, Sample: s.Decode()})
 		}
 	}
 	return out

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
 // Settle implements [penstock.Record]. What it writes before the place is found again
@@ -44,11 +45,8 @@ type work struct {
 	marks  []mark // one for each delivery
 	epochs map[epochName]*epoch
 
-	claims  map[string]*claim // by _id
-	order   []*claim          // the same, in the order of the deliveries
-	natural []taker           // reports whose samples are claimed one by one
-	refused []refusal         // reports on their way to quarantine under an _id that is not their identity
-	units   map[string]string // of points that the batch names first
+	claims *claims           // of the documents that its reports want
+	units  map[string]string // of points that the batch names first
 }
 
 // mark is what becomes of one delivery.
@@ -137,7 +135,7 @@ func (w *work) writeOutcomes(ctx context.Context) error {
 	return err
 }
 
-func outcomeID(node string, at penstock.Position) string { return looseID(node, at)[1:] }
+func outcomeID(node string, at penstock.Position) string { return document.LooseID(node, at)[1:] }
 
 // update runs the updates, in any order, and returns how many documents they found or
 // made.

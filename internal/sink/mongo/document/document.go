@@ -1,4 +1,4 @@
-package mongo
+package document
 
 import (
 	"crypto/sha256"
@@ -17,9 +17,9 @@ import (
 	"github.com/penstock/penstock/link"
 )
 
-// report is a document of the collection of reports: one report, one sample of a
+// Report is a document of the collection of reports: one report, one sample of a
 // report without a sequence and a key, or one in quarantine.
-type report struct {
+type Report struct {
 	ID          string    `bson:"_id"`
 	Controller  string    `bson:"controller"`
 	Epoch       int64     `bson:"epoch,omitempty"`
@@ -33,12 +33,12 @@ type report struct {
 	Newest      time.Time `bson:"newest"` // source time of the newest sample, or when the report came
 	Node        string    `bson:"node"`   // who brought it
 	Position    int64     `bson:"position"`
-	Samples     []sample  `bson:"samples,omitempty"`
-	Held        *held     `bson:"held,omitempty"`
+	Samples     []Sample  `bson:"samples,omitempty"`
+	Held        *Held     `bson:"held,omitempty"`
 }
 
-// sample is a sample in its report.
-type sample struct {
+// Sample is a sample in its report.
+type Sample struct {
 	Point  string        `bson:"point"`
 	Time   bson.DateTime `bson:"time"`            // milliseconds of the source time
 	Nanos  int32         `bson:"nanos,omitempty"` // and the nanoseconds below them
@@ -51,8 +51,8 @@ type sample struct {
 	Flags  int32         `bson:"flags,omitempty"`
 }
 
-// held is a report in quarantine.
-type held struct {
+// Held is a report in quarantine.
+type Held struct {
 	Node    string   `bson:"node"`
 	Number  int64    `bson:"number"` // its position in the spool of the node
 	Cause   string   `bson:"cause"`
@@ -63,23 +63,23 @@ type held struct {
 	Report  []byte   `bson:"report,omitempty"` // in the encoding of package link
 	Digest  string   `bson:"digest,omitempty"` // of one whose _id is not its identity
 	Tried   int64    `bson:"tried,omitempty"`  // position of the last decision that came to nothing
-	Decided *decided `bson:"decided,omitempty"`
+	Decided *Decided `bson:"decided,omitempty"`
 }
 
 // The causes of a refusal.
 const (
-	byRecord = "record" // it can never be stored
-	byRule   = "rule"   // a step before wants it held
+	ByRecord = "record" // it can never be stored
+	ByRule   = "rule"   // a step before wants it held
 )
 
-// decided is what became of a report by a decision. It stays until nobody asks again.
-type decided struct {
+// Decided is what became of a report by a decision. It stays until nobody asks again.
+type Decided struct {
 	Position   int64               `bson:"position"`
 	Settlement penstock.Settlement `bson:"settlement"`
 }
 
-// maxDocument is how many bytes a document may have at the server.
-const maxDocument = 16 << 20
+// MaxBytes is how many bytes a document may have at the server.
+const MaxBytes = 16 << 20
 
 // dateOf returns the date of a time, which has milliseconds, and the rest.
 func dateOf(nanos int64) (bson.DateTime, int32) {
@@ -114,21 +114,36 @@ func newestOf(r *penstock.Report) int64 {
 	return newest
 }
 
-// document returns the document of the report without its content.
-func (w *work) document(id string, r *penstock.Report, at penstock.Position) *report {
+// Origin is where a document comes from.
+type Origin struct {
+	Node string    // the gateway
+	Now  time.Time // when it was written
+}
+
+// New returns the document of the report without its content.
+func New(id string, r *penstock.Report, at penstock.Position, from Origin) *Report {
 	newest, _ := dateOf(newestOf(r))
-	d := &report{
-		ID: id, Controller: controllerOf(r.Controller), Fingerprint: int64(r.Fingerprint), Source: text(r.Source),
-		Received: r.ReceivedTime, Accepted: r.AcceptedTime, Stored: w.now, Newest: newest.Time(),
-		Node: w.state.node.ID, Position: int64(at),
+	d := &Report{
+		ID: id, Controller: controllerOf(r.Controller), Fingerprint: int64(r.Fingerprint), Source: Text(r.Source),
+		Received: r.ReceivedTime, Accepted: r.AcceptedTime, Stored: from.Now, Newest: newest.Time(),
+		Node: from.Node, Position: int64(at),
 	}
 	switch r.Identity.Form {
 	case penstock.Sequence:
 		d.Epoch, d.Seq = int64(r.Identity.Epoch), int64(r.Identity.Seq)
 	case penstock.Keyed:
-		d.Key = text(r.Identity.Key)
+		d.Key = Text(r.Identity.Key)
 	}
 	return d
+}
+
+// Hold returns what the document of a report has that goes to quarantine for the reason.
+func Hold(r *penstock.Report, at penstock.Position, from Origin, cause, reason string) *Held {
+	now := from.Now.UnixNano()
+	return &Held{
+		Node: from.Node, Number: int64(at), Cause: cause, Reason: Text(reason), Tries: 1, First: now, Last: now,
+		Report: link.AppendReport(nil, r),
+	}
 }
 
 // controllerOf returns the name under which what has this one is kept: none, when it
@@ -140,42 +155,42 @@ func controllerOf(name string) string {
 	return name
 }
 
-// text makes a sentence one that a document can hold.
-func text(s string) string { return strings.ToValidUTF8(s, "�") }
+// Text makes a sentence one that a document can hold.
+func Text(s string) string { return strings.ToValidUTF8(s, "�") }
 
-// identityOf returns the _id of a report with a sequence or a key: what brokers know it
+// IdentityOf returns the _id of a report with a sequence or a key: what brokers know it
 // by as well.
-func identityOf(r *penstock.Report) string { return sink.MessageID(r) }
+func IdentityOf(r *penstock.Report) string { return sink.MessageID(r) }
 
-// sampleID returns the _id of a sample of a report without both.
-func sampleID(controller string, s *penstock.Sample) string {
+// SampleID returns the _id of a sample of a report without both.
+func SampleID(controller string, s *penstock.Sample) string {
 	return controller + "/@" + strconv.FormatInt(s.SourceTime, 10) + "/" + s.Point
 }
 
-// looseID returns the _id of a report in quarantine whose identity is another's, or
+// LooseID returns the _id of a report in quarantine whose identity is another's, or
 // is none. No name of a controller makes such a one: what stands behind the slash of
 // theirs is not one number.
-func looseID(node string, at penstock.Position) string {
+func LooseID(node string, at penstock.Position) string {
 	return "!" + node + "/" + strconv.FormatUint(uint64(at), 10)
 }
 
-// digestOf tells a report in quarantine from every other.
-func digestOf(r *penstock.Report) string {
+// DigestOf tells a report in quarantine from every other.
+func DigestOf(r *penstock.Report) string {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(sink.MessageID(r)), uint64(r.Fingerprint)))
 	return hex.EncodeToString(sum[:16])
 }
 
-// samplesOf returns the samples as they stand in a document.
-func samplesOf(in []penstock.Sample) []sample {
-	out := make([]sample, len(in))
+// SamplesOf returns the samples as they stand in a document.
+func SamplesOf(in []penstock.Sample) []Sample {
+	out := make([]Sample, len(in))
 	for i := range in {
 		out[i] = sampleOf(&in[i])
 	}
 	return out
 }
 
-func sampleOf(in *penstock.Sample) sample {
-	s := sample{Point: in.Point, Status: int64(in.Status), Native: int64(in.Native), Unit: in.Unit, Flags: int32(in.Flags)}
+func sampleOf(in *penstock.Sample) Sample {
+	s := Sample{Point: in.Point, Status: int64(in.Status), Native: int64(in.Native), Unit: in.Unit, Flags: int32(in.Flags)}
 	s.Time, s.Nanos = dateOf(in.SourceTime)
 	bits := int64(in.Value.Bits())
 	switch in.Value.Kind() {
@@ -202,7 +217,7 @@ func sampleOf(in *penstock.Sample) sample {
 }
 
 // value returns the value of a sample, with all its bits.
-func (s *sample) value() penstock.Value {
+func (s *Sample) value() penstock.Value {
 	kind, named := penstock.ParseKind(s.Kind)
 	if named && s.Bits != nil {
 		return penstock.BitsValue(kind, uint64(*s.Bits))
@@ -223,16 +238,16 @@ func (s *sample) value() penstock.Value {
 	return penstock.Value{}
 }
 
-// decode returns the sample that was stored.
-func (s *sample) decode() penstock.Sample {
+// Decode returns the sample that was stored.
+func (s *Sample) Decode() penstock.Sample {
 	return penstock.Sample{
 		Point: s.Point, SourceTime: nanosOf(s.Time, s.Nanos), Value: s.value(), Status: penstock.Status(s.Status),
 		Native: uint32(s.Native), Unit: s.Unit, Flags: penstock.SampleFlags(s.Flags),
 	}
 }
 
-// decode returns the report that is in quarantine, or nil when it cannot be decoded.
-func (d *report) decode() *penstock.Report {
+// Decode returns the report that is in quarantine, or nil when it cannot be decoded.
+func (d *Report) Decode() *penstock.Report {
 	r := &penstock.Report{}
 	if d.Held == nil {
 		return nil
@@ -245,8 +260,8 @@ func (d *report) decode() *penstock.Report {
 	return r
 }
 
-// wrong says why a sample can never be stored.
-func wrong(s *penstock.Sample) string {
+// Wrong says why a sample can never be stored.
+func Wrong(s *penstock.Sample) string {
 	v := &s.Value
 	if err := penstock.CheckPointName(s.Point); err != nil {
 		return err.Error()
