@@ -18,10 +18,13 @@ type Proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
 
-	mu    sync.Mutex
-	down  bool
-	hook  func(Command) Cut
-	conns map[net.Conn]bool
+	calm sync.RWMutex // held for reading while a command is under way
+
+	mu      sync.Mutex
+	down    bool
+	hook    func(Command) Cut
+	answers map[Command]any // of the next such command each
+	conns   map[net.Conn]bool
 }
 
 // Command is what a client asks of the server.
@@ -47,7 +50,7 @@ func NewProxy(t testing.TB, address string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Address: l.Addr().String(), server: address, listener: l, conns: map[net.Conn]bool{}}
+	p := &Proxy{Address: l.Addr().String(), server: address, listener: l, answers: map[Command]any{}, conns: map[net.Conn]bool{}}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -93,6 +96,21 @@ func (p *Proxy) CutNext(c Command, how Cut) {
 	})
 }
 
+// AnswerNext has the next such command answered with the document, and the server not
+// asked.
+func (p *Proxy) AnswerNext(c Command, document any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answers[c] = document
+}
+
+// Still calls do while no command is under way.
+func (p *Proxy) Still(do func()) {
+	p.calm.Lock()
+	defer p.calm.Unlock()
+	do()
+}
+
 func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
@@ -136,27 +154,57 @@ func (p *Proxy) talk(client, server net.Conn) {
 		if err != nil {
 			return
 		}
-		p.mu.Lock()
-		hook := p.hook
-		p.mu.Unlock()
-		cut := None
-		if hook != nil {
-			cut = hook(commandOf(asked))
-		}
-		if cut == Before {
-			return
-		}
-		if _, err := server.Write(asked); err != nil {
-			return
-		}
-		answer, err := message(server)
-		if err != nil || cut == After {
+		answer := p.ask(server, asked)
+		if answer == nil {
 			return
 		}
 		if _, err := client.Write(answer); err != nil {
 			return
 		}
 	}
+}
+
+// ask returns the answer to a command, or nothing when the connection is to break.
+func (p *Proxy) ask(server net.Conn, asked []byte) []byte {
+	command := commandOf(asked)
+	p.mu.Lock()
+	hook, ready := p.hook, p.answers[command]
+	delete(p.answers, command)
+	p.mu.Unlock()
+	if ready != nil {
+		return answerTo(asked, ready)
+	}
+	cut := None
+	if hook != nil {
+		cut = hook(command)
+	}
+	if cut == Before {
+		return nil
+	}
+	p.calm.RLock()
+	defer p.calm.RUnlock()
+	if _, err := server.Write(asked); err != nil {
+		return nil
+	}
+	answer, err := message(server)
+	if err != nil || cut == After {
+		return nil
+	}
+	return answer
+}
+
+// answerTo returns a message that answers another with the document.
+func answerTo(asked []byte, document any) []byte {
+	body, err := bson.Marshal(document)
+	if err != nil {
+		return nil
+	}
+	b := binary.LittleEndian.AppendUint32(nil, uint32(headerSize+flagsSize+1+len(body)))
+	b = binary.LittleEndian.AppendUint32(b, 1)
+	b = append(b, asked[4:8]...) // its number
+	b = binary.LittleEndian.AppendUint32(b, opMsg)
+	b = append(b, make([]byte, flagsSize+1)...)
+	return append(b, body...)
 }
 
 const (
