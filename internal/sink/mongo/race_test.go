@@ -2,6 +2,7 @@ package mongo_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -206,5 +207,48 @@ func TestLease(t *testing.T) {
 	take(two, time.Minute, false)
 	if _, err := one.Lease(ctx, "", time.Minute); penstock.CodeOf(err) != penstock.Invalid {
 		t.Errorf("a lease without a name: %v", err)
+	}
+}
+
+// TestDecisionsComeAgain has the connection break at each write of a batch with a
+// decision: when the batch comes again, the decision is answered as it was done.
+func TestDecisionsComeAgain(t *testing.T) {
+	for _, at := range []mongotest.Command{{Name: "update", Collection: "reports"}, commit} {
+		for _, how := range []mongotest.Cut{mongotest.Before, mongotest.After} {
+			for verb, want := range map[penstock.Verb]penstock.Settlement{penstock.Retry: penstock.Stored, penstock.Discard: penstock.Discarded} {
+				b := newBench(t)
+				r := b.resumed(t, node("a"))
+				batch := batchOf(1, one(penstock.Sequence, 1), one(penstock.Keyed, 2), one(penstock.Natural, 3))
+				for i := range batch.Deliveries {
+					batch.Deliveries[i].Hold = "hold"
+				}
+				if _, err := r.Settle(t.Context(), batch); err != nil {
+					t.Fatal(err)
+				}
+				decisions := penstock.Batch{First: 4, Last: 6}
+				for n := range uint64(3) {
+					decisions.Deliveries = append(decisions.Deliveries, penstock.Delivery{
+						Position: penstock.Position(4 + n), Decision: &penstock.Decision{Verb: verb, Controller: "pump-1", Number: 1 + n},
+					})
+				}
+				b.proxy.CutNext(at, how)
+				if _, err := r.Settle(t.Context(), decisions); err == nil {
+					t.Fatal("settled over a connection that broke")
+				}
+				if _, err := r.Resume(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				receipt, err := r.Settle(t.Context(), decisions)
+				if err != nil || !slices.Equal(receipt.Settlements, []penstock.Settlement{want, want, want}) {
+					t.Errorf("cut %d at %v: %v, %v, want %v each", how, at, receipt.Settlements, err, want)
+				}
+				if got := len(b.stored(t)); verb == penstock.Retry && got != 3 || verb == penstock.Discard && got != 0 {
+					t.Errorf("cut %d at %v: %d samples are stored", how, at, got)
+				}
+				if held, err := r.Quarantined(t.Context(), 0, 10); err != nil || len(held) > 0 {
+					t.Errorf("still in quarantine: %+v, %v", held, err)
+				}
+			}
+		}
 	}
 }
