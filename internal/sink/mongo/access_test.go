@@ -77,6 +77,18 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestPassword gives a user to a server that knows none: it says so, and the password
+// stays secret.
+func TestPassword(t *testing.T) {
+	b := newBench(t)
+	c := b.config()
+	c.User, c.Password = "penstock", config.NewSecret("wrong secret")
+	_, err := b.open(t, node("a"), c).Resume(t.Context())
+	if penstock.CodeOf(err) != penstock.Unauthenticated || !strings.Contains(err.Error(), "auth_database") || strings.Contains(err.Error(), "wrong secret") {
+		t.Errorf("a user that the server does not know: code %s, %v", penstock.CodeOf(err), err)
+	}
+}
+
 // TestErrors sees how what a server says is understood.
 func TestErrors(t *testing.T) {
 	insert := mongotest.Command{Name: "insert", Collection: "reports"}

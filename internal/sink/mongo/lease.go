@@ -17,9 +17,25 @@ func (r *Record) holder() string {
 	return node.ID + "/" + node.Life()
 }
 
+// mostBefore is how many earlier processes of a node are remembered as such.
+const mostBefore = 16
+
+// before returns what the processes of the node before this one held leases as.
+func (r *Record) before() bson.A {
+	node := r.env.Node()
+	lives := node.Lives[:max(0, len(node.Lives)-1)]
+	holders := bson.A{}
+	for _, life := range lives[max(0, len(lives)-mostBefore):] {
+		holders = append(holders, node.ID+"/"+life.ID)
+	}
+	return holders
+}
+
 // Lease implements [sink.Leaser]. What counts is the clock of the server that takes
 // writes, as it tells the time before the lease is written: the time between shortens
-// nobody's lease. The document's token grows whenever the lease changes hands.
+// nobody's lease. An earlier process of this node gives way at once: it has ended, or
+// this one would not have its disk. The document's token grows whenever the lease
+// changes hands.
 func (r *Record) Lease(ctx context.Context, name string, ttl time.Duration) (held bool, err error) {
 	if ttl < time.Second || name == "" {
 		return false, penstock.Errorf(penstock.Invalid, "a lease needs a name and at least a second, this is %q for %v", name, ttl)
@@ -41,7 +57,8 @@ func (r *Record) lease(ctx context.Context, name string, ttl time.Duration) (boo
 	if err != nil || result.MatchedCount == 1 {
 		return err == nil, err
 	}
-	result, err = r.leases.UpdateOne(ctx, bson.D{{Key: "_id", Value: name}, {Key: "until", Value: bson.D{{Key: "$lte", Value: now}}}},
+	free := bson.A{bson.D{{Key: "until", Value: bson.D{{Key: "$lte", Value: now}}}}, bson.D{{Key: "holder", Value: bson.D{{Key: "$in", Value: r.before()}}}}}
+	result, err = r.leases.UpdateOne(ctx, bson.D{{Key: "_id", Value: name}, {Key: "$or", Value: free}},
 		bson.D{{Key: "$set", Value: bson.D{until, mine}}, {Key: "$inc", Value: bson.D{{Key: "token", Value: int64(1)}}}})
 	if err != nil || result.MatchedCount == 1 {
 		return err == nil, err

@@ -205,6 +205,10 @@ func TestLease(t *testing.T) {
 	}
 	take(one, time.Minute, true)
 	take(two, time.Minute, false)
+	// The next process of a node need not wait for the one before.
+	next := b.open(t, node("a", sink.Life{ID: "a-1", First: 1}, sink.Life{ID: "a-2", First: 2}), b.config())
+	take(next, time.Minute, true)
+	take(one, time.Minute, false)
 	if _, err := one.Lease(ctx, "", time.Minute); penstock.CodeOf(err) != penstock.Invalid {
 		t.Errorf("a lease without a name: %v", err)
 	}

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -76,7 +77,7 @@ func (w *work) place() bson.D {
 }
 
 func (w *work) fenced(err error) error {
-	if err != nil && err != mongo.ErrNoDocuments {
+	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
 		return err
 	}
 	return penstock.Errorf(penstock.Unavailable, "another process settles for node %s, or the database lost what it had committed", w.state.node.ID)
