@@ -77,7 +77,7 @@ tools:
 bench: build tools
 	$(GO) run ./bench $(BENCH)
 	$(GO) test -run '^$$' -bench Delivery -benchtime 20x ./internal/sink/postgres
-	$(GO) test -run '^$$' -bench Delivery -benchtime 10x ./internal/sink/mongo
+	$(GO) test -run '^$$' -bench Delivery -benchtime 5x ./internal/sink/mongo
 
 ## compare-pm2: penstock supervise beside pm2, on the same Node.js program; needs Node.js and npm
 compare-pm2: build

@@ -107,6 +107,9 @@ func TestErrors(t *testing.T) {
 		"a full disk":            {failed(14031), penstock.Full, "spool"},
 		"no majority": {bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 1}, {Key: "writeConcernError", Value: bson.D{
 			{Key: "code", Value: 64}, {Key: "errmsg", Value: "waiting for replication timed out"}}}}, penstock.Unavailable, "replication"},
+		"no majority, and a duplicate": {bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0},
+			{Key: "writeErrors", Value: bson.A{bson.D{{Key: "index", Value: 0}, {Key: "code", Value: 11000}, {Key: "errmsg", Value: "E11000 duplicate key"}}}},
+			{Key: "writeConcernError", Value: bson.D{{Key: "code", Value: 64}, {Key: "errmsg", Value: "waiting for replication timed out"}}}}, penstock.Unavailable, "replication"},
 		"stepping down inside": {bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}, {Key: "writeErrors", Value: bson.A{bson.D{
 			{Key: "index", Value: 0}, {Key: "code", Value: 189}, {Key: "errmsg", Value: "stepping down"}}}}}, penstock.Unavailable, "stepping"},
 	} {

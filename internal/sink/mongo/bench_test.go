@@ -20,7 +20,7 @@ import (
 // into another collection: the ceiling of the server on this machine in the same
 // run.
 func BenchmarkDelivery(b *testing.B) {
-	for _, shape := range []struct{ controllers, samples, each int }{{100, 100, 5}, {100, 10, 20}, {1000, 10, 1}} {
+	for _, shape := range []struct{ controllers, samples, each int }{{50, 100, 4}, {50, 10, 20}} {
 		b.Run(fmt.Sprintf("controllers=%d/samples=%d/reports=%d", shape.controllers, shape.samples, shape.each), func(b *testing.B) {
 			s, err := mongotest.Start(os.TempDir())
 			if err != nil {

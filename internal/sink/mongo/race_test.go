@@ -139,6 +139,22 @@ func TestHiddenFailover(t *testing.T) {
 	settleOne(t, r, 3, one(penstock.Sequence, 3), penstock.Stored)
 }
 
+// TestAnOldProcessAfterAFailover has the counter of a node's place reach the same
+// value twice: after the database was taken back, by another process.
+func TestAnOldProcessAfterAFailover(t *testing.T) {
+	b := newBench(t)
+	old := b.resumed(t, node("a"))
+	restore := mongotest.Save(t, b.db)
+	settleOne(t, old, 1, one(penstock.Sequence, 1), penstock.Stored)
+	settleOne(t, old, 2, one(penstock.Sequence, 2), penstock.Stored)
+	restore()
+	next := b.resumed(t, node("a", sink.Life{ID: "a-1", First: 1}, sink.Life{ID: "a-2", First: 3}))
+	settleOne(t, next, 3, one(penstock.Sequence, 3), penstock.Stored)
+	if _, err := old.Settle(t.Context(), batchOf(4, one(penstock.Sequence, 4))); penstock.CodeOf(err) != penstock.Unavailable {
+		t.Errorf("the older process settles: %v", err)
+	}
+}
+
 // TestALateCommit has the commit of a process arrive after the next process of its
 // node has taken its place.
 func TestALateCommit(t *testing.T) {
