@@ -32,7 +32,7 @@ DIST  ?= linux-amd64 linux-arm64 linux-armv7
 # The time of the files in a package: that of the commit.
 EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-.PHONY: build console screenshots demo test check bench network fuzz dist diagnose-accuracy torture torture-spool tools clean help compare-pm2 deb packaging-tool vulns
+.PHONY: build console screenshots demo test check bench network fuzz dist diagnose-accuracy torture torture-spool torture-cluster tools clean help compare-pm2 deb packaging-tool vulns
 
 ## build: bin/penstock with its console; the console needs Node.js 20 and npm
 build: console
@@ -103,6 +103,11 @@ torture:
 ## torture-spool: every crash of the spool, and every second crash inside recovery; 20 to 40 minutes
 torture-spool:
 	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
+
+## torture-cluster: three gateways on one PostgreSQL, for TORTURE_CLUSTER: killed, lost, set back, and the database with them
+TORTURE_CLUSTER ?= 5m
+torture-cluster: tools
+	PENSTOCK_CLUSTER=$(TORTURE_CLUSTER) $(GO) test -count=1 -v -timeout=4h ./internal/cluster
 
 ## dist: static binaries and their checksums in dist/
 dist: STRIP := -s -w

@@ -37,7 +37,7 @@ func main() {
 	flag.DurationVar(&s.length, "for", 5*time.Second, "length of each measurement")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often each load runs, in turn; the table has the medians")
 	flag.IntVar(&s.connections, "connections", 32, "connections with one request under way each")
-	flag.IntVar(&s.idle, "idle", 2000, "idle connections to weigh; 0 for none")
+	flag.IntVar(&s.idle, "idle", 6000, "idle connections to weigh; 0 for none")
 	flag.IntVar(&s.controllers, "controllers", 5000, "controllers of the headline fleet")
 	flag.DurationVar(&s.headline, "headline", time.Minute, "length of the headline run; 0 for none")
 	flag.IntVar(&s.lines, "lines", 5000, "connections of the link protocol; 0 for none")
@@ -72,6 +72,8 @@ func (s *settings) run(ctx context.Context) error {
 			return err
 		}
 		defer os.RemoveAll(s.directory) // a temporary directory that stays harms nobody
+	} else if err := os.MkdirAll(s.directory, 0o700); err != nil {
+		return err
 	}
 	fmt.Printf("Penstock's benchmarks, %s, %s/%s, %d processors shared by generator and server\n",
 		time.Now().UTC().Format(time.DateTime), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -17,13 +18,16 @@ import (
 // TestMemoryCeiling runs a gateway whose record stands still below a limit of 512 MB,
 // with a fleet that goes on sending until the spool is full and refuses; then kills
 // it, and sees that with the record back nothing is lost. At full length
-// (PENSTOCK_TORTURE=1) the fleet has 5,000 controllers and several minutes.
+// (PENSTOCK_TORTURE=1) the fleet has 5,000 controllers and several minutes, and the
+// limit is that of a control group, which the gateway has to find by itself.
 func TestMemoryCeiling(t *testing.T) {
 	controllers, length, interval := 200, 3*time.Second, time.Second
+	const limit = 512 << 20
+	within := []string{"env", "PENSTOCK_MEMORY_LIMIT=512MiB"}
 	if os.Getenv("PENSTOCK_TORTURE") != "" {
 		controllers, length, interval = 5000, 4*time.Minute, 5*time.Second
+		within = controlGroup(t, limit)
 	}
-	const limit = 512 << 20
 	dir := t.TempDir()
 	program := filepath.Join(dir, "penstock")
 	if out, err := exec.Command("go", "build", "-tags", "plants", "-o", program, "../cmd/penstock").CombinedOutput(); err != nil {
@@ -45,8 +49,8 @@ func TestMemoryCeiling(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, data, addresses) },
-			program, "serve", "--data", data, "--allow-root", "--set", "listen.https="+address, "--set", "listen.health=off",
-			"--set", "log.level=warn", "--set", "memory.limit=512MiB", "--set", "spool.segment=8MiB", "--set", "spool.quota=64MiB")
+			within[0], append(within[1:], program, "serve", "--data", data, "--allow-root", "--set", "listen.https="+address, "--set", "listen.health=off",
+				"--set", "log.level=warn", "--set", "spool.segment=8MiB", "--set", "spool.quota=64MiB")...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,4 +110,32 @@ func TestMemoryCeiling(t *testing.T) {
 		t.Errorf("lost %d, phantom %d, mutated %d: %s", balance.Lost, balance.Phantom, balance.Mutated, strings.Join(balance.Findings, "; "))
 	}
 	t.Logf("%d of %d accepted reports are in the record once and unchanged", balance.Committed, balance.Accepted)
+}
+
+// controlGroup makes a control group with a limit of memory, of whichever version the
+// machine has, and returns the command that runs another in it. At the end it sees
+// that the system killed nobody for its memory.
+func controlGroup(t *testing.T, limit int) (within []string) {
+	t.Helper()
+	dir, key, events := "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"
+	if _, err := os.Stat(dir); err != nil {
+		dir, key, events = "/sys/fs/cgroup", "memory.max", "memory.events"
+	}
+	dir = filepath.Join(dir, fmt.Sprint("penstock-", os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, key), fmt.Append(nil, limit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		text, err := os.ReadFile(filepath.Join(dir, events))
+		if err != nil || !strings.Contains(string(text), "oom_kill 0\n") {
+			t.Errorf("the system killed for memory: %s %v", text, err)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return []string{"sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$@"`, dir}
 }

@@ -232,6 +232,19 @@ func TestCorruptBodiesReachThePipelineToBeBooked(t *testing.T) {
 	}
 }
 
+// A sender that traces its request is followed; the header stands beside the body as
+// it does with brokers.
+func TestWhoIsFollowedIsHandedOn(t *testing.T) {
+	g := start(t)
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	g.send(g.client(true), report("a", 1, 1, 1), "traceparent", parent)
+	g.send(g.client(true), report("a", 1, 2, 1))
+	e := g.pipeline.envelopes
+	if len(e) != 2 || e[0].Properties["traceparent"] != parent || e[1].Properties != nil {
+		t.Errorf("the pipeline had %+v", e)
+	}
+}
+
 func lines(n, from int) string {
 	var b strings.Builder
 	for i := range n {

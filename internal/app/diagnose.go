@@ -11,13 +11,14 @@ import (
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/tracing"
 )
 
 // openVerdicts makes the desk of the diagnosis, which sees what comes to the intake.
 func (n *node) openVerdicts(o nodeOptions) (err error) {
 	n.knowLines(o.config.Sources)
 	n.verdicts, err = verdicts.Open(verdicts.Options{
-		Config: o.config.Diagnose, Table: n.store.Table("commission"), Fleet: n.fleet, Evidence: n.evidence, Intake: n.intake,
+		Config: o.config.Diagnose, Table: n.store.Table("commission"), Fleet: n.fleet, Evidence: n.evidence, Intake: n.intake, Next: n.openNewcomers(o),
 		Node: n.condition, Failing: n.failing, IsLine: func(source string) bool { return (*n.lines.Load())[source] }, Log: o.log, Now: o.now,
 		Changed: func(to diagnose.Cause, controllers int) {
 			n.metrics.Add(metrics.VerdictChanges, float64(controllers), string(to))
@@ -68,10 +69,12 @@ func (n *node) failing() map[string]string {
 type settled struct {
 	*live.Feed
 	verdicts *verdicts.Desk
+	traces   *tracing.Tracer
 }
 
 // Publish implements sink.Feed.
 func (s settled) Publish(rs []*penstock.Report) {
 	s.verdicts.Settled(rs)
+	s.traces.Settled(rs)
 	s.Feed.Publish(rs)
 }

@@ -27,11 +27,13 @@ import (
 	"github.com/penstock/penstock/internal/live"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/metrics"
+	"github.com/penstock/penstock/internal/newcomer"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/shelf"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/store"
+	"github.com/penstock/penstock/internal/tracing"
 )
 
 // node is the durable part of a gateway and what works on it, without the
@@ -50,6 +52,7 @@ type node struct {
 	health    *health.Health
 	metrics   *metrics.Set
 	flow      *flow.Book
+	traces    *tracing.Tracer // nil when nobody is told
 	outgoing
 	rules
 
@@ -64,6 +67,8 @@ type outgoing struct {
 	sinks  *delivery.Set
 	keeper *delivery.Keeper
 	record sink.Spec // the system of record, for as long as the node runs
+	// newcomers asks a record that other nodes share; nil where it stands on this disk.
+	newcomers *newcomer.Desk
 }
 
 // rules are what the configuration says and can say anew while the gateway runs.
@@ -75,13 +80,14 @@ type rules struct {
 
 // nodeOptions are what a node is made of.
 type nodeOptions struct {
-	config settings.Config
-	fs     vfs.FS
-	dir    string // the data directory
-	name   string // of the machine, for people
-	log    *slog.Logger
-	now    func() time.Time
-	limit  func(flow.Part) time.Duration // after which a stage stands still; nil for the usual
+	config  settings.Config
+	fs      vfs.FS
+	dir     string // the data directory
+	name    string // of the machine, for people
+	version string
+	log     *slog.Logger
+	now     func() time.Time
+	limit   func(flow.Part) time.Duration // after which a stage stands still; nil for the usual
 }
 
 // openNode opens everything from the disk upwards. An error leaves nothing open.
@@ -203,6 +209,9 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.openTraces(o); err != nil {
+		return err
+	}
 	if err := n.openVerdicts(o); err != nil {
 		return err
 	}
@@ -221,7 +230,7 @@ func (n *node) connect(o nodeOptions) (err error) {
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
 		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
-		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Log: component(o.log, "pipeline"), Now: o.now,
+		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Traces: n.traces, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err
 }

@@ -10,21 +10,12 @@ import (
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/sink/postgres"
 	"github.com/penstock/penstock/internal/testkit/crashfs"
-	"github.com/penstock/penstock/internal/testkit/pgtest"
 )
 
 // TestNodesShareARecord has two nodes deliver to one database what a controller sent
 // to both of them, and to the next process of the first.
 func TestNodesShareARecord(t *testing.T) {
-	server, err := pgtest.Start(pgtest.Memory())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := startDatabase(t)
 	open := func(disk *crashfs.FS) *node {
 		c := settings.Default()
 		c.Sinks = []settings.Sink{{Name: "central", Record: true, Postgres: &postgres.Config{Server: "postgres://127.0.0.1:" + server.Port + "/postgres", User: "postgres"}}}

@@ -71,7 +71,7 @@ const (
 
 // Run runs a gateway until ctx ends, and returns when everything has stopped.
 func Run(ctx context.Context, o Options) error {
-	if err := checkRoot(o); err != nil {
+	if err := checkRoot(o, os.Geteuid()); err != nil {
 		return err
 	}
 	syscall.Umask(0o027) // nothing that the node makes is for strangers
@@ -97,7 +97,7 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, log: o.Logs.Logger(), now: o.Now})
+		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now})
 	})
 	if err != nil {
 		return err
@@ -109,9 +109,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // checkRoot refuses what root should not do: an installed gateway has an account
-// of its own.
-func checkRoot(o Options) error {
-	if os.Geteuid() != 0 || o.AllowRoot {
+// of its own. Root is account 0.
+func checkRoot(o Options, account int) error {
+	if account != 0 || o.AllowRoot {
 		return nil
 	}
 	data, err := filepath.Abs(o.Config.Data)
@@ -203,10 +203,16 @@ func (g *gateway) serve(ctx context.Context) error {
 		h := health.NewServer(g.health, g.listeners.health, g.metrics.Handler(g.Log), g.Log)
 		part("health", h.Run)
 	}
-	part("delivery", g.sinks.Run)
+	delivering, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivery()
+	part("delivery", func(context.Context) error { return g.sinks.Run(delivering) })
+	part("newcomers", g.meetNewcomers)
 	part("diagnosis", g.verdicts.Run)
 	sources := g.newSources()
-	part("sources", sources.Run)
+	part("sources", func(ctx context.Context) error {
+		defer stopDelivery() // the sources give leases up, which are in the record
+		return sources.Run(ctx)
+	})
 	if g.Next != nil {
 		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
 	}

@@ -27,7 +27,7 @@ func (n *node) sinkSpecs(c *settings.Config) []sink.Spec {
 func (n *node) openSinks(o nodeOptions) error {
 	n.sinks = delivery.NewSet(delivery.Options{
 		Env:  sink.Env{Log: component(o.log, "delivery"), Now: o.now, Rand: rand.Reader, Files: filepath.Join(o.dir, "sinks")},
-		Self: n.self, Log: n.spool, Store: n.store, Intake: n.intake, Feed: settled{n.feed, n.verdicts}, Flow: n.flow, Main: o.config.RecordName(),
+		Self: n.self, Log: n.spool, Store: n.store, Intake: n.intake, Feed: settled{n.feed, n.verdicts, n.traces}, Flow: n.flow, Main: o.config.RecordName(),
 		Health: func(name string) (delivery.Health, func()) {
 			component := "sink " + name
 			if name == o.config.RecordName() {

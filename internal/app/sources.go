@@ -21,7 +21,7 @@ func listenKey(name string) string {
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
-	set := source.NewSet(source.Options{
+	o := source.Options{
 		Env: source.Env{
 			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: views.Marks{Intake: g.intake}, SameDisk: g.record.Name == settings.HistorianName, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
 			Files: g.dir.file("sources"),
@@ -42,7 +42,9 @@ func (g *gateway) newSources() *source.Set {
 			c := g.health.Watched(sourceHealth + name)
 			return c, c.Remove
 		},
-	})
+	}
+	g.share(&o)
+	set := source.NewSet(o)
 	set.Apply(g.Config.SourceSpecs())
 	return set
 }

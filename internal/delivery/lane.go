@@ -168,6 +168,7 @@ func (l *lane) drop() {
 	if l.target == nil {
 		return
 	}
+	l.lend(nil)
 	if err := l.target.close(); err != nil {
 		l.logger.Warn("a sink could not be closed well", "error", err)
 	}
@@ -212,7 +213,15 @@ func (l *lane) open() (target, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.lend(r)
 	return &recordTarget{lane: l, record: r}, nil
+}
+
+// lend lends the system of record to others; nil takes it back.
+func (l *lane) lend(r penstock.Record) {
+	if l.main {
+		l.set.Shared.Lend(r)
+	}
 }
 
 // failing tells of a failure.

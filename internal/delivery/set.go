@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/delivery/lending"
 	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/shelf"
@@ -62,7 +63,8 @@ const defaultLiveAfter = 30 * time.Second
 // Set runs the configured sinks. It is safe for concurrent use.
 type Set struct {
 	Options
-	wake chan struct{}
+	Shared *lending.Desk // lends the system of record
+	wake   chan struct{}
 
 	mu     sync.Mutex // guards what follows
 	wanted []sink.Spec
@@ -75,7 +77,7 @@ func NewSet(o Options) *Set {
 		o.LiveAfter = defaultLiveAfter
 	}
 	o.Env.Node = o.Self.Node
-	return &Set{Options: o, wake: make(chan struct{}, 1), active: map[string]*lane{}}
+	return &Set{Options: o, Shared: lending.New(o.Env.Log), wake: make(chan struct{}, 1), active: map[string]*lane{}}
 }
 
 // Apply says which sinks are to run from now on; that of the system of record must be

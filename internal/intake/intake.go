@@ -368,6 +368,14 @@ func (n *Intake) MarksOf(controller string, epoch uint64) (accepted, committed p
 	return accepted, committed, n.ledger.LastEpoch(controller)
 }
 
+// Knows tells whether this node has, or has learnt, anything of an epoch of the
+// controller, or of any of its epochs where it is 0.
+func (n *Intake) Knows(controller string, epoch uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ledger.Knows(controller, epoch)
+}
+
 // Marks returns the accepted mark and the committed watermark of the
 // controller's last epoch; both are zero for one that never sent a sequence.
 func (n *Intake) Marks(controller string) (accepted, committed penstock.Mark) {

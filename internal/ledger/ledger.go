@@ -334,6 +334,21 @@ func (l *Ledger) LastEpoch(controller string) uint64 {
 	return last
 }
 
+// Knows tells whether there is anything of an epoch of the controller, or of any of
+// its epochs where it is 0: a number that is filled, or a report under way.
+func (l *Ledger) Knows(controller string, epochNumber uint64) bool {
+	a := l.accounts[controller]
+	if a == nil {
+		return false
+	}
+	for number, e := range a.epochs {
+		if (epochNumber == 0 || number == epochNumber) && (len(e.claims) > 0 || e.filled.Spans() > 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // Missing returns how many sequence numbers of the controller have not come, before
 // the newest of each of its epochs.
 func (l *Ledger) Missing(controller string) uint64 {

@@ -118,11 +118,13 @@ func checkUsed(doc *tree.Text, listed []dependency, used map[string]bool, report
 // isBelow tells whether the directory is root or lies below it.
 func isBelow(dir, root string) bool { return dir == root || strings.HasPrefix(dir, root+"/") }
 
-func dependencyOf(listed []dependency, target string) *dependency {
+// dependencyOf returns the module of a package, nil for none. A module may lie below
+// another: the longest path has it.
+func dependencyOf(listed []dependency, target string) (found *dependency) {
 	for i, d := range listed {
-		if target == d.module || strings.HasPrefix(target, d.module+"/") {
-			return &listed[i]
+		if isBelow(target, d.module) && (found == nil || len(d.module) > len(found.module)) {
+			found = &listed[i]
 		}
 	}
-	return nil
+	return found
 }

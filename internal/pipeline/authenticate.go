@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/pipeline/budget"
 )
 
 // AuthenticateConfig are the settings of the step that finds out who sends.
@@ -31,14 +32,14 @@ const failureBurst = 10
 // the others. The budget is not what keeps guessers out: a token has 256 bits.
 type authenticate struct {
 	fleet    *fleet.Fleet
-	failures *budgets
-	rates    rates
+	failures *budget.Book
+	rates    budget.Rates
 }
 
 func newAuthenticate(c AuthenticateConfig, f *fleet.Fleet) *authenticate {
 	return &authenticate{
-		fleet: f, failures: newBudgets(maxPeers),
-		rates: rates{counts: float64(c.Failures), bytes: 1, burst: failureBurst},
+		fleet: f, failures: budget.NewBook(maxPeers),
+		rates: budget.Rates{Counts: float64(c.Failures), Bytes: 1, Burst: failureBurst},
 	}
 }
 
@@ -52,11 +53,11 @@ func (s *authenticate) onEnvelope(_ context.Context, w *passage) *refused {
 		return nil
 	}
 	w.envelope.Principal = nil
-	b := s.failures.of(peerKey(w.envelope.Peer), s.rates, w.now)
-	if wait := b.wait(w.now); wait > 0 {
+	b := s.failures.Of(budget.PeerKey(w.envelope.Peer), s.rates, w.now)
+	if wait := b.Wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"authenticate: too many failed attempts from this address")}
 	}
-	b.chargeCount(w.now, 1)
+	b.ChargeCount(w.now, 1)
 	return &refused{penstock.ReasonUnauthenticated, penstock.Errorf(penstock.CodeOf(err), "authenticate: %w", err)}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pipeline/budget"
 )
 
 // LimitConfig are the settings of the step that bounds what a credential may send.
@@ -60,19 +61,22 @@ func (r Rates) check(counted string) error {
 	return nil
 }
 
-func (r Rates) compile() rates {
-	return rates{counts: float64(r.Reports), bytes: float64(r.Bytes), burst: time.Duration(r.Burst).Seconds()}
+func (r Rates) compile() budget.Rates {
+	return budget.Rates{Counts: float64(r.Reports), Bytes: float64(r.Bytes), Burst: time.Duration(r.Burst).Seconds()}
 }
+
+// maxCredentials is how many credentials have a budget of their own.
+const maxCredentials = 1 << 17
 
 // limit bounds reports and bytes of each credential. How many reports an envelope
 // holds is known after decoding only, so they are charged at the end.
 type limit struct {
-	single, shared rates
-	budgets        *budgets
+	single, shared budget.Rates
+	budgets        *budget.Book
 }
 
 func newLimit(c LimitConfig) *limit {
-	return &limit{single: c.Single.compile(), shared: c.Shared.compile(), budgets: newBudgets(maxCredentials)}
+	return &limit{single: c.Single.compile(), shared: c.Shared.compile(), budgets: budget.NewBook(maxCredentials)}
 }
 
 func (s *limit) onEnvelope(_ context.Context, w *passage) *refused {
@@ -81,18 +85,18 @@ func (s *limit) onEnvelope(_ context.Context, w *passage) *refused {
 	if len(principal.Scope) == 1 && !strings.Contains(principal.Scope[0], "*") {
 		r = s.single
 	}
-	b := s.budgets.of(principal.Credential, r, w.now)
-	if wait := b.wait(w.now); wait > 0 {
+	b := s.budgets.Of(principal.Credential, r, w.now)
+	if wait := b.Wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"limit: credential "+principal.Credential+" sends more than it may")}
 	}
-	b.chargeBytes(w.now, len(w.envelope.Body))
+	b.ChargeBytes(w.now, len(w.envelope.Body))
 	w.budget = b
 	return nil
 }
 
 func (s *limit) atEnd(_ context.Context, w *passage) {
 	if w.budget != nil {
-		w.budget.chargeCount(w.now, max(1, len(w.items)))
+		w.budget.ChargeCount(w.now, max(1, len(w.items)))
 	}
 }

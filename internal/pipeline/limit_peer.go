@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pipeline/budget"
 )
 
 // LimitPeerConfig are the settings of the step that bounds what one address may
@@ -27,22 +28,25 @@ func (c *LimitPeerConfig) rates() Rates {
 // Validate returns an error of code [penstock.Invalid] when a setting breaks a rule.
 func (c *LimitPeerConfig) Validate() error { return c.rates().check("envelopes") }
 
+// maxPeers is how many addresses have a budget of their own.
+const maxPeers = 1 << 16
+
 type limitPeer struct {
-	rates   rates
-	budgets *budgets
+	rates   budget.Rates
+	budgets *budget.Book
 }
 
 func newLimitPeer(c LimitPeerConfig) *limitPeer {
-	return &limitPeer{rates: c.rates().compile(), budgets: newBudgets(maxPeers)}
+	return &limitPeer{rates: c.rates().compile(), budgets: budget.NewBook(maxPeers)}
 }
 
 func (s *limitPeer) onEnvelope(_ context.Context, w *passage) *refused {
-	b := s.budgets.of(peerKey(w.envelope.Peer), s.rates, w.now)
-	if wait := b.wait(w.now); wait > 0 {
+	b := s.budgets.Of(budget.PeerKey(w.envelope.Peer), s.rates, w.now)
+	if wait := b.Wait(w.now); wait > 0 {
 		return &refused{penstock.ReasonLimited, penstock.RetryLater(penstock.Limited, wait,
 			"limit_peer: this address sends more than it may")}
 	}
-	b.chargeCount(w.now, 1)
-	b.chargeBytes(w.now, len(w.envelope.Body))
+	b.ChargeCount(w.now, 1)
+	b.ChargeBytes(w.now, len(w.envelope.Body))
 	return nil
 }

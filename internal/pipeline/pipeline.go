@@ -13,7 +13,9 @@ import (
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/intake"
+	"github.com/penstock/penstock/internal/pipeline/budget"
 	"github.com/penstock/penstock/internal/plant"
+	"github.com/penstock/penstock/internal/tracing"
 )
 
 // Intake admits what the pipeline judged.
@@ -40,11 +42,12 @@ type Deps struct {
 	// of a media type; nil where there are none. It is asked for every envelope, so
 	// that a mapping can be changed.
 	Mapping  func(name string) (Format, bool)
-	Script   Script         // of the step of that name; nil when it is not listed
-	Evidence *evidence.Book // where signals are noted; nil for none
-	Observer Observer       // nil for none
-	Flow     *flow.Book     // where each call is, and since when; nil for none
-	Log      *slog.Logger   // nil for none
+	Script   Script          // of the step of that name; nil when it is not listed
+	Evidence *evidence.Book  // where signals are noted; nil for none
+	Observer Observer        // nil for none
+	Flow     *flow.Book      // where each call is, and since when; nil for none
+	Traces   *tracing.Tracer // follows some envelopes; nil for none
+	Log      *slog.Logger    // nil for none
 	Now      func() time.Time
 }
 
@@ -76,12 +79,12 @@ type desk struct {
 const keptPassages = 16
 
 // passage returns the passage for the i-th envelope of the call.
-func (d *desk) passage(i int, e *penstock.Envelope) *passage {
+func (d *desk) passage(i int, e *penstock.Envelope, traces *tracing.Tracer) *passage {
 	if i == len(d.passages) {
 		d.passages = append(d.passages, new(passage))
 	}
 	w := d.passages[i]
-	w.envelope, w.slot = e, d.slot
+	w.envelope, w.slot, w.trail = e, d.slot, traces.Follow(e)
 	return w
 }
 
@@ -103,18 +106,19 @@ func (d *desk) clear() {
 // passage is one envelope on its way through the steps.
 type passage struct {
 	envelope *penstock.Envelope
-	batch    Batch         // what decoding works with; items are in it
-	refused  *refused      // why the envelope goes no further
-	items    []intake.Item // its reports, once decoded
-	literal  bool          // whole numbers came without a type
-	fresh    bool          // a report names something that the fleet has to learn
-	signals  bool          // a report has values of points that tell of a link
-	readings []reading     // what the reports tell of links
-	budget   *budget       // of the credential, to be charged for the reports
-	step     string        // that is at work
-	now      time.Time     // when it began
-	slot     *flow.Slot    // of the call
-	broken   bool          // a step panicked
+	batch    Batch          // what decoding works with; items are in it
+	refused  *refused       // why the envelope goes no further
+	items    []intake.Item  // its reports, once decoded
+	literal  bool           // whole numbers came without a type
+	fresh    bool           // a report names something that the fleet has to learn
+	signals  bool           // a report has values of points that tell of a link
+	readings []reading      // what the reports tell of links
+	budget   *budget.Budget // of the credential, to be charged for the reports
+	step     string         // that is at work
+	now      time.Time      // when it began
+	slot     *flow.Slot     // of the call
+	trail    *tracing.Trail // nil unless somebody follows the envelope
+	broken   bool           // a step panicked
 }
 
 // refused says why an envelope is refused as a whole.
@@ -180,14 +184,17 @@ func New(cfg Config, deps Deps) (*Pipeline, error) {
 func (p *Pipeline) Submit(ctx context.Context, es []penstock.Envelope) penstock.Ticket {
 	d := p.desks.Get().(*desk)
 	for i := range es {
-		w := d.passage(i, &es[i])
+		w := d.passage(i, &es[i], p.deps.Traces)
 		p.contain(ctx, w, p.pass)
 		p.contain(ctx, w, p.close)
 		d.judged = append(d.judged, w.judged())
 		d.broken = d.broken || w.broken
 	}
-	readings := d.readings()
+	readings, trails := d.readings(), d.trails()
 	ticket := p.admit(d)
+	if trails != nil {
+		ticket = tracing.Ticket(ticket, trails)
+	}
 	if len(readings) > 0 {
 		ticket = &noting{Ticket: ticket, book: p.deps.Evidence, readings: readings}
 	}
@@ -223,6 +230,7 @@ func (p *Pipeline) pass(ctx context.Context, w *passage) {
 		if s.took != nil && n > 0 {
 			s.took(now.Sub(w.now), n)
 		}
+		w.trail.Step(s.name, w.now, now)
 		w.now = now
 		if w.refused != nil {
 			return

@@ -25,7 +25,8 @@ type Knower interface {
 type Leaser interface {
 	// Lease takes the lease of the name for ttl, of at least a second, or holds it for
 	// that much longer, and tells whether this process has it. After an error that is
-	// not known.
+	// not known. An earlier process of the same node gives way at once, if the record
+	// can tell.
 	Lease(ctx context.Context, name string, ttl time.Duration) (held bool, err error)
 	// Release gives the lease of the name up, so that another process has it at once.
 	// It does nothing where this process does not have it.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -31,6 +32,9 @@ type Env struct {
 	Bound func(key, address string)
 	Keys  Keys  // of controllers that seal what they send
 	Marks Books // how far the reports are
+	// Newcomers are asked before a session tells a controller its marks; nil where the
+	// record stands on this node's disk, which knows them all.
+	Newcomers Newcomers
 	// SameDisk says that spool and record stand on one disk: both marks would be
 	// lost with it.
 	SameDisk bool
@@ -91,6 +95,18 @@ type Marks struct {
 	Accepted  uint64 // this node holds, or has settled, every report of the epoch up to here
 	Committed uint64 // the record has settled every report of the epoch up to here
 	LastEpoch uint64 // the highest that is known of the controller, 0 for none
+}
+
+// Newcomers see that the record was asked about a controller which came to another
+// node before.
+type Newcomers interface {
+	// Meet returns nil when the marks of an epoch of the controller may be told, 0 for
+	// that of its last. An error of code [penstock.Unavailable] says that it has to come
+	// again: the record is being asked. It never waits.
+	Meet(controller string, epoch uint64) error
+	// Await is Meet for who can wait: it returns when the record has answered, or when
+	// that takes too long.
+	Await(ctx context.Context, controller string, epoch uint64) error
 }
 
 // Status is told whether a source does its work.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/penstock/penstock"
 )
@@ -13,19 +14,26 @@ import (
 type Spec struct {
 	Name string // unique in the node
 	// Config is what the source was made from. A reload leaves a source alone
-	// whose Config is deeply equal to the one before.
+	// whose Config and Lease are deeply equal to those before.
 	Config any
 	// New makes the source. It is called anew after every failure.
 	New func(Env) (penstock.Source, error)
+	// Lease says that one node at a time reads the origin, where nodes share a record;
+	// nil for an origin that is this node's own, or that all may read at once.
+	Lease *Lease
 }
 
-// Options are what a Set works with; all are required.
+// Options are what a Set works with; all are required but Leases and LeaseFor.
 type Options struct {
 	Env     Env              // what every source gets, its Name, Status, Log and Memory filled in by the Set
 	Handler penstock.Handler // where the envelopes go
 	// Status returns what is told of a source of that name; gone is called when
 	// the source was taken out of the configuration.
 	Status func(name string) (s Status, gone func())
+	// Leases are in the record that nodes share; nil where this node shares none.
+	Leases Leases
+	// LeaseFor is how long a lease lasts that nobody renews; 10 s when 0.
+	LeaseFor time.Duration
 }
 
 // Set runs the configured sources. It is safe for concurrent use.
@@ -86,7 +94,9 @@ func (s *Set) reconcile(ctx context.Context, active map[string]*running) {
 	s.mu.Unlock()
 	var ending []*running
 	for name, r := range active {
-		same := func(w Spec) bool { return w.Name == name && reflect.DeepEqual(w.Config, r.spec.Config) }
+		same := func(w Spec) bool {
+			return w.Name == name && reflect.DeepEqual(w.Config, r.spec.Config) && reflect.DeepEqual(w.Lease, r.spec.Lease)
+		}
 		if !slices.ContainsFunc(wanted, same) {
 			r.stop()
 			ending = append(ending, r)
@@ -113,7 +123,11 @@ func (s *Set) start(ctx context.Context, w Spec) *running {
 	env.Status, r.gone = s.Status(w.Name)
 	r.work.Go(func() {
 		defer stop()
-		run(ctx, w, env, s.Handler)
+		if w.Lease == nil || s.Leases == nil {
+			run(ctx, w, env, s.Handler)
+			return
+		}
+		s.tenant(w, env).run(ctx, func(ctx context.Context) { run(ctx, w, env, s.Handler) })
 	})
 	return r
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -181,9 +182,21 @@ func (h *Handler) submit(c *web.Call, head header, body []byte) (penstock.Ticket
 		Key:          head.key,
 		Checksum:     head.checksum,
 		HasChecksum:  head.hasChecksum,
+		Properties:   followed(c.R),
 		Body:         body,
 		ReceivedTime: c.Now().UnixNano(),
 	}}), nil
+}
+
+// followed returns the property by which a sender asks for its request to be
+// followed, nil when it does not.
+func followed(r *http.Request) penstock.Properties {
+	const name = "Traceparent"
+	parent := r.Header.Get(name)
+	if parent == "" {
+		return nil
+	}
+	return penstock.Properties{strings.ToLower(name): parent}
 }
 
 // errUnresolved marks the error of a ticket that did not resolve: the pipeline

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/mqttbroker"
+	"github.com/penstock/penstock/internal/tracing"
 )
 
 // Config is the configuration of a node. Each part belongs to the package that
@@ -38,6 +39,7 @@ type Config struct {
 	Diagnose   diagnose.Config           `yaml:"diagnose" jsonschema_description:"where faults are looked for: what counts as now, and what signal is good enough"`
 	Spool      Spool                     `yaml:"spool" jsonschema_description:"the durable log"`
 	Keys       string                    `yaml:"keys,omitempty" jsonschema_description:"directory of the key-encryption key; DATA/keys when left out; better a place that backups of DATA do not hold"`
+	Trace      tracing.Config            `yaml:"trace" jsonschema_description:"which envelopes are followed step by step, and the collector of OpenTelemetry that is told"`
 	Memory     memory.Config             `yaml:"memory" jsonschema_description:"how much memory the gateway may use, and what it does without to keep below that"`
 	Historian  Historian                 `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
 }

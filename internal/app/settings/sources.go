@@ -1,6 +1,10 @@
 package settings
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
@@ -17,7 +21,8 @@ import (
 // Source is one entry of the list of sources: a name and exactly one kind, with
 // its settings below it.
 type Source struct {
-	Name string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Name  string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
+	Lease *bool  `yaml:"lease,omitempty" jsonschema_description:"among the nodes that share a record one at a time reads this origin: those whose source has this name and the same settings; true for modbus, opcua, and mqtt without share when left out, and of no effect with a record that nodes do not share"`
 
 	Link   *linkgate.SerialConfig `yaml:"link,omitempty" jsonschema_description:"controllers that speak the link protocol on a serial line"`
 	Syslog *syslog.Config         `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
@@ -105,10 +110,30 @@ func (c *Config) SourceSpecs() []source.Spec {
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
-			specs = append(specs, source.Spec{Name: s.Name, Config: k.config, New: k.make})
+			specs = append(specs, source.Spec{Name: s.Name, Config: k.config, New: k.make, Lease: s.lease(k)})
 		}
 	}
 	return specs
+}
+
+// lease returns the lease of the entry, nil when every node may read its origin.
+func (s *Source) lease(k kind) *source.Lease {
+	polled := s.Modbus != nil || s.OPCUA != nil
+	wanted := polled || s.MQTT != nil && s.MQTT.Share == ""
+	if s.Lease != nil {
+		wanted = *s.Lease
+	}
+	if !wanted {
+		return nil
+	}
+	// The settings are part of the name: a line of another machine that happens to have
+	// this name is another origin.
+	text, err := json.Marshal(k.config)
+	if err != nil {
+		text = nil // never: it was read from YAML
+	}
+	sum := sha256.Sum256(text)
+	return &source.Lease{Name: "source/" + s.Name + "/" + hex.EncodeToString(sum[:8]), Alone: polled}
 }
 
 // listening returns the sources that the node offers once, at addresses of its

@@ -26,12 +26,18 @@ type Options struct {
 	Fleet    *fleet.Fleet
 	Evidence *evidence.Book
 	Intake   *intake.Intake
+	Next     Admitter // where reports go on to
 	Node     func() diagnose.Node
 	Failing  func() map[string]string // sources that fail, and why
 	IsLine   func(source string) bool // tells whether the source is a line that its controllers share
 	Log      *slog.Logger
 	Now      func() time.Time
 	Changed  func(to diagnose.Cause, controllers int) // counts changes; nil for nobody
+}
+
+// Admitter admits reports.
+type Admitter interface {
+	Admit(js []intake.Judged) penstock.Ticket
 }
 
 // Desk has the verdicts on the fleet. It is safe for concurrent use.
@@ -63,7 +69,7 @@ func (d *Desk) Admit(js []intake.Judged) penstock.Ticket {
 			d.bench.Report(item.Report, item.Reason)
 		}
 	}
-	return d.Intake.Admit(js)
+	return d.Next.Admit(js)
 }
 
 // Settled lets the diagnosis see what the record has.

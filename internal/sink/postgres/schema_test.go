@@ -259,6 +259,10 @@ func TestLease(t *testing.T) {
 	take(one, time.Minute, true)
 	take(two, time.Minute, false)
 	take(twin, time.Minute, false)
+	take(b.resumed(t, node("a", sink.Life{ID: "a-1", First: 1}, sink.Life{ID: "a-3", First: 1})), time.Minute, true) // the next process of that node
+	take(one, time.Minute, false)
+	b.Exec(t, database, b.sql("DELETE FROM {s}.leases"))
+	take(one, time.Minute, true)
 	if err := two.Release(t.Context(), "modbus/line-1"); err != nil { // not its own
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func (c *conn) read(ctx context.Context, next penstock.Handler) {
 			c.failed(err)
 			return
 		}
-		m, going := c.take(f, &es, &parts)
+		m, going := c.take(ctx, f, &es, &parts)
 		full := c.full(m)
 		if len(parts) > 0 && (full || !going || !c.scanner.Ready() || len(parts) == maxFlightParts) {
 			c.flights <- flight{next.Submit(ctx, es), parts}
@@ -129,7 +129,7 @@ func (c *conn) read(ctx context.Context, next penstock.Handler) {
 
 // take gives a frame to its session. It returns false when that ends the
 // connection.
-func (c *conn) take(f link.Frame, es *[]penstock.Envelope, parts *[]part) (*member, bool) {
+func (c *conn) take(ctx context.Context, f link.Frame, es *[]penstock.Envelope, parts *[]part) (*member, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.members[f.Address]
@@ -143,7 +143,7 @@ func (c *conn) take(f link.Frame, es *[]penstock.Envelope, parts *[]part) (*memb
 	e := c.desk.receive(m, f)
 	switch e.Do {
 	case session.Authenticate:
-		if !c.desk.judge(m, &e.Hello) {
+		if !c.desk.judge(m, &e.Hello, c.acquainted(ctx)) {
 			return m, false
 		}
 	case session.Submit:
@@ -158,6 +158,19 @@ func (c *conn) take(f link.Frame, es *[]penstock.Envelope, parts *[]part) (*memb
 		c.scanner.SetLimit(link.MaxPayload)
 	}
 	return m, true
+}
+
+// acquainted waits for what the record knows of a controller, which delays nobody but
+// those who speak on this connection. c.mu is held, and let go meanwhile.
+func (c *conn) acquainted(ctx context.Context) acquaint {
+	return func(controller string, epoch uint64) error {
+		if c.desk.env.Newcomers == nil {
+			return nil
+		}
+		c.mu.Unlock()
+		defer c.mu.Lock()
+		return c.desk.env.Newcomers.Await(ctx, controller, epoch)
+	}
 }
 
 // member makes the session of an address. c.mu is held.

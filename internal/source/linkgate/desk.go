@@ -32,11 +32,24 @@ type member struct {
 	page   *evidence.Page // of the controller, nil before it is known
 	newest uint64         // highest seq that came
 	behind bool           // the record may not have all that was accepted
+	met    bool           // the record was asked about the controller, where it is to be
+}
+
+// acquaint tells whether the controller may be told its marks, as [source.Newcomers]
+// do.
+type acquaint func(controller string, epoch uint64) error
+
+// acquainted is the acquaint of carriers that one goroutine serves.
+func (d *desk) acquainted(controller string, epoch uint64) error {
+	if d.env.Newcomers == nil {
+		return nil
+	}
+	return d.env.Newcomers.Meet(controller, epoch)
 }
 
 // judge answers a hello, and tells whether it was a good one. After another the
 // session is over.
-func (d *desk) judge(m *member, h *link.Hello) bool {
+func (d *desk) judge(m *member, h *link.Hello, met acquaint) bool {
 	from := m.from
 	if h.Token != "" {
 		from.credential.Token, from.principal = h.Token, nil
@@ -53,7 +66,11 @@ func (d *desk) judge(m *member, h *link.Hello) bool {
 		m.Deny(err)
 		return false
 	}
-	m.from, m.newest = from, 0
+	if err := met(h.Controller, h.Epoch); err != nil {
+		m.Deny(err)
+		return false
+	}
+	m.from, m.newest, m.met = from, 0, true
 	d.meet(m, h.Controller)
 	marks := d.env.Marks.Marks(h.Controller, h.Epoch)
 	m.behind = marks.Committed < marks.Accepted
@@ -85,10 +102,22 @@ func (d *desk) receive(m *member, f link.Frame) session.Effect {
 	if f.Kind == link.KindHeartbeat {
 		m.behind = true
 		d.advance(m)
+		d.wonder(m)
 	}
 	e := m.Receive(d.env.Now(), f)
 	d.note(m, f, &e)
 	return e
+}
+
+// wonder has the record asked about a controller that waits for the mark of what it has
+// sent: it may be missing what went through another node.
+func (d *desk) wonder(m *member) {
+	if d.env.Newcomers == nil || !m.Open() {
+		return
+	}
+	if epoch := m.Epoch(); d.env.Marks.Marks(m.Controller(), epoch).Committed < m.newest {
+		_ = d.env.Newcomers.Meet(m.Controller(), epoch) // the next heartbeat has the answer
+	}
 }
 
 // note keeps what a frame says of the link.

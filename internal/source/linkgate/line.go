@@ -173,7 +173,7 @@ func (l *line) block(ctx context.Context, next penstock.Handler, block []byte, e
 	switch e.Do {
 	case session.Authenticate:
 		e.Hello.Token = "" // whoever sends one here shows it to the whole line: it proves nothing
-		if !l.judge(st.member, &e.Hello) {
+		if !l.judge(st.member, &e.Hello, l.acquainted) {
 			l.renew(st)
 		}
 	case session.Submit:

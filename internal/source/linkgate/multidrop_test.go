@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/serialport"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/sourcetest"
 	"github.com/penstock/penstock/internal/testkit/impair"
@@ -34,6 +35,12 @@ const (
 // of them need to be there.
 func newDrop(t *testing.T, p impair.Profile, names ...string) *drop {
 	t.Helper()
+	return newDropWith(t, p, nil, names...)
+}
+
+// newDropWith is newDrop with what asks the record about newcomers, nil for nothing.
+func newDropWith(t *testing.T, p impair.Profile, newcomers source.Newcomers, names ...string) *drop {
+	t.Helper()
 	gateway, near := net.Pipe()
 	far, controllers := net.Pipe()
 	p.Rate = charsASecond
@@ -43,7 +50,7 @@ func newDrop(t *testing.T, p impair.Profile, names ...string) *drop {
 		c.Controllers = append(c.Controllers, linkgate.Station{Name: name, Address: uint16(i + 1)})
 	}
 	env := sourcetest.Env(d.book, status{}, nil)
-	env.Marks = books{}
+	env.Marks, env.Newcomers = books{}, newcomers
 	s, err := linkgate.NewSerial(c, env)
 	if err != nil {
 		t.Fatal(err)

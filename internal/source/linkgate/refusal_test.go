@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/client/carrier"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/linkgate"
 	"github.com/penstock/penstock/internal/source/sourcetest"
 	"github.com/penstock/penstock/internal/testkit"
@@ -24,9 +25,15 @@ func (status) Failing(string) {}
 // startUDP runs a UDP listener and returns where it listens.
 func startUDP(t *testing.T, ring *keyring, desk *sourcetest.Desk, book *evidence.Book) string {
 	t.Helper()
+	return startUDPWith(t, ring, desk, book, nil)
+}
+
+// startUDPWith is startUDP with what asks the record about newcomers, nil for nothing.
+func startUDPWith(t *testing.T, ring *keyring, desk *sourcetest.Desk, book *evidence.Book, newcomers source.Newcomers) string {
+	t.Helper()
 	var at address
 	env := sourcetest.Env(book, status{}, nil)
-	env.Keys, env.Marks, env.Bound = ring, books{}, at.note
+	env.Keys, env.Marks, env.Bound, env.Newcomers = ring, books{}, at.note, newcomers
 	s, err := linkgate.NewUDP("127.0.0.1:0", linkgate.Default(), env)
 	if err != nil {
 		t.Fatal(err)

@@ -244,7 +244,7 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 		e := u.receive(m, f)
 		switch e.Do {
 		case session.Authenticate:
-			if !u.judge(m, &e.Hello) {
+			if !u.judge(m, &e.Hello, u.acquainted) {
 				u.send(p)
 				u.renew(p)
 				return es, parts
@@ -254,6 +254,9 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 				u.port.Count(evidence.Refused)
 				u.renew(p)
 				return es, parts
+			}
+			if !u.knows(m, &e.Batch) {
+				continue
 			}
 			es = append(es, u.envelope(m, &e.Batch))
 			parts = append(parts, part{m, e.Batch})
@@ -265,6 +268,19 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 		}
 	}
 	return es, parts
+}
+
+// knows tells whether the reports of a session that began without a hello may be
+// taken, and refuses them for now where the record was not asked about the controller.
+func (u *UDP) knows(m *member, b *session.Batch) bool {
+	if !m.met {
+		if err := u.acquainted(m.Controller(), b.Epoch); err != nil {
+			m.Judged(*b, nil, err)
+			return false
+		}
+		m.met = true
+	}
+	return true
 }
 
 // ask answers a controller that has lost its boot number, without touching its
@@ -282,7 +298,7 @@ func (u *UDP) ask(p *peer, from netip.AddrPort, question seal.Arrival, frames []
 	e := m.Receive(now, f)
 	switch {
 	case e.Do == session.Authenticate && e.Hello.Epoch == 0:
-		u.judge(m, &e.Hello)
+		u.judge(m, &e.Hello, u.acquainted)
 	case f.Kind == link.KindTimeRequest && e.Err == nil:
 	default:
 		u.port.Bad(evidence.Malformed, frames, m.from.peer+": a question holds nothing but a hello of epoch 0 or a time request")

@@ -1,4 +1,5 @@
-package pipeline
+// Package budget bounds what each of many senders may send, in bounded memory.
+package budget
 
 import (
 	"hash/maphash"
@@ -11,31 +12,31 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// rates are what a budget allows a second, of what is counted and of bytes, and
+// Rates are what a budget allows a second, of what is counted and of bytes, and
 // for how many seconds of it at once.
-type rates struct {
-	counts float64
-	bytes  float64
-	burst  float64
+type Rates struct {
+	Counts float64
+	Bytes  float64
+	Burst  float64
 }
 
-// budget is what one sender may still send. What something costs is known in full
+// Budget is what one sender may still send. What something costs is known in full
 // only after it was let in; so it is let in while anything is left, and its cost
 // may leave a debt that must be paid off before the next.
-type budget struct {
+type Budget struct {
 	counts *rate.Limiter
 	bytes  *rate.Limiter
 }
 
-func newBudget(r rates) *budget {
+func newBudget(r Rates) *Budget {
 	limiter := func(perSecond float64) *rate.Limiter {
-		return rate.NewLimiter(rate.Limit(perSecond), int(max(1, min(perSecond*r.burst, math.MaxInt32))))
+		return rate.NewLimiter(rate.Limit(perSecond), int(max(1, min(perSecond*r.Burst, math.MaxInt32))))
 	}
-	return &budget{limiter(r.counts), limiter(r.bytes)}
+	return &Budget{limiter(r.Counts), limiter(r.Bytes)}
 }
 
-// wait returns how long the sender must wait, 0 when it may send now.
-func (b *budget) wait(now time.Time) time.Duration {
+// Wait returns how long the sender must wait, 0 when it may send now.
+func (b *Budget) Wait(now time.Time) time.Duration {
 	return max(waitFor(b.counts, now), waitFor(b.bytes, now))
 }
 
@@ -47,9 +48,11 @@ func waitFor(l *rate.Limiter, now time.Time) time.Duration {
 	return max(time.Millisecond, time.Duration(missing/float64(l.Limit())*float64(time.Second)))
 }
 
-func (b *budget) chargeCount(now time.Time, n int) { charge(b.counts, now, n) }
+// ChargeCount takes n of what is counted.
+func (b *Budget) ChargeCount(now time.Time, n int) { charge(b.counts, now, n) }
 
-func (b *budget) chargeBytes(now time.Time, n int) { charge(b.bytes, now, n) }
+// ChargeBytes takes n bytes.
+func (b *Budget) ChargeBytes(now time.Time, n int) { charge(b.bytes, now, n) }
 
 // charge takes n tokens, into debt if need be: a limiter reserves at most its
 // burst in one go.
@@ -62,19 +65,15 @@ func charge(l *rate.Limiter, now time.Time, n int) {
 }
 
 // unspent tells whether forgetting the budget would change nothing.
-func (b *budget) unspent(now time.Time) bool {
+func (b *Budget) unspent(now time.Time) bool {
 	return b.counts.TokensAt(now) >= float64(b.counts.Burst()) && b.bytes.TokensAt(now) >= float64(b.bytes.Burst())
 }
 
-const (
-	maxPeers       = 1 << 16 // addresses with a budget of their own
-	maxCredentials = 1 << 17 // credentials with a budget of their own
-	shardCount     = 16
-)
+const shardCount = 16
 
-// budgets keeps a budget a sender, in bounded memory: senders that do not fit
-// share one.
-type budgets struct {
+// Book keeps a budget a sender, in bounded memory: senders that do not fit share
+// one. It is safe for concurrent use.
+type Book struct {
 	seed   maphash.Seed
 	shards [shardCount]shard
 }
@@ -83,22 +82,23 @@ type shard struct {
 	limit int
 
 	mu       sync.Mutex // guards everything below
-	budgets  map[string]*budget
-	overflow *budget
+	budgets  map[string]*Budget
+	overflow *Budget
 	swept    time.Time
 }
 
-func newBudgets(limit int) *budgets {
-	b := &budgets{seed: maphash.MakeSeed()}
+// NewBook returns a book for so many senders.
+func NewBook(limit int) *Book {
+	b := &Book{seed: maphash.MakeSeed()}
 	for i := range b.shards {
 		b.shards[i].limit = max(1, limit/shardCount)
-		b.shards[i].budgets = map[string]*budget{}
+		b.shards[i].budgets = map[string]*Budget{}
 	}
 	return b
 }
 
-// of returns the sender's budget, made with these rates when it is new.
-func (b *budgets) of(sender string, r rates, now time.Time) *budget {
+// Of returns the sender's budget, made with these rates when it is new.
+func (b *Book) Of(sender string, r Rates, now time.Time) *Budget {
 	s := &b.shards[maphash.String(b.seed, sender)%shardCount]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,10 +132,10 @@ func (s *shard) sweep(now time.Time) {
 	}
 }
 
-// peerKey returns what tells one peer from another: an IPv4 address without its
+// PeerKey returns what tells one peer from another: an IPv4 address without its
 // port, the /64 network of an IPv6 address, since a host has all of it, and else
 // the peer as it is, such as a serial line.
-func peerKey(peer string) string {
+func PeerKey(peer string) string {
 	host := peer
 	if i := strings.LastIndexByte(peer, ':'); i >= 0 && (peer[0] == '[' || strings.IndexByte(peer, ':') == i) {
 		host = strings.Trim(peer[:i], "[]")
