@@ -23,6 +23,7 @@ func program() cli.Program {
 		Spool:      shelf{},
 		Demo:       runDemo,
 		Decode:     decode,
+		Apart:      settings.ServeApart,
 		ScanModbus: scanModbus,
 		ScanOPCUA:  scanOPCUA,
 		Setup:      setup.Parts{Doctor: physician{}, Gateway: installable()},

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/ingest"
 	"github.com/penstock/penstock/internal/api/problem"
 	"github.com/penstock/penstock/internal/api/query"
 )
@@ -81,6 +82,7 @@ type SheetResult struct {
 // Ledger has the books.
 type Ledger interface {
 	query.Ledger
+	ingest.Record
 	// Arrivals returns how many reports of a controller were duplicates, and how many
 	// sequence numbers are missing before its newest ones; false when it has no books.
 	Arrivals(controller string) (duplicates, missing uint64, known bool)

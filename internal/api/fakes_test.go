@@ -374,7 +374,28 @@ func add(b *query.Bucket, s penstock.Sample) {
 	b.Sum += v
 }
 
-type fakeLedger struct{}
+type fakeLedger struct{ record *fakeRecord }
+
+// fakeRecord settles nothing until it is told to.
+type fakeRecord struct {
+	settled chan struct{} // closed when it has
+	asked   chan []penstock.Verdict
+}
+
+func (l fakeLedger) Settling() func(context.Context, []penstock.Verdict) error {
+	return func(ctx context.Context, vs []penstock.Verdict) error {
+		if l.record == nil {
+			return nil
+		}
+		l.record.asked <- vs
+		select {
+		case <-l.record.settled:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
 
 func (fakeLedger) Books() []query.Account {
 	return []query.Account{

@@ -83,7 +83,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		listener: o.Listener,
 		tls:      o.TLS,
-		ingest:   ingest.New(o.Source, o.Limits.Ingest),
+		ingest:   ingest.New(o.Source, o.Ledger, o.Limits.Ingest),
 		query: query.New(query.Options{
 			Historian: o.Historian, Ledger: o.Ledger, Spool: o.Spool, Feed: o.Feed, Limits: o.Limits.Query,
 		}),

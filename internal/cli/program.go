@@ -15,10 +15,15 @@ type Program struct {
 	Spool      SpoolReader
 	Demo       Demo
 	Decode     Decode
+	Apart      Apart
 	ScanModbus ScanModbus
 	ScanOPCUA  ScanOPCUA
 	Setup      setup.Parts
 }
+
+// Apart runs the source that the gateway at the other end of the standard input asks
+// for, until that is gone.
+type Apart func(context.Context) error
 
 // Gateway is what serve runs and check checks.
 type Gateway interface {

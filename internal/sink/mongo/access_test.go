@@ -24,8 +24,8 @@ import (
 
 func TestConfig(t *testing.T) {
 	good := mongo.Config{Server: "mongodb://a.example,[::1]:27018/metering", User: "penstock", Password: config.NewSecret("x"), AuthDatabase: "admin"}
-	if err := good.Validate(); err != nil {
-		t.Error(err)
+	if err := good.Validate(); err != nil || len(good.Peers()) != 2 || good.Peers()[1].Address != "[::1]:27018" {
+		t.Errorf("%v, %v", err, good.Peers())
 	}
 	for says, c := range map[string]mongo.Config{
 		"write mongodb://":          {Server: "postgres://host/db"},
@@ -66,6 +66,11 @@ func TestTLS(t *testing.T) {
 	open := func(ca string) error {
 		_, port, _ := strings.Cut(s.Address, ":")
 		c := mongo.Config{Server: "mongodb://localhost:" + port + "/metering", TLS: tlsfiles.Client{CA: filepath.Join(dir, ca)}}
+		if conn, err := c.Peers()[0].Dial(t.Context()); (err == nil) != (ca == "ca.pem") {
+			t.Errorf("with %s the doctor finds %v", ca, err)
+		} else if err == nil {
+			_ = conn.Close()
+		}
 		_, err := b.open(t, node("a"), c).Resume(t.Context())
 		return err
 	}

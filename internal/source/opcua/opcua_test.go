@@ -69,7 +69,7 @@ func operate(t *testing.T, c opcua.Config) *station {
 	var work sync.WaitGroup
 	work.Go(func() {
 		for ctx.Err() == nil {
-			src, err := opcua.New(c, env)
+			src, err := newSource(c, env)
 			if err != nil {
 				t.Error(err)
 				return
