@@ -6,9 +6,9 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/indexes"
 )
 
 // formatVersion is the version of the documents that this program writes.
@@ -41,12 +41,12 @@ func (r *Record) prepare(ctx context.Context) (updates int, err error) {
 	if err := checkFormat(ctx, db.Collection("format")); err != nil {
 		return 0, err
 	}
-	for collection, indexes := range map[*mongo.Collection][]mongo.IndexModel{
-		r.reports:  {index("controller", "newest"), index("newest"), sparse("held.node", "held.number"), sparse("held.digest")},
-		r.settled:  {index("of"), index("controller")},
-		r.outcomes: {index("node", "position")},
+	for collection, wanted := range map[*mongo.Collection][]mongo.IndexModel{
+		r.reports:  {indexes.By("controller", "newest"), indexes.By("newest"), indexes.Sparse("held.node", "held.number"), indexes.Sparse("held.digest")},
+		r.settled:  {indexes.By("of"), indexes.By("controller")},
+		r.outcomes: {indexes.By("node", "position")},
 	} {
-		if err := makeIndexes(ctx, collection, indexes); err != nil {
+		if err := indexes.Make(ctx, collection, wanted); err != nil {
 			return 0, err
 		}
 	}
@@ -54,50 +54,6 @@ func (r *Record) prepare(ctx context.Context) (updates int, err error) {
 		return fewUpdates, nil
 	}
 	return manyUpdates, nil
-}
-
-// index returns an index by the fields.
-func index(fields ...string) mongo.IndexModel {
-	var keys bson.D
-	for _, field := range fields {
-		keys = append(keys, bson.E{Key: field, Value: 1})
-	}
-	return mongo.IndexModel{Keys: keys, Options: options.Index()}
-}
-
-// sparse returns an index of the documents that have one of the fields.
-func sparse(fields ...string) mongo.IndexModel {
-	m := index(fields...)
-	m.Options.SetSparse(true)
-	return m
-}
-
-// makeIndexes makes those that are not there.
-func makeIndexes(ctx context.Context, c *mongo.Collection, indexes []mongo.IndexModel) error {
-	there, err := c.Indexes().ListSpecifications(ctx)
-	if err != nil {
-		return err
-	}
-	names := map[string]bool{}
-	for _, s := range there {
-		names[s.Name] = true
-	}
-	var missing []mongo.IndexModel
-	for _, m := range indexes {
-		name := "penstock"
-		for _, key := range m.Keys.(bson.D) {
-			name += "_" + key.Key
-		}
-		if !names[name] {
-			m.Options.SetName(name)
-			missing = append(missing, m)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	_, err = c.Indexes().CreateMany(ctx, missing)
-	return err
 }
 
 // checkFormat sees that this program may write the documents that are there.
