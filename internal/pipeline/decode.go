@@ -41,10 +41,13 @@ type Format struct {
 	Decode func(body []byte, b *Batch) error
 	// Literal says that whole numbers come without a type, as in JSON.
 	Literal bool
+	// Received says that the reports have the time when another gateway received them,
+	// and keep it.
+	Received bool
 }
 
 // decode turns the body into reports, gives them what the envelope knows of them,
-// and their fingerprints.
+// and their fingerprints. What the source has refused is refused here.
 type decode struct {
 	config  DecodeConfig
 	formats map[string]Format
@@ -58,6 +61,9 @@ func newDecode(c DecodeConfig, deps Deps) *decode {
 
 func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	e := w.envelope
+	if e.Refusal != nil {
+		return refusedBody(e.Refusal)
+	}
 	format, err := s.format(e.ContentType)
 	if err != nil {
 		return refusedBody(err)
@@ -71,7 +77,7 @@ func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	if err != nil {
 		return refusedBody(err)
 	}
-	s.complete(e, b)
+	s.complete(e, b, format)
 	w.items, w.literal = b.items, format.Literal
 	return nil
 }
@@ -105,13 +111,16 @@ func reasonOf(err error) penstock.Reason {
 
 // complete gives the reports what the envelope knows, and refuses those whose
 // identity or size breaks a rule.
-func (s *decode) complete(e *penstock.Envelope, b *Batch) {
+func (s *decode) complete(e *penstock.Envelope, b *Batch, format Format) {
 	buffer := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buffer)
 	for i := range b.items {
 		item := &b.items[i]
 		r := item.Report
-		r.Source, r.ReceivedTime = e.Source, e.ReceivedTime
+		r.Source = e.Source
+		if item.Forwarded = format.Received; !item.Forwarded {
+			r.ReceivedTime = e.ReceivedTime
+		}
 		if item.Reason != "" {
 			continue
 		}

@@ -120,10 +120,7 @@ func Export(at SpoolAt, from, to penstock.Position, w io.Writer) (Exported, erro
 	}
 	out.Notes = append(out.Notes, found.Notes...)
 	for _, d := range found.Damage {
-		known := d
-		known.End = min(d.End, d.Lost+penstock.Position(maxLost-min(len(out.Lost), maxLost)))
-		out.Lost = append(out.Lost, Lost(known)...)
-		out.LostMore += uint64(d.End - known.End)
+		out.Lost = append(out.Lost, Lost(d)...)
 	}
 	return out, nil
 }

@@ -25,12 +25,18 @@ func InspectSpool(data, keys string, visit func(inspect.Frame) error) (*inspect.
 // say, or else their positions.
 func Lost(d inspect.Damage) []string {
 	var lost []string
-	for p := d.Lost; p < d.End; p++ {
+	known := d.Digests.Known(d.Lost, d.End)
+	switch {
+	case known == d.Lost:
+	case known == d.Lost+1:
+		lost = append(lost, fmt.Sprintf("position %d", d.Lost))
+	default:
+		lost = append(lost, fmt.Sprintf("positions %d to %d", d.Lost, known-1))
+	}
+	for p := known; p < d.End; p++ {
 		text := fmt.Sprintf("position %d", p)
-		if at := p - d.Digests.First; p >= d.Digests.First && int(at) < len(d.Digests.Each) {
-			if entry, err := ledger.DecodeEntry(d.Digests.Each[at]); err == nil {
-				text += fmt.Sprintf(": %s %s", entry.Controller, entry.Identity)
-			}
+		if entry, err := ledger.DecodeEntry(d.Digests.Each[p-d.Digests.First]); err == nil {
+			text += fmt.Sprintf(": %s %s", entry.Controller, entry.Identity)
 		}
 		lost = append(lost, text)
 	}
