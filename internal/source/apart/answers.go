@@ -51,6 +51,12 @@ func (h *host) reply(ctx context.Context, asked wire.Question, in *wire.In, o *w
 		return h.accept(ctx, in.Uint())
 	case wire.ListenPacket:
 		return h.listenPacket(in)
+	case wire.MayMeet:
+		controller, epoch := in.Text(), in.Uint()
+		if err := in.Err(); err != nil || h.env.Newcomers == nil {
+			return nil, err
+		}
+		return nil, h.env.Newcomers.Meet(controller, epoch)
 	}
 	return nil, penstock.Errorf(penstock.Unsupported, "the node cannot be asked question %d", asked)
 }

@@ -301,9 +301,18 @@ func (desk) Marks(controller string, epoch uint64) source.Marks {
 	return source.Marks{Accepted: uint64(len(controller)), Committed: 2, LastEpoch: epoch}
 }
 
+func (desk) Meet(controller string, _ uint64) error {
+	if controller == "new" {
+		return penstock.RetryLater(penstock.Unavailable, time.Second, "new here")
+	}
+	return nil
+}
+
+func (d desk) Await(_ context.Context, controller string) error { return d.Meet(controller, 1) }
+
 func TestTheNodeIsAsked(t *testing.T) {
 	s := newStand(t, 0, func(env *source.Env) {
-		env.Auth, env.Keys, env.Marks = desk{}, desk{}, desk{}
+		env.Auth, env.Keys, env.Marks, env.Newcomers = desk{}, desk{}, desk{}, desk{}
 		env.Lets = netip.Addr.IsLoopback
 	})
 	c := dial(t, s.address)
@@ -312,6 +321,8 @@ func TestTheNodeIsAsked(t *testing.T) {
 		"who bad":        "<nil> unauthenticated not this one",
 		"key":            "secret 7&{key  []} <nil>",
 		"marks abc":      "{3 2 3}",
+		"meet old":       "0s <nil>",
+		"meet new":       "1s new here",
 		"lets 127.0.0.1": "true",
 		"lets 192.0.2.1": "false",
 	} {

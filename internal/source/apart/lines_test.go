@@ -121,6 +121,9 @@ func (s *lines) line(ctx context.Context, next penstock.Handler, line string, fr
 		return fmt.Sprint(string(secret), p, err)
 	case "marks":
 		return fmt.Sprint(s.env.Marks.Marks(rest, 3))
+	case "meet":
+		err := s.env.Newcomers.Meet(rest, 3)
+		return fmt.Sprint(penstock.RetryAfterOf(err), err)
 	case "lets":
 		return fmt.Sprint(s.env.LetsIn(&net.UDPAddr{IP: net.ParseIP(rest)}))
 	case "packet":

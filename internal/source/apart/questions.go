@@ -1,6 +1,7 @@
 package apart
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -63,6 +64,16 @@ func (g *guest) Marks(controller string, epoch uint64) source.Marks {
 	}
 	return source.Marks{Accepted: in.Uint(), Committed: in.Uint(), LastEpoch: in.Uint()}
 }
+
+// Meet implements [source.Newcomers].
+func (g *guest) Meet(controller string, epoch uint64) error {
+	_, _, err := g.ask(wire.MayMeet, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
+	return err
+}
+
+// Await implements [source.Newcomers], and does not wait: the sources that can are not
+// among those that run apart.
+func (g *guest) Await(_ context.Context, controller string) error { return g.Meet(controller, 0) }
 
 // lets implements what Env says of Lets. When the gateway is gone nobody may.
 func (g *guest) lets(at netip.Addr) bool {

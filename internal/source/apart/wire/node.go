@@ -47,4 +47,5 @@ const (
 	Listen                           // a name and an address: the number of a listener and its address
 	Accept                           // the number of a listener: a connection
 	ListenPacket                     // a name and an address: a socket
+	MayMeet                          // a controller and an epoch: nothing
 )
