@@ -115,7 +115,7 @@ func (s *decode) complete(e *penstock.Envelope, b *Batch, format Format) {
 		item := &b.items[i]
 		r := item.Report
 		r.Source = e.Source
-		if !format.Received {
+		if item.Forwarded = format.Received; !item.Forwarded {
 			r.ReceivedTime = e.ReceivedTime
 		}
 		if item.Reason != "" {

@@ -67,13 +67,15 @@ func (g *guest) Marks(controller string, epoch uint64) source.Marks {
 
 // Meet implements [source.Newcomers].
 func (g *guest) Meet(controller string, epoch uint64) error {
-	_, _, err := g.ask(wire.MayMeet, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
+	_, _, err := g.ask(wire.Meet, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
 	return err
 }
 
-// Await implements [source.Newcomers], and does not wait: the sources that can are not
-// among those that run apart.
-func (g *guest) Await(_ context.Context, controller string) error { return g.Meet(controller, 0) }
+// Await implements [source.Newcomers]. The gateway bounds how long it waits.
+func (g *guest) Await(_ context.Context, controller string, epoch uint64) error {
+	_, _, err := g.ask(wire.Await, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
+	return err
+}
 
 // lets implements what Env says of Lets. When the gateway is gone nobody may.
 func (g *guest) lets(at netip.Addr) bool {

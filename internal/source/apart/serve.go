@@ -90,7 +90,7 @@ func (g *guest) env(task wire.Task, log *slog.Logger) source.Env {
 	if len(task.Recall) > 0 {
 		env.Recall = task.Recall
 	}
-	if !task.SameDisk {
+	if task.Strange {
 		env.Newcomers = g
 	}
 	if task.Choosy {
