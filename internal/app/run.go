@@ -38,6 +38,7 @@ type Options struct {
 	Next      func(context.Context) (*settings.Config, error) // waits for a new configuration; nil for none ever
 	AllowRoot bool
 	TakeOver  time.Duration // how long to wait for another process to give the data directory up
+	Lever     string        // file that slows the store down in a drill; empty but there
 	Version   string
 	Logs      *logging.Logs
 	Printed   func() ([]byte, error) // the configuration as YAML, secrets redacted
@@ -97,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now}
+		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now, lever: o.Lever}
 		if n, err = openNode(opening); err != nil {
 			return
 		}
