@@ -16,7 +16,7 @@ VERSION   := $(shell cat cmd/penstock/VERSION)
 
 # How long make fuzz spends on each target, and make test on each package.
 FUZZTIME ?= 20s
-DEMO     ?= --for 60s
+DEMO     ?= --for 60s --open
 TIMEOUT  ?= 8m
 # Packages that are tested at once. Two cores are enough for two.
 P        ?= 2
@@ -53,7 +53,7 @@ $(CONSOLE): web/package-lock.json web/index.html web/vite.config.js web/tsconfig
 screenshots: console tools
 	$(GO) test -count=1 -run InABrowser/pages ./internal/console -screenshots=$(CURDIR)/docs/images
 
-## demo: build, then for a minute a gateway and a simulated water network; DEMO="--for 10m" for other flags
+## demo: build, then for a minute a gateway and a simulated water network, with its console in a browser; DEMO="--for 10m" for other flags
 demo: build
 	bin/penstock demo $(DEMO)
 
@@ -70,12 +70,14 @@ check: tools
 
 ## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
-	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg chromium rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer
+	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg chromium rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer haproxy
+	@scripts/ferretdb >/dev/null
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build tools
 	$(GO) run ./bench $(BENCH)
 	$(GO) test -run '^$$' -bench Delivery -benchtime 20x ./internal/sink/postgres
+	$(GO) test -run '^$$' -bench Delivery -benchtime 5x ./internal/sink/mongo
 
 ## compare-pm2: penstock supervise beside pm2, on the same Node.js program; needs Node.js and npm
 compare-pm2: build

@@ -27,10 +27,12 @@ func (s settings) scripts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t = newTable(fmt.Sprintf("%d reports a second of others, beside one controller whose reports do harm (timeout %v, 4 workers)", script.PerSecond, script.Timeout),
-		"harm", "harmful reports", "others", "median", "p99", "twice the base over it")
+	t = newTable(fmt.Sprintf("%d reports a second of others, beside one controller whose reports do harm (timeout %v, 4 workers); in turn alone, and beside one that only sends as fast as it can", script.PerSecond, script.Timeout),
+		"harm", "harmful reports", "others", "median", "p99", "p99 alone", "p99 beside the busy", "over alone", "over busy")
 	for _, e := range effects {
-		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Others)), duration(e.Median), duration(e.P99), ratio(2*effects[0].P99.Seconds(), e.P99.Seconds()))
+		over := func(base script.Times) string { return fmt.Sprintf("%.2f", e.Harmed.P99.Seconds()/base.P99.Seconds()) }
+		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Harmed.Reports)), duration(e.Harmed.Median), duration(e.Harmed.P99),
+			duration(e.Alone.P99), duration(e.Busy.P99), over(e.Alone), over(e.Busy))
 	}
 	t.print()
 	return nil

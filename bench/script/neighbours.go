@@ -14,85 +14,132 @@ import (
 
 // harm are scripts that fail on the reports of one controller, and do no more than
 // look at those of all others.
+//
+//lint:table
 var harm = []struct{ name, body string }{
-	{"nothing", ``},
 	{"endless loop", `for (;;);`},
 	{"endless allocation", `const all = []; for (;;) all.push(new Array(1000).fill(1))`},
 	{"endless recursion", `function f() { return f() + 1 } f()`},
 	{"/(a+)+$/", `/(a+)+$/.test("a".repeat(40) + "b")`},
 	{"strings of 10 MB", `report.samples[0].value = "x".repeat(1e7)`},
 	{"throwing getter", `report.samples = [{ get point() { throw new Error("no") } }]`},
+	{"prototype pollution", `JSON.parse('{"__proto__": {"polluted": 1}}').__proto__; Object.prototype.polluted = 1`},
 }
 
-// Effect is what one kind of harm does to the reports of others.
+// Effect is what one kind of harm does to the reports of others, beside what they take
+// alone, and beside a controller that sends as much as it can and does no harm.
 type Effect struct {
-	Harm    string
-	Harmful int64         // reports that did it
-	Others  int           // that were timed
-	Median  time.Duration // of the others
-	P99     time.Duration
+	Harm                string
+	Harmful             int64 // reports that did it
+	Alone, Busy, Harmed Times
+}
+
+// Times are those of the reports of others.
+type Times struct {
+	Reports     int
+	Median, P99 time.Duration // of a half second, in the median of all half seconds
+}
+
+// timesOf sums up the half seconds: in their median, so that one in which the machine
+// was busy with other things does not count.
+func timesOf(turns [][]time.Duration) Times {
+	var t Times
+	var medians, p99s []time.Duration
+	for _, all := range turns {
+		slices.Sort(all)
+		t.Reports += len(all)
+		medians, p99s = append(medians, all[len(all)/2]), append(p99s, all[len(all)*99/100])
+	}
+	slices.Sort(medians)
+	slices.Sort(p99s)
+	t.Median, t.P99 = medians[len(medians)/2], p99s[len(p99s)/2]
+	return t
 }
 
 // The shape of the measurement of neighbours.
 const (
 	Timeout   = 50 * time.Millisecond
-	PerSecond = 50 // reports of others
+	PerSecond = 100                    // reports of others
+	slice     = 500 * time.Millisecond // between base and harm
 )
 
 // Neighbours times the reports of others while those of one controller do harm, one
-// after the other; the first effect is that of no harm, with a controller that sends
-// as fast as it is answered.
+// kind after the other. Harm and both bases take turns every half second, so that
+// what else the machine does meets all of them.
 func (m Run) Neighbours(ctx context.Context) ([]Effect, error) {
 	var effects []Effect
 	for _, h := range harm {
-		all, bad, err := m.beside(ctx, h.body)
+		e, err := m.beside(ctx, h.body)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", h.name, err)
 		}
-		slices.Sort(all)
-		effects = append(effects, Effect{h.name, bad, len(all), all[len(all)/2], all[len(all)*99/100]})
+		e.Harm = h.name
+		effects = append(effects, e)
 	}
 	return effects, nil
 }
 
-// beside runs harmful reports in one goroutine and times others' in this one.
-func (m Run) beside(ctx context.Context, body string) ([]time.Duration, int64, error) {
+// beside runs one kind of harm for three times the length of a measurement.
+func (m Run) beside(ctx context.Context, body string) (effect Effect, err error) {
 	e, err := engine("export function onReport(report) {\n  if (report.controller !== 'bad') return;\n  "+body+"\n}", Timeout)
 	if err != nil {
-		return nil, 0, err
+		return effect, err
 	}
 	defer e.Close() // what is stuck ends with the process
-	r := newReport("pump-17")
-	ctx, cancel := context.WithTimeout(ctx, m.Length)
+	others := [...]string{nobody, "busy", "bad"}
+	var times [len(others)][][]time.Duration
+	for end := time.Now().Add(3 * m.Length); time.Now().Before(end); {
+		for i, controller := range others {
+			sent, took, err := turn(ctx, e, controller)
+			if err != nil {
+				return effect, err
+			}
+			times[i] = append(times[i], took)
+			if controller == "bad" {
+				effect.Harmful += sent
+			}
+		}
+	}
+	effect.Alone, effect.Busy, effect.Harmed = timesOf(times[0]), timesOf(times[1]), timesOf(times[2])
+	return effect, nil
+}
+
+// nobody sends beside the others.
+const nobody = ""
+
+// turn has one controller send as fast as it is answered, in a goroutine, and times
+// others' reports in this one.
+func turn(ctx context.Context, e *script.Engine, controller string) (sent int64, all []time.Duration, _ error) {
+	ctx, cancel := context.WithTimeout(ctx, slice)
 	defer cancel()
-	var bad atomic.Int64
+	var count atomic.Int64
 	var work sync.WaitGroup
-	defer work.Wait()
 	work.Go(func() {
-		worst := newReport("bad")
-		for ctx.Err() == nil {
-			if _, err := e.Run(ctx, worst); err == nil {
-				bad.Add(1)
+		r := newReport(controller)
+		for controller != nobody && ctx.Err() == nil {
+			if _, err := e.Run(ctx, r); err == nil {
+				count.Add(1)
 			}
 		}
 	})
-	var all []time.Duration
+	defer work.Wait()
+	r := newReport("pump-17")
 	ticks := time.NewTicker(time.Second / PerSecond)
 	defer ticks.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			if len(all) == 0 {
-				return nil, 0, io.ErrUnexpectedEOF
+				return 0, nil, io.ErrUnexpectedEOF
 			}
-			return all, bad.Load(), nil
+			return count.Load(), all, nil
 		case <-ticks.C:
 		}
-		began := time.Now()
+		before := time.Now()
 		if out, err := e.Run(context.WithoutCancel(ctx), r); err != nil || out.Fault != nil {
-			return nil, 0, fmt.Errorf("a report of others failed: %w", firstError(err, out.Fault))
+			return 0, nil, fmt.Errorf("a report of others failed: %w", firstError(err, out.Fault))
 		}
-		all = append(all, time.Since(began))
+		all = append(all, time.Since(before))
 	}
 }
 

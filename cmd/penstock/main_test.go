@@ -142,5 +142,5 @@ func small() cli.Program {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return cli.Program{Gateway: cli.NewGateway(defaults, run)}
+	return cli.Program{Gateway: cli.NewGateway(defaults, run, func(*keys) error { return nil })}
 }

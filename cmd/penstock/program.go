@@ -19,10 +19,11 @@ import (
 // program returns the parts that the commands start.
 func program() cli.Program {
 	return cli.Program{
-		Gateway:    cli.NewGateway(defaults, serve),
+		Gateway:    cli.NewGateway(defaults, serve, app.Examine),
 		Spool:      shelf{},
 		Demo:       runDemo,
 		Decode:     decode,
+		Apart:      settings.ServeApart,
 		ScanModbus: scanModbus,
 		ScanOPCUA:  scanOPCUA,
 		Setup:      setup.Parts{Doctor: physician{}, Gateway: installable()},
@@ -42,7 +43,7 @@ func serve(ctx context.Context, c *settings.Config, next func(context.Context) (
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Version: s.Version, Logs: logs,
+		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Lever: s.Lever, Version: s.Version, Logs: logs,
 		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
@@ -61,7 +62,7 @@ func facts(s app.Started) cli.Facts {
 // runDemo runs the demo; its error is that of a demo that proved nothing.
 func runDemo(ctx context.Context, o cli.DemoOptions) error {
 	summary, err := demo.Run(ctx, demo.Options{
-		For: o.For, Controllers: o.Controllers, KillEvery: o.KillEvery, Listen: o.Listen, Data: o.Data, JSON: o.JSON,
+		For: o.For, Controllers: o.Controllers, KillEvery: o.KillEvery, Open: o.Open, Listen: o.Listen, Data: o.Data, JSON: o.JSON,
 		Impair:   sim.Impairments{Loss: o.Loss, Duplicate: o.Duplicate, Reorder: o.Reorder, Corrupt: o.Corrupt},
 		Interval: o.Interval, Seed: o.Seed, Breaks: o.Breaks, Out: o.Stdout, Messages: o.Stderr,
 	})

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/api/ingest"
 	"github.com/penstock/penstock/internal/api/problem"
 	"github.com/penstock/penstock/internal/api/query"
 )
@@ -57,7 +58,8 @@ type Controller struct {
 	Line         string
 }
 
-// Sheets writes and reads controllers and points as CSV.
+// Sheets writes and reads what the fleet is: controllers and points as CSV, for
+// people, and credentials for other nodes.
 type Sheets interface {
 	// Export yields the sheet of the controllers for which shown is true, in parts
 	// that are valid until the next.
@@ -66,6 +68,10 @@ type Sheets interface {
 	// nothing; covers returns an error for a controller that the caller has no right
 	// to. A dry run changes nothing.
 	Import(sheet []byte, covers func(controller string) error, dry bool) (SheetResult, error)
+	// ExportCredentials returns the credentials as JSON that other nodes read.
+	ExportCredentials() ([]byte, error)
+	// ImportCredentials takes over what another node exported.
+	ImportCredentials(text []byte) (CredentialsImported, error)
 }
 
 // SheetResult is what became of a sheet.
@@ -81,6 +87,7 @@ type SheetResult struct {
 // Ledger has the books.
 type Ledger interface {
 	query.Ledger
+	ingest.Record
 	// Arrivals returns how many reports of a controller were duplicates, and how many
 	// sequence numbers are missing before its newest ones; false when it has no books.
 	Arrivals(controller string) (duplicates, missing uint64, known bool)

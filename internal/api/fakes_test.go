@@ -261,6 +261,17 @@ func (f *fakeSheets) Import(sheet []byte, covers func(string) error, dry bool) (
 	return r, nil
 }
 
+func (f *fakeSheets) ExportCredentials() ([]byte, error) {
+	return []byte(`{"version":1,"credentials":[]}`), nil
+}
+
+func (f *fakeSheets) ImportCredentials(text []byte) (api.CredentialsImported, error) {
+	if string(text) != `{"version":1,"credentials":[]}` {
+		return api.CredentialsImported{}, penstock.Errorf(penstock.Invalid, "these are no credentials that a gateway exported")
+	}
+	return api.CredentialsImported{Added: 2, Revoked: 1, Unchanged: 4}, nil
+}
+
 // fakeHistorian is the record and the spool: what is put in is settled, unless
 // behind is set.
 type fakeHistorian struct {
@@ -374,7 +385,28 @@ func add(b *query.Bucket, s penstock.Sample) {
 	b.Sum += v
 }
 
-type fakeLedger struct{}
+type fakeLedger struct{ record *fakeRecord }
+
+// fakeRecord settles nothing until it is told to.
+type fakeRecord struct {
+	settled chan struct{} // closed when it has
+	asked   chan []penstock.Verdict
+}
+
+func (l fakeLedger) Settling() func(context.Context, []penstock.Verdict) error {
+	return func(ctx context.Context, vs []penstock.Verdict) error {
+		if l.record == nil {
+			return nil
+		}
+		l.record.asked <- vs
+		select {
+		case <-l.record.settled:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
 
 func (fakeLedger) Books() []query.Account {
 	return []query.Account{

@@ -224,7 +224,12 @@ func (g *gateway) try(c *http.Client, a ask) (reply, error) {
 // send posts reports as JSON with the controller's token.
 func (g *gateway) send(c *http.Client, body string, header ...string) reply {
 	g.t.Helper()
-	a := ask{method: http.MethodPost, path: "/v1/reports", token: "controller", body: body, header: map[string]string{"Content-Type": "application/json"}}
+	return g.sendTo(c, "/v1/reports", body, header...)
+}
+
+func (g *gateway) sendTo(c *http.Client, path, body string, header ...string) reply {
+	g.t.Helper()
+	a := ask{method: http.MethodPost, path: path, token: "controller", body: body, header: map[string]string{"Content-Type": "application/json"}}
 	for i := 0; i < len(header); i += 2 {
 		a.header[header[i]] = header[i+1]
 	}

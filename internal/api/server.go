@@ -83,7 +83,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		listener: o.Listener,
 		tls:      o.TLS,
-		ingest:   ingest.New(o.Source, o.Limits.Ingest),
+		ingest:   ingest.New(o.Source, o.Ledger, o.Limits.Ingest),
 		query: query.New(query.Options{
 			Historian: o.Historian, Ledger: o.Ledger, Spool: o.Spool, Feed: o.Feed, Limits: o.Limits.Query,
 		}),
@@ -91,7 +91,7 @@ func New(o Options) (*Server, error) {
 	f := &fleet{registry: o.Registry}
 	l := &links{book: o.Evidence, ledger: o.Ledger, sources: o.Sources}
 	s.watch = watch.New(watch.Options{
-		Standings: o.Diagnosis.Standings, Views: (&views{Options: o, links: l, query: s.query}).all(), Every: o.Limits.Watch,
+		Standings: o.Diagnosis.Standings, Views: (&views{Options: o, links: l, query: s.query}).all(), Every: o.Limits.Watch, Paused: o.Feed.Paused,
 	})
 	signedIn := session.New(session.Options{Now: o.Now})
 	var err error

@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/api"
+	"github.com/penstock/penstock/internal/api/session"
 	"github.com/penstock/penstock/internal/api/web"
 )
 
@@ -66,6 +68,44 @@ func TestSession(t *testing.T) {
 	} {
 		if step.got != step.want {
 			t.Errorf("%s: %d and not %d", step.what, step.got, step.want)
+		}
+	}
+}
+
+// A sign-in link stands for the token that it was made with, once, and no longer than
+// that does.
+func TestASignInLink(t *testing.T) {
+	g := filled(t)
+	c := g.client(true)
+	link := func(token string) string {
+		t.Helper()
+		r := g.do(c, ask{"POST", "/v1/session/links", token, "", nil})
+		var made session.Link
+		if err := json.Unmarshal([]byte(r.body), &made); r.status != 201 || err != nil || made.Path != "/#/sign-in/"+made.Code {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		return made.Code
+	}
+	use := func(body string) reply { return g.do(c, ask{"POST", "/v1/session", "", body, asJSON}) }
+	code := link("viewer")
+	if r := use(`{"code":"` + code + `"}`); r.status != 201 || !strings.Contains(r.body, `"viewer"`) || !strings.HasPrefix(r.header.Get("Set-Cookie"), web.SessionCookie+"=") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	gone := link("operator")
+	if err := g.fleet.Revoke("operator"); err != nil {
+		t.Fatal(err)
+	}
+	for what, body := range map[string]string{
+		"again": `{"code":"` + code + `"}`, "made up": `{"code":"x"}`, "of a token that was revoked": `{"code":"` + gone + `"}`,
+		"with a token": `{"code":"` + link("viewer") + `","token":"viewer"}`,
+	} {
+		if r := use(body); r.status != 401 || r.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %d %s", what, r.status, r.body)
+		}
+	}
+	for _, who := range []string{"", "controller"} {
+		if r := g.do(c, ask{"POST", "/v1/session/links", who, "", nil}); r.status < 400 {
+			t.Errorf("%q: %d", who, r.status)
 		}
 	}
 }
@@ -157,6 +197,29 @@ func TestWatchOfANarrowScope(t *testing.T) {
 		if strings.HasPrefix(event, "sinks ") || strings.Contains(event, "tank-") {
 			t.Errorf("this is beyond the scope: %s", event)
 		}
+	}
+}
+
+// A gateway that is short of memory ends the pages that are open, says so to those
+// that come, and lets them in when it has memory again.
+func TestWatchIsDoneWithoutWhenMemoryIsShort(t *testing.T) {
+	g := filled(t, quickly)
+	next := watching(t, g, "/v1/watch", "viewer", nil)
+	if _, ok := next(); !ok {
+		t.Fatal("nothing came")
+	}
+	g.feed.Pause(true)
+	for {
+		if _, ok := next(); !ok {
+			break
+		}
+	}
+	if r := g.do(g.client(true), ask{path: "/v1/watch", token: "viewer"}); r.status != 503 || r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "short of memory") {
+		t.Errorf("%d %v %s", r.status, r.header, r.body)
+	}
+	g.feed.Pause(false)
+	if _, ok := watching(t, g, "/v1/watch", "viewer", nil)(); !ok {
+		t.Error("nothing comes afterwards")
 	}
 }
 

@@ -6,11 +6,14 @@ import (
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/lineprotocol"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/pipeline/forwarded"
+	"github.com/penstock/penstock/link"
 )
 
 // formats returns the ways to write reports that the configuration knows.
 func formats(c settings.Config) (map[string]pipeline.Format, error) {
 	all := pipeline.StandardFormats()
+	all[link.ForwardedType] = forwarded.Format()
 	for _, precision := range lineprotocol.Precisions() {
 		d, err := lineprotocol.New(c.Lines, precision)
 		if err != nil {

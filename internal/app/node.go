@@ -87,6 +87,7 @@ type nodeOptions struct {
 	version string
 	log     *slog.Logger
 	now     func() time.Time
+	lever   string                        // file that slows the store down in a drill; empty but there
 	limit   func(flow.Part) time.Duration // after which a stage stands still; nil for the usual
 }
 
@@ -130,7 +131,7 @@ func openNode(o nodeOptions) (_ *node, err error) {
 }
 
 func (n *node) openRecord(o nodeOptions, ring *keyring.Keyring) (err error) {
-	n.store, err = store.Open(store.Options{FS: slowdisk.FS(o.fs), Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
+	n.store, err = store.Open(store.Options{FS: slowdisk.FS(o.fs, o.lever, component(o.log, "store")), Dir: filepath.Join(o.dir, "store"), Keyring: ring, Log: component(o.log, "store")})
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "store: %w", err)
 	}

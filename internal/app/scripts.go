@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/script"
 )
@@ -18,6 +20,7 @@ type scripts struct {
 	states *script.States // nil when no script is configured
 	log    *slog.Logger
 	now    func() time.Time
+	failed func(how script.Kind) // called for each fault
 
 	mu     sync.RWMutex
 	engine *script.Engine
@@ -33,6 +36,7 @@ func (n *node) openScripts(o nodeOptions) (err error) {
 	}
 	s := &n.scripts
 	s.log, s.now = o.log, o.now
+	s.failed = func(how script.Kind) { n.metrics.Add(metrics.ScriptFaults, 1, string(how)) }
 	if s.states, err = script.OpenStates(n.store.Table("script")); err != nil {
 		return err
 	}
@@ -46,6 +50,15 @@ func scriptOf(steps pipeline.Config) *script.Config {
 		if steps[i].Script != nil {
 			return steps[i].Script
 		}
+	}
+	return nil
+}
+
+// Examine looks at the script that a configuration names: the error says in which
+// line and column it does not load.
+func Examine(c *settings.Config) error {
+	if s := scriptOf(c.Middleware); s != nil {
+		return script.Check(s)
 	}
 	return nil
 }
@@ -80,6 +93,9 @@ func (s *scripts) Run(ctx context.Context, r *penstock.Report) (script.Outcome, 
 		if penstock.CodeOf(err) == penstock.Closed && engine != s.current() {
 			continue // it was replaced at this moment
 		}
+		if out.Fault != nil {
+			s.failed(out.Fault.Kind)
+		}
 		return out, err
 	}
 }
@@ -88,6 +104,14 @@ func (s *scripts) current() *script.Engine {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.engine
+}
+
+// stuck returns how many workers cannot be stopped.
+func (s *scripts) stuck() int {
+	if engine := s.current(); engine != nil {
+		return engine.Stuck()
+	}
+	return 0
 }
 
 // flush writes what the script keeps of the controllers.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,6 +147,11 @@ func TestScriptInAGateway(t *testing.T) {
 	books, _ := s.intake.Totals()
 	if books.Accepted != 5 || books.Filtered != 1 || books.Quarantined != 1 || books.Stored != 3 || !books.Balanced() {
 		t.Errorf("books %+v", books)
+	}
+	scrape := httptest.NewRecorder()
+	s.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(scrape.Body.String(), `penstock_script_faults_total{kind="threw"} 1`) {
+		t.Error("the fault is not counted")
 	}
 	held, err := s.historian.Quarantined(t.Context(), 0, 10)
 	if err != nil {

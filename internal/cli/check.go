@@ -14,7 +14,8 @@ func newCheck(env shell.Env, gateway Gateway) *cobra.Command {
 		Use:   "check",
 		Short: "Check a configuration, print it, or print its JSON Schema",
 		Long: `Check a configuration as serve would load it, without starting anything. Every
-problem is reported at once, with file, line and column.`,
+problem is reported at once, with file, line and column. The script that it names is
+compiled, and the place of what is wrong in it named.`,
 		Example: `  penstock check -c penstock.yaml
   penstock check -c penstock.yaml --print
   penstock check --schema > penstock.schema.json`,
@@ -33,6 +34,9 @@ problem is reported at once, with file, line and column.`,
 			}
 			for _, warning := range configured.Warnings() {
 				fmt.Fprintf(env.Stderr, "penstock: warning: %s\n", warning)
+			}
+			if err := configured.Examine(); err != nil {
+				return err
 			}
 			if !show {
 				_, err = fmt.Fprintf(env.Stdout, "%s holds.\n", shell.First(from.Sources(env).File, "The configuration"))

@@ -29,6 +29,7 @@ type DemoOptions struct {
 	Interval    time.Duration // between two reports of a controller; 0 chooses
 	Seed        uint64
 	JSON        bool
+	Open        bool   // show the console in a browser
 	Listen      string // address of the gateway; empty chooses
 	Data        string // directory; empty makes one and removes it
 	Breaks      []string
@@ -72,6 +73,7 @@ right. Without a target one is chosen, and told.`,
 	f.DurationVar(&o.Interval, "interval", 0, "`DURATION` between two reports of a controller (default: chosen)")
 	f.Uint64Var(&o.Seed, "seed", 1, "`NUMBER` that the run follows from")
 	f.BoolVar(&o.JSON, "json", false, "end with one JSON object")
+	f.BoolVar(&o.Open, "open", false, "show the console in a browser, where there is a display; never where CI is set")
 	f.StringVar(&o.Listen, "listen", "", "`ADDRESS` of the gateway (default: chosen)")
 	f.StringVar(&o.Data, "data", "", "`DIR` to keep the data in (default: one that is removed at the end)")
 	f.Var((*share)(&o.Loss), "loss", "share of messages or answers that are lost, as in 10%")

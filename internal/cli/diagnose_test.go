@@ -13,7 +13,7 @@ import (
 
 const overview = `{"time":"2026-11-22T02:15:00Z","controllers":5000,"reporting":4981,"late":12,"silent":7,"new":0,"held":1,"causes":[
 {"verdict":"physical","confidence":0.97,"second":"network","rule":"site-fades","scope":"site","name":"north","since":"2026-11-22T02:11:30Z",
-"evidence_for":["rssi is -97.0 dBm, 17.0 dB worse than its usual -80.0","the signal of 8 of 9 others at the site north faded as well"],
+"evidence_for":["RSSI is -97.0 dBm, 17.0 dB worse than its usual -80.0","the signal of 8 of 9 others at the site north faded as well"],
 "evidence_against":["none of its 57 frames was damaged"],"next":"look at the aerial","send":"a radio technician","count":10,
 "controllers":["pump-11","pump-12","pump-13","pump-14","pump-15"],"missing":17},
 {"verdict":"unclear","between":["controller","physical"],"confidence":0.82,"rule":"silent-alone","scope":"controller","name":"tank\u001b[2J",

@@ -33,7 +33,7 @@ type next = func(context.Context) (*settings, error)
 // program has every part, so that every command exists.
 func program(run cli.RunGateway[settings]) cli.Program {
 	return cli.Program{
-		Gateway:    cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run),
+		Gateway:    cli.NewGateway(func() *settings { return &settings{Data: "penstock-data"} }, run, func(*settings) error { return nil }),
 		Spool:      shelf{},
 		Demo:       func(context.Context, cli.DemoOptions) error { return nil },
 		Decode:     func(config.Sources, cli.Payload, func(cli.Decoded) error) error { return nil },

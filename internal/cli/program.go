@@ -15,10 +15,15 @@ type Program struct {
 	Spool      SpoolReader
 	Demo       Demo
 	Decode     Decode
+	Apart      Apart
 	ScanModbus ScanModbus
 	ScanOPCUA  ScanOPCUA
 	Setup      setup.Parts
 }
+
+// Apart runs the source that the gateway at the other end of the standard input asks
+// for, until that is gone.
+type Apart func(context.Context) error
 
 // Gateway is what serve runs and check checks.
 type Gateway interface {
@@ -35,6 +40,8 @@ type Configured interface {
 	Print() ([]byte, error)
 	// Warnings returns what is odd in the configuration and yet no error.
 	Warnings() []string
+	// Examine returns what is wrong with the files that the configuration names.
+	Examine() error
 	// Run runs the gateway until ctx ends and everything has stopped. Whenever
 	// hangup returns nil it reads its configuration again.
 	Run(ctx context.Context, hangup func(context.Context) error, s Start) error
@@ -44,6 +51,7 @@ type Configured interface {
 type Start struct {
 	AllowRoot bool           // run even as root
 	TakeOver  time.Duration  // how long to wait for another gateway to give the data directory up
+	Lever     string         // file that slows the store down in a drill; empty but there
 	Version   string         // as the command version prints it
 	Log       io.Writer      // where log lines go
 	Terminal  bool           // a person reads the log
@@ -57,14 +65,15 @@ type Start struct {
 type RunGateway[C any] func(ctx context.Context, c *C, next func(context.Context) (*C, error), s Start) error
 
 // NewGateway returns the gateway whose configuration is a C: defaults makes one
-// with its defaults, run runs it.
-func NewGateway[C any](defaults func() *C, run RunGateway[C]) Gateway {
-	return gateway[C]{defaults, run}
+// with its defaults, run runs it, examine looks at the files that one names.
+func NewGateway[C any](defaults func() *C, run RunGateway[C], examine func(*C) error) Gateway {
+	return gateway[C]{defaults, run, examine}
 }
 
 type gateway[C any] struct {
 	defaults func() *C
 	run      RunGateway[C]
+	examine  func(*C) error
 }
 
 func (g gateway[C]) Configure(from config.Sources) (Configured, error) {
@@ -91,6 +100,8 @@ type configured[C any] struct {
 }
 
 func (c configured[C]) Print() ([]byte, error) { return config.Print(c.config, c.loaded) }
+
+func (c configured[C]) Examine() error { return c.gateway.examine(c.config) }
 
 func (c configured[C]) Warnings() []string { return c.loaded.Warnings }
 

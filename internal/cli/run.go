@@ -109,6 +109,9 @@ networks, makes them durable and delivers each exactly once.`,
 		add(groupAdmin, newSpool(env, program.Spool))
 	}
 	add(groupOther, newVersion(env), newCompletion(env))
+	if program.Apart != nil {
+		root.AddCommand(newSource(program.Apart))
+	}
 	root.AddCommand(newMan(shown))
 	return root
 }

@@ -62,6 +62,9 @@ restart.`,
 	if d != nil {
 		free.Register(cmd.Flags())
 	}
+	const lever = "break-store"
+	cmd.Flags().StringVar(&start.Lever, lever, "", "for drills: while `FILE` exists, each sync of the store takes as long as stands in it, such as 5s")
+	_ = cmd.Flags().MarkHidden(lever) // it is there
 	cmd.Flags().BoolVar(&start.AllowRoot, "allow-root", false, "run even as root")
 	return cmd
 }

@@ -72,7 +72,7 @@ func (d *drive) close() {
 
 // run feeds the target until something fails.
 func (d *drive) run(ctx context.Context) error {
-	d.loader = reading.Loader{Log: d.set.Log, Name: d.spec.Name, Main: d.main, Intake: d.set.Intake, Logger: d.logger, Damaged: d.unreadable}
+	d.loader = reading.Loader{Log: d.set.Log, Name: d.spec.Name, Main: d.main, Forwards: d.spec.Forwards, Intake: d.set.Intake, Logger: d.logger, Damaged: d.unreadable}
 	d.measure()
 	if err := d.begin(ctx); err != nil {
 		return err
@@ -320,9 +320,9 @@ func (d *drive) deliverBacklog(ctx context.Context, gap interval.Span) error {
 }
 
 // mark marks the samples of reports that were accepted before a time as historical. A
-// sink that wants its reports in order gets them as they are.
+// sink that wants its reports in order, or hands them on, gets them as they are.
 func (d *drive) mark(b *reading.Load, before int64) {
-	if d.spec.Settings.Order != sink.LiveFirst {
+	if d.spec.Forwards || d.spec.Settings.Order != sink.LiveFirst {
 		return
 	}
 	for _, x := range b.Deliveries {

@@ -55,6 +55,20 @@ type Drilled struct {
 	Cause    string         `json:"cause"` // that it really has
 	Said     map[string]int `json:"said"`  // of controllers that it takes, by verdict
 	Others   map[string]int `json:"others"`
+	Answers  []Answered     `json:"answers"`
+}
+
+// Answered is what the gateway said of one controller.
+type Answered struct {
+	Controller string   `json:"controller"`
+	Taken      bool     `json:"taken"` // by the break
+	Verdict    string   `json:"verdict"`
+	Rule       string   `json:"rule,omitempty"`
+	Confidence float64  `json:"confidence"`
+	For        []string `json:"evidence_for,omitempty"`
+	// What a gateway says that knows answers, timeouts, exceptions and damaged frames,
+	// and no more: ok, timeout, exception, line fault.
+	State string `json:"state"`
 }
 
 // newDrill makes the plant, which does not speak yet.
@@ -138,10 +152,8 @@ func (d *drill) configFile() string { return filepath.Join(d.directory, "demo.ya
 func (d *drill) slowFile() string   { return filepath.Join(d.directory, "break-store") }
 
 func (d *drill) arguments() []string {
-	return []string{"--config", d.configFile(), "--set", "listen.link=" + d.link, "--set", "diagnose.window=10s"}
+	return []string{"--config", d.configFile(), "--set", "listen.link=" + d.link, "--set", "diagnose.window=10s", "--break-store", d.slowFile()}
 }
-
-func (d *drill) environment() []string { return []string{"PENSTOCK_BREAK_STORE=" + d.slowFile()} }
 
 // configure writes the gateway's configuration: the lines.
 func (d *drill) configure() error {
@@ -337,24 +349,44 @@ func (d *drill) ask(ctx context.Context, of *demo, b *trouble.Break) {
 		if *n >= most {
 			continue
 		}
-		var answer struct {
-			Verdict string   `json:"verdict"`
-			Between []string `json:"between"`
-		}
-		wait, cancel := context.WithTimeout(ctx, 10*time.Second)
-		err := of.reader.Get(wait, "/v1/diagnose/"+url.PathEscape(p.Name), &answer)
-		cancel()
+		answer, err := of.verdict(ctx, p.Name)
 		if err != nil {
 			of.say("no verdict on %s: %v\n", p.Name, err)
 			continue
 		}
+		answer.Taken = b.Takes(p)
 		*n++
 		into[answer.Verdict]++
+		r.Answers = append(r.Answers, answer)
 	}
 	of.say("%s is %s; the gateway says of those that it takes %v, of others %v\n", b, r.Cause, r.Said, r.Others)
 	d.mu.Lock()
 	d.results = append(d.results, r)
 	d.mu.Unlock()
+}
+
+// verdict asks the gateway what it says of a controller.
+func (d *demo) verdict(ctx context.Context, controller string) (Answered, error) {
+	var answer struct {
+		Answered
+		Now struct {
+			Fresh, Damaged, Timeouts, Exceptions int
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := d.reader.Get(ctx, "/v1/diagnose/"+url.PathEscape(controller), &answer)
+	switch now := answer.Now; {
+	case now.Exceptions > 0:
+		answer.State = "exception"
+	case now.Damaged > 0:
+		answer.State = "line fault"
+	case now.Timeouts > 0 || now.Fresh == 0:
+		answer.State = "timeout"
+	default:
+		answer.State = "ok"
+	}
+	return answer.Answered, err
 }
 
 func (d *drill) said() []Drilled {

@@ -3,15 +3,15 @@ package demo_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"text/tabwriter"
 
 	"github.com/penstock/penstock/internal/demo"
+	"github.com/penstock/penstock/internal/diagnose"
+	"github.com/penstock/penstock/internal/diagnose/trial"
 )
 
 // drill runs the real program with one thing broken, and returns what the gateway
@@ -51,10 +51,11 @@ func TestDrill(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	d := drill(t, program, "noise:line-1@8s+12s", 4, "--for", "22s", "--controllers", "20", "--interval", "500ms")
-	// On a busy machine one or two are not heard often enough within the break; what is
-	// said of the others must be right. How often it is, diagnose-accuracy measures.
-	if d.Said["physical"] < 3 || d.Said["physical"]+d.Said["ok"] != 5 || d.Others["ok"] != 15 {
+	d := drill(t, program, "noise:line-1@8s+24s", 4, "--for", "34s", "--controllers", "20", "--interval", "500ms")
+	// On a busy machine one or two are not heard often enough within the break to be sure
+	// of; what is said of the others must be right. How often it is, diagnose-accuracy
+	// measures.
+	if d.Said["physical"] < 3 || d.Said["physical"]+d.Said["ok"]+d.Said["unclear"] != 5 || d.Others["ok"] != 15 {
 		t.Errorf("%+v", d)
 	}
 }
@@ -65,48 +66,48 @@ func drillAll(t *testing.T, program string) {
 	if err != nil || times < 1 {
 		times = 1
 	}
-	said := []string{"ok", "physical", "controller", "network", "gateway", "store", "configuration", "unclear"}
+	var all trial.Score
+	for k, kind := range trial.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			for i := range times {
+				d := drill(t, program, string(kind)+drillTime, 100+i+1000*k, "--for", drillLength, "--controllers", "120", "--interval", "1s")
+				t.Logf("%s severity %.2f: %v, others %v", d.Break, d.Severity, d.Said, d.Others)
+				all.Add(casesOf(t, kind, d))
+			}
+		})
+	}
 	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "what was broken \\ what was said\t")
-	for _, v := range said {
-		fmt.Fprintf(table, "%s\t", v)
-	}
-	fmt.Fprintln(table, "others not ok\t")
-	crossed, answers := 0, 0
-	for k, kind := range []string{"radio", "noise", "clock", "hang", "network", "store", "gateway"} {
-		sum, wrong := map[string]int{}, 0
-		for i := range times {
-			d := drill(t, program, kind+"@20s+30s", 100+i+1000*k, "--for", "52s", "--controllers", "120", "--interval", "1s")
-			for v, n := range d.Said {
-				sum[v] += n
-				physical, software := v == "physical", v == "gateway" || v == "store"
-				switch {
-				case d.Cause == "physical" && software, (d.Cause == "gateway" || d.Cause == "store") && physical:
-					crossed += n
-					fallthrough
-				case v != "unclear" && v != "ok" && d.Cause != "controller" && d.Cause != "network":
-					answers += n
-				}
-			}
-			for v, n := range d.Others {
-				if v != "ok" {
-					wrong += n
-				}
-			}
-			t.Logf("%s severity %.2f: %v, others %v", d.Break, d.Severity, d.Said, d.Others)
-		}
-		fmt.Fprintf(table, "%s\t", kind)
-		for _, v := range said {
-			fmt.Fprintf(table, "%d\t", sum[v])
-		}
-		fmt.Fprintf(table, "%d\t\n", wrong)
-	}
-	if err := table.Flush(); err != nil {
+	if err := all.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("\n%s%d of %d answers take physical for software or the other way round", &text, crossed, answers)
-	if float64(crossed) > 0.03*float64(answers) {
-		t.Error("too many answers take physical for software")
+	t.Logf("\n%s", &text)
+	if share, answers := all.PhysicalAgainstSoftware(); share < 0.97 || answers < 30*times {
+		t.Errorf("physical and software are told apart in %.3f of %d answers", share, answers)
 	}
+	if f := all.MacroF1(); f < 0.84 || f <= all.BaselineF1() {
+		t.Errorf("macro-F1 is %.3f, that of the four states %.3f", f, all.BaselineF1())
+	}
+}
+
+// When a trouble of a drill is there: after the ten reports that it takes until a
+// rhythm is known, with some room for a busy machine; and for as long as the slowest
+// takes to come, to fill the window of ten seconds, and to be found twice.
+const drillTime, drillLength = "@18s+26s", "45s"
+
+// casesOf scores a drill: what the break took should be called so, and all others ok.
+func casesOf(t *testing.T, kind trial.Kind, d demo.Drilled) []trial.Case {
+	t.Helper()
+	var cases []trial.Case
+	for _, a := range d.Answers {
+		label := diagnose.Healthy
+		if a.Taken {
+			label = kind.Label()
+		}
+		said := diagnose.Verdict{Cause: diagnose.Cause(a.Verdict), Rule: a.Rule, Confidence: a.Confidence, For: a.For}
+		if said.Cause != label {
+			t.Logf("%s, %s: was %s, said %s by %s (%.2f) %q", d.Break, a.Controller, label, said.Cause, a.Rule, a.Confidence, a.For)
+		}
+		cases = append(cases, trial.Case{Kind: kind, Label: label, Said: said, Baseline: a.State})
+	}
+	return cases
 }

@@ -25,7 +25,6 @@ type gateway struct {
 	address   string
 	killEvery time.Duration
 	more      []string // arguments of serve
-	env       []string
 	pid       atomic.Int64
 
 	restarts atomic.Int64
@@ -83,7 +82,7 @@ func (g *gateway) command() *exec.Cmd {
 		"--set", "listen.https="+g.address, "--set", "listen.health=127.0.0.1:0")
 	arguments = append(arguments, g.more...)
 	c := exec.Command("/bin/sh", arguments...)
-	c.Env = append(append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=https"), g.env...)
+	c.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=https")
 	c.ExtraFiles = []*os.File{g.socket}
 	c.Stdout = &g.output
 	c.Stderr = &g.output

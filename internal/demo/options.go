@@ -16,6 +16,7 @@ type Options struct {
 	Controllers int             // 200 when 0
 	Impair      sim.Impairments // the mishaps of messages
 	KillEvery   time.Duration   // between two SIGKILLs of the gateway; 0: never
+	Open        bool            // show the console in a browser, where there is a display and a person
 	Listen      string          // host:port of the API; empty: 127.0.0.1:8080, or a free port when that is taken
 	Data        string          // the gateway's data directory; empty: a temporary one, removed at the end
 	JSON        bool            // end with one JSON object on Out; everything else goes to Messages

@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 			return Summary{}, err
 		}
 		defer d.drill.close()
-		d.gateway.more, d.gateway.env = d.drill.arguments(), d.drill.environment()
+		d.gateway.more = d.drill.arguments()
 	}
 	return d.run(ctx)
 }
@@ -97,7 +97,7 @@ func (d *demo) send(ctx, until context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	defer transport.Close() // idle connections
-	d.welcome(endpoint)
+	d.welcome(ctx, endpoint)
 	d.drive(ctx, until)
 	if ctx.Err() != nil {
 		return Summary{}, context.Cause(ctx)

@@ -12,7 +12,7 @@ import (
 )
 
 // welcome tells where the gateway is and what to try.
-func (d *demo) welcome(e sim.Endpoint) {
+func (d *demo) welcome(ctx context.Context, e sim.Endpoint) {
 	model := d.fleet.Model()
 	mishaps := d.Impair
 	d.say("%d controllers of a water network report every %v to %s\n", model.Controllers(), model.Interval(), e.URL)
@@ -21,8 +21,8 @@ func (d *demo) welcome(e sim.Endpoint) {
 		d.say(", gateway killed every %v", d.KillEvery)
 	}
 	token := filepath.Join(d.directory, "admin.token")
-	d.say("\n\nLook at it in a browser: %s/\n", e.URL)
-	d.say("  Sign in with the token in %s. The browser warns of the certificate, which this gateway made for itself.\n", token)
+	d.say("\n\n")
+	d.invite(ctx, e, token)
 	d.say("\nTry in another terminal:\n")
 	d.say("  curl --cacert %s -H \"Authorization: Bearer $(cat %s)\" '%s/v1/latest?controller=%s'\n", d.certificate(), token, e.URL, model.Name(0))
 	program := filepath.Base(d.Program[0])

@@ -139,6 +139,84 @@ func TestASiteThatIsSilentIsTheNetwork(t *testing.T) {
 	}
 }
 
+// A radio that faded until nothing came is a radio for as long as the silence lasts.
+func TestADecayIsRememberedThroughTheSilence(t *testing.T) {
+	names := []string{"a", "b", "c", "d"}
+	p := newPlant(t, names...)
+	level := -70.0
+	tell := func() {
+		for _, n := range names {
+			p.book.Controller(n).Signal(evidence.RSSI, level)
+		}
+	}
+	p.run(20, tell, names...)
+	level = -97
+	p.run(3, tell, names...)
+	for hours := range 3 {
+		p.run(100, nil)
+		v := p.want("a", diagnose.Physical, "")
+		if text := strings.Join(v.For, ";"); !strings.Contains(text, "RSSI was, before it fell silent, -97.0 dBm, 27.0 dB worse than its usual -70.0") || v.Scope != (diagnose.Scope{Of: diagnose.OfSite, Name: "north"}) {
+			t.Errorf("hour %d: %+v %s", hours, v.Scope, text)
+		}
+		if text := strings.Join(v.Missing, ";"); strings.Contains(text, "signal") {
+			t.Errorf("hour %d: %s", hours, text)
+		}
+	}
+	if d, _ := p.watch.Detail("a", p.now); len(d.Signals) != 1 || d.Signals[0].Value != -97 || p.now.Sub(d.Signals[0].Time) < 50*time.Minute {
+		t.Errorf("%+v", d.Signals)
+	}
+	level = -70
+	p.run(10, tell, names...)
+	p.want("a", diagnose.Healthy, "")
+}
+
+// A network that loses reports here and there is told from what has several, of which
+// each alone would say little; unless signals are weak there, or they are on a line.
+func TestALossThatSomeShareIsTheNetwork(t *testing.T) {
+	names := strings.Split("abcdefghij", "")
+	for name, c := range map[string]struct {
+		change func(p *plant)
+		want   diagnose.Cause
+	}{
+		"network": {func(*plant) {}, diagnose.Network},
+		"radio": {func(p *plant) {
+			for _, n := range names[:5] {
+				p.book.Controller(n).Signal(evidence.RSSI, -99)
+			}
+		}, diagnose.Physical},
+		"line": {func(p *plant) {
+			for i := range p.known {
+				p.known[i].Line = fmt.Sprint("line-", i)
+			}
+		}, diagnose.Unclear},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlant(t, names...)
+			p.run(20, func() {
+				for _, n := range names {
+					p.book.Controller(n).Signal(evidence.RSSI, -70)
+				}
+			}, names...)
+			turn := 0
+			p.run(10, func() {
+				turn++
+				for _, n := range names[:5] {
+					p.seq[n]++ // is lost
+				}
+				if turn%8 == 0 {
+					p.seq["f"]++
+				}
+				c.change(p)
+			}, names...)
+			p.want("a", c.want, "")
+			if c.want == diagnose.Network {
+				p.want("f", diagnose.Network, "site-shares-some")
+			}
+			p.want("g", diagnose.Healthy, "")
+		})
+	}
+}
+
 func TestDamagedFramesOnALine(t *testing.T) {
 	p := newPlant(t, "a", "b")
 	for i := range p.known {
@@ -204,13 +282,23 @@ func TestClocks(t *testing.T) {
 func TestGatewayAndStore(t *testing.T) {
 	all := []string{"a", "b", "c", "d"}
 	p := settled(t)
+	slow := func() { // what was on its way to the record took as long
+		for _, n := range all {
+			p.watch.Settled(n, diagnose.Hops{Accepted: p.now.Add(-4 * time.Second).UnixNano(), Stored: p.now.UnixNano()})
+		}
+	}
 	p.facts.Stood = 4 * time.Second
-	p.run(3, nil, all...)
+	p.run(3, slow, all...)
 	v := p.want("a", diagnose.Gateway, "gateway-stood-still")
 	if v.Scope.Of != diagnose.OfNode {
 		t.Errorf("%+v", v.Scope)
 	}
 	p.facts.Stood = 0
+	p.run(12, nil, all...)
+	p.want("a", diagnose.Healthy, "")
+
+	p.run(6, slow, all...)
+	p.want("a", diagnose.Store, "store-stands")
 	p.run(12, nil, all...)
 	p.want("a", diagnose.Healthy, "")
 

@@ -20,6 +20,7 @@ type features struct {
 	strength
 	damaged bool // more frames fail their checksum than is usual
 	timeout bool // more polls are not answered than is usual
+	told    bool // its link ever told a signal
 	trail   bool // before it fell silent its signal or its frames got worse
 
 	site, line, source share
@@ -79,6 +80,24 @@ func (f *features) siteWide() bool {
 	beyond := share{others: f.site.others - f.line.others, ill: f.site.ill - f.line.ill}
 	return f.site.most(2) && (f.line.others == 0 || beyond.most(2))
 }
+
+// siteSome tells whether several at the site are in trouble, though not most, and
+// their signals are good: so many at once are no chance. What several on a line have is
+// the line's.
+func (f *features) siteSome() bool {
+	s := f.site
+	return f.known.Line == "" && s.ill >= 3 && 4*s.ill >= s.others && 4*s.weak <= s.ill
+}
+
+// shared tells whether a trouble of the way, be it slight, is that of others at the
+// site as well.
+func (f *features) shared() bool {
+	return f.hampered() && f.site.most(2) || (f.hampered() || f.touched()) && f.siteSome()
+}
+
+// touched tells whether something was amiss with the way of its reports, too little to
+// say anything by itself.
+func (f *features) touched() bool { return f.now.skipped > 0 || f.delay >= 0.5 }
 
 // lineWide tells whether the trouble is that of the line.
 func (f *features) lineWide() bool { return f.line.most(1) && !f.siteWide() }
@@ -169,9 +188,10 @@ func (t *track) strength(f *features) {
 	for q := range quantities {
 		v := f.now.signal[q]
 		stale := isNaN(v)
-		if stale && (f.silent || f.late) {
-			v = f.prior.signal[q]
+		if stale && (f.silent || f.late) && t.told[q].at != 0 {
+			v = t.told[q].value // however long that is ago: it fell silent so
 		}
+		f.told = f.told || t.told[q].at != 0
 		if isNaN(v) {
 			continue
 		}
@@ -188,5 +208,5 @@ func (t *track) strength(f *features) {
 	}
 	before := f.prior
 	before.add(&f.now)
-	f.trail = f.silent && (before.damaged >= 3 && before.damaged*50 >= before.frames+before.damaged || f.weak())
+	f.trail = f.silent && (t.decayed || before.damaged >= 3 && before.damaged*50 >= before.frames+before.damaged || f.weak())
 }

@@ -107,12 +107,12 @@ var observations = []observation{
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
 	{func(f *features) bool { return f.weak() && f.hasBase && f.drop >= f.limit },
 		func(f *features) string {
-			return fmt.Sprintf("%s is %.1f %s, %.1f dB worse than its usual %.1f", quantities[f.quantity], f.signal, quantities[f.quantity].Unit(), f.drop, f.usual)
+			return fmt.Sprintf("%s, %.1f dB worse than its usual %.1f", f.measured(), f.drop, f.usual)
 		},
 		weights{Physical: 3.5, Network: -1, Controller: -1}},
 	{func(f *features) bool { return f.quantity >= 0 && f.short > 0 },
 		func(f *features) string {
-			return fmt.Sprintf("%s is %.1f %s, and this link needs %.1f", quantities[f.quantity], f.signal, quantities[f.quantity].Unit(), f.least)
+			return fmt.Sprintf("%s, and this link needs %.1f", f.measured(), f.least)
 		},
 		weights{Physical: 2}},
 	{func(f *features) bool { return f.trail },
@@ -152,7 +152,7 @@ var observations = []observation{
 			return "its reports take " + span(f.delay) + " longer than the fastest did"
 		},
 		weights{Network: 1.5, Gateway: 0.3}},
-	{func(f *features) bool { return f.hampered() && f.site.most(2) },
+	{(*features).shared,
 		func(f *features) string {
 			return fmt.Sprintf("%d of %d others at the site %s are in trouble too", f.site.ill, f.site.others, f.site.name)
 		},
@@ -174,13 +174,10 @@ var observations = []observation{
 		weights{Network: -2, Gateway: -3, Store: -3, Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.fine() },
 		func(f *features) string {
-			if f.stale {
-				return fmt.Sprintf("%s was %.1f %s before, as usual", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
-			}
 			if !f.hasBase {
-				return fmt.Sprintf("%s is %.1f %s, which is enough", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+				return f.measured() + ", which is enough"
 			}
-			return fmt.Sprintf("%s is %.1f %s, as usual", quantities[f.quantity], f.signal, quantities[f.quantity].Unit())
+			return f.measured() + ", as usual"
 		},
 		weights{Physical: -2}},
 	{func(f *features) bool {
@@ -191,6 +188,15 @@ var observations = []observation{
 	{func(f *features) bool { return f.node.stood < leastStall && f.now.reports > 0 && f.now.dwell < 0.1 },
 		func(f *features) string { return "the gateway takes its reports within " + span(float64(f.now.dwell)) },
 		weights{Gateway: -1.5}},
+}
+
+// measured tells the signal that counts, and that it is of before when it is.
+func (f *features) measured() string {
+	q, tense := quantities[f.quantity], "is"
+	if f.stale {
+		tense = "was, before it fell silent,"
+	}
+	return fmt.Sprintf("%s %s %.1f %s", q.Title(), tense, f.signal, q.Unit())
 }
 
 func refusedFor(f *features) string {
@@ -278,7 +284,7 @@ func best(p map[Cause]float64, but Cause) Cause {
 
 // missing says what would help and is not known.
 func missing(f *features) (all []string) {
-	if f.quantity < 0 {
+	if f.quantity < 0 && !f.told {
 		all = append(all, "the link tells no signal")
 	}
 	if f.known.Site == "" {

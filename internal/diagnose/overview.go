@@ -163,7 +163,8 @@ type SignalNow struct {
 	Value    float64
 	Usual    float64
 	HasUsual bool
-	Least    float64 // the most, for an attenuation
+	Least    float64   // the most, for an attenuation
+	Time     time.Time // when it was told
 }
 
 // Detail returns what is known of a controller, and false for one that nobody knows.
@@ -190,8 +191,8 @@ func (w *Watch) Detail(name string, now time.Time) (Detail, bool) {
 		d.Delay = max(0, float64(sum.sumAge)/float64(sum.aged)-t.floor)
 	}
 	for q, quantity := range quantities {
-		if v := sum.signal[q]; !isNaN(v) {
-			d.Signals = append(d.Signals, SignalNow{quantity, float64(v), float64(t.base[q].level), t.base[q].known(), t.limits.margin[q]})
+		if r := t.told[q]; r.at != 0 {
+			d.Signals = append(d.Signals, SignalNow{quantity, float64(r.value), float64(t.base[q].level), t.base[q].known(), t.limits.margin[q], time.Unix(0, r.at).UTC()})
 		}
 	}
 	return d, true

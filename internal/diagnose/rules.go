@@ -43,6 +43,7 @@ var rules = []rule{
 	{"site-shares-it", Network, "", func(f *features) bool { return f.hampered() && f.siteWide() }, ofSite},
 	{"line-shares-it", Physical, "", func(f *features) bool { return f.hampered() && f.lineWide() && f.line.others < f.site.others }, ofLine},
 	{"line-is-the-site", Network, Physical, func(f *features) bool { return f.hampered() && f.lineWide() }, ofLine},
+	{"site-shares-some", Network, "", func(f *features) bool { return f.shared() && f.siteSome() && !f.silent }, ofSite},
 	{"source-fails", Network, Configuration, func(f *features) bool { return f.hampered() && f.failing != "" }, ofSource},
 	{"all-share-it", Network, Gateway, func(f *features) bool { return f.hampered() && f.source.most(5) }, ofSource},
 	{"restarted", Controller, "", func(f *features) bool { return f.now.restarts > 0 }, alone},
@@ -55,8 +56,11 @@ var rules = []rule{
 // at fault.
 const leastStall = 1.0
 
+// storeLate tells whether the record takes long by itself: what it took while the
+// gateway stood still is the gateway's.
 func (f *features) storeLate() bool {
-	return f.node.Store != "" || f.node.waits >= 2*leastStall || float64(f.now.store) >= leastStall && f.node.slow >= leastStall
+	least := leastStall + f.node.stood
+	return f.node.Store != "" || f.node.waits >= 2*leastStall || float64(f.now.store) >= least && f.node.slow >= least
 }
 
 // refused tells whether most of what comes is refused.

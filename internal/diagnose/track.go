@@ -19,7 +19,7 @@ type track struct {
 	ring    ring
 	counter counter
 	heard   int64 // when its page last had a whole frame
-	base    [len(quantities)]baseline
+	signals
 
 	last    int64 // when its newest report was received
 	clock   rhythm.Clock
@@ -160,6 +160,7 @@ func (t *track) sense(p *evidence.Page, b *bucket, now int64) {
 			continue
 		}
 		b.signal[q] = float32(r.Value)
+		t.told[q] = reading{float32(r.Value), r.Time.UnixNano()}
 		if t.base[q].known() {
 			drop := (float64(t.base[q].level) - r.Value) * sense(q)
 			t.base[q].learn(r.Value, drop >= t.limits.drop/2)
@@ -167,6 +168,19 @@ func (t *track) sense(p *evidence.Page, b *bucket, now int64) {
 		}
 		t.base[q].learn(r.Value, false)
 	}
+}
+
+// signals are what its link told.
+type signals struct {
+	base    [len(quantities)]baseline
+	told    [len(quantities)]reading // the newest of each
+	decayed bool                     // the link got worse before the controller fell silent, which it is
+}
+
+// reading is a signal and when it was told; that is 0 for never.
+type reading struct {
+	value float32
+	at    int64
 }
 
 func seconds(ns int64) float32 { return float32(float64(ns) / 1e9) }

@@ -148,7 +148,7 @@ func (w *Watch) Step(f Facts) []Change {
 		t.mu.Lock()
 		before := t.standing.verdict
 		features := w.look(t, &f)
-		t.gone = features.silent
+		t.gone, t.decayed = features.silent, features.trail
 		t.standing.learn(&features)
 		if t.standing.judge(decide(&features), f.Now) {
 			changes = append(changes, Change{t.name, before, t.standing.verdict})

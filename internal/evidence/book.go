@@ -22,6 +22,7 @@ const (
 // use.
 type Book struct {
 	now    func() time.Time
+	tell   func(Note) // nil for nobody
 	kept   budget
 	mu     sync.RWMutex // guards the maps
 	ports  map[string]*Page
@@ -35,12 +36,12 @@ func NewBook(now func() time.Time) *Book {
 
 // Port returns the page of a port, by the name of its source and, where a source
 // has several, the port's own behind a slash.
-func (b *Book) Port(name string) *Page { return b.page(b.ports, name, MaxPorts) }
+func (b *Book) Port(name string) *Page { return b.page(b.ports, name, true) }
 
 // Controller returns the page of a controller.
-func (b *Book) Controller(name string) *Page { return b.page(b.things, name, MaxControllers) }
+func (b *Book) Controller(name string) *Page { return b.page(b.things, name, false) }
 
-func (b *Book) page(pages map[string]*Page, name string, limit int) *Page {
+func (b *Book) page(pages map[string]*Page, name string, port bool) *Page {
 	b.mu.RLock()
 	p := pages[name]
 	b.mu.RUnlock()
@@ -49,11 +50,15 @@ func (b *Book) page(pages map[string]*Page, name string, limit int) *Page {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	limit := MaxControllers
+	if port {
+		limit = MaxPorts
+	}
 	if len(pages) >= limit && pages[name] == nil {
 		name = Others
 	}
 	if p = pages[name]; p == nil {
-		p = &Page{name: strings.Clone(name), now: b.now, kept: &b.kept}
+		p = &Page{name: strings.Clone(name), port: port, now: b.now, tell: b.tell, kept: &b.kept}
 		pages[p.name] = p
 	}
 	return p

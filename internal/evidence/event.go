@@ -1,5 +1,7 @@
 package evidence
 
+import "strings"
+
 // An Event is something that a port or a controller can be counted for.
 type Event uint8
 
@@ -62,6 +64,15 @@ const (
 	PeerMessages Quantity = "peer_messages" // frames that the controller saw on the line
 	PeerChecksum Quantity = "peer_checksum" // those whose checksum did not hold there
 )
+
+// Title returns the quantity as people write it.
+func (q Quantity) Title() string {
+	switch q {
+	case RSSI, SNR:
+		return strings.ToUpper(string(q))
+	}
+	return strings.ReplaceAll(string(q), "_", " ")
+}
 
 // Unit returns the unit of the quantity, empty for counts and for one that is
 // not known.

@@ -21,7 +21,9 @@ const (
 // Page is what is known of one port or controller. It is safe for concurrent use.
 type Page struct {
 	name   string
+	port   bool // not a controller's
 	now    func() time.Time
+	tell   func(Note) // nil for nobody
 	kept   *budget
 	counts [events]atomic.Uint64
 	heard  atomic.Int64 // nanoseconds since 1970 of the last Received, 0 for never
@@ -67,6 +69,11 @@ func (p *Page) Add(e Event, n uint64) {
 	if n == 0 || int(e) >= events {
 		return
 	}
+	p.add(e, n)
+	p.told(Note{What: counted, Event: e, Count: n})
+}
+
+func (p *Page) add(e Event, n uint64) {
 	p.counts[e].Add(n)
 	if e == Received {
 		p.heard.Store(p.now().UnixNano())
@@ -76,8 +83,18 @@ func (p *Page) Add(e Event, n uint64) {
 // Bad counts an event and keeps the first bytes of the frame that was bad. The
 // page does not keep frame itself.
 func (p *Page) Bad(e Event, frame []byte, why string) {
-	p.Count(e)
-	kept := bytes.Clone(frame[:min(len(frame), MaxFrame)])
+	if int(e) >= events {
+		return
+	}
+	kept := frame[:min(len(frame), MaxFrame)]
+	p.bad(e, kept, len(frame), why)
+	p.told(Note{What: spoiled, Event: e, Frame: kept, Size: len(frame), Text: why})
+}
+
+// bad keeps a copy of the first bytes of a frame of that size.
+func (p *Page) bad(e Event, first []byte, size int, why string) {
+	p.add(e, 1)
+	kept := bytes.Clone(first)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.frames) >= maxFrames {
@@ -90,7 +107,7 @@ func (p *Page) Bad(e Event, frame []byte, why string) {
 		}
 		p.dropOldest()
 	}
-	p.frames = append(p.frames, BadFrame{Time: p.now(), Event: e, Why: why, Bytes: kept, Size: len(frame)})
+	p.frames = append(p.frames, BadFrame{Time: p.now(), Event: e, Why: why, Bytes: kept, Size: size})
 }
 
 // dropOldest forgets the oldest bad frame. p.mu is held.
@@ -104,6 +121,7 @@ func (p *Page) Peer(address string) {
 	p.mu.Lock()
 	p.peer = address
 	p.mu.Unlock()
+	p.told(Note{What: peered, Text: address})
 }
 
 // Signal notes a reading of a quantity. What is no finite number says nothing and
@@ -112,6 +130,11 @@ func (p *Page) Signal(q Quantity, value float64) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return
 	}
+	p.signal(q, value)
+	p.told(Note{What: signalled, Text: string(q), Value: value})
+}
+
+func (p *Page) signal(q Quantity, value float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.signals == nil {

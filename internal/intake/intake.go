@@ -47,6 +47,8 @@ type Intake struct {
 	settled  interval.Set               // the positions that the record is known to have settled
 	kept     [2]penstock.Position       // through where the record was known to stand at the last two snapshots
 	deferred map[penstock.Reason]uint64 // refusals that are booked with the next commit
+	damaged  uint64                     // entries that could not be read any more, since the start
+	moved    chan struct{}              // closed when the record has settled something; nil while nobody waits
 }
 
 // Admit judges the reports by the ledger, appends what is to be kept to the log
@@ -176,6 +178,10 @@ func (n *Intake) fold(s *submission, first penstock.Position) {
 	for i := range s.facts {
 		n.ledger.Apply(&s.facts[i].entry)
 		n.applied = first + penstock.Position(i)
+		if s.facts[i].entry.Kind == ledger.EntryDamaged {
+			n.damaged++
+			n.tell()
+		}
 	}
 	for _, a := range s.answers {
 		if a.original != nil && a.original.Failed {
@@ -227,6 +233,7 @@ func (n *Intake) Settled(b penstock.Batch, r penstock.Receipt) {
 	for _, k := range r.Known {
 		n.learn(k)
 	}
+	n.tell()
 }
 
 // Learn folds in what the record holds of an epoch, through whichever node it came.
@@ -236,6 +243,7 @@ func (n *Intake) Learn(known []penstock.Known) {
 	for _, k := range known {
 		n.learn(k)
 	}
+	n.tell()
 }
 
 func (n *Intake) learn(k penstock.Known) {

@@ -323,6 +323,15 @@ func (l *Ledger) Marks(controller string, epochNumber uint64) (accepted, committ
 	return accepted, committed
 }
 
+// Settled tells whether the record has settled a report with a sequence.
+func (l *Ledger) Settled(controller string, id penstock.Identity) bool {
+	a := l.accounts[controller]
+	if a == nil || a.epochs[id.Epoch] == nil {
+		return false
+	}
+	return a.epochs[id.Epoch].closed.Contains(id.Seq)
+}
+
 // LastEpoch returns the controller's highest epoch, 0 when it has none.
 func (l *Ledger) LastEpoch(controller string) uint64 {
 	var last uint64

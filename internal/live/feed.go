@@ -108,7 +108,8 @@ func (f *Feed) Pause(on bool) {
 	f.waiting = 0
 }
 
-func (f *Feed) isPaused() bool {
+// Paused tells whether live streams are done without just now.
+func (f *Feed) Paused() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.paused

@@ -47,7 +47,7 @@ func (s *Subscription) Next(ctx context.Context) (events []Event, missed int, er
 			return nil, 0, penstock.Errorf(penstock.Closed, "the subscription was closed")
 		default:
 		}
-		if s.feed.isPaused() {
+		if s.feed.Paused() {
 			return nil, 0, penstock.Errorf(penstock.Closed, "the gateway is short of memory and ends live streams")
 		}
 		n, next, lost, wake := s.feed.read(s.next, s.buf[:])

@@ -90,7 +90,7 @@ func TestEveryDefinitionCanBeUsed(t *testing.T) {
 			s.ReadHistogram(d.Name, func(yield func(metrics.Buckets, ...string)) { yield(metrics.Buckets{Count: 1}, labels...) })
 		case d.Kind == metrics.Histogram:
 			s.Observe(d.Name, 0.5, labels...)
-		case strings.HasPrefix(string(d.Name), "penstock_api_re"), d.Name == metrics.VerdictChanges:
+		case strings.HasPrefix(string(d.Name), "penstock_api_re"), d.Name == metrics.VerdictChanges, d.Name == metrics.ScriptFaults:
 			s.Add(d.Name, 3, labels...)
 		default:
 			s.Read(d.Name, func(yield func(float64, ...string)) { yield(3, labels...) })

@@ -10,7 +10,7 @@ import (
 // this package counts as they happen.
 func readAtScrape(n Name) bool {
 	switch n {
-	case Requests, RequestSeconds, ReceivedBytes, Misuse, VerdictChanges:
+	case Requests, RequestSeconds, ReceivedBytes, Misuse, VerdictChanges, ScriptFaults:
 		return false
 	}
 	return true

@@ -9,6 +9,7 @@ const (
 	ReceivedBytes  Name = "penstock_api_received_bytes_total"
 	Misuse         Name = "penstock_metrics_misuse_total"
 	VerdictChanges Name = "penstock_verdict_changes_total"
+	ScriptFaults   Name = "penstock_script_faults_total"
 )
 
 // The names of the metrics that are read when somebody scrapes.
@@ -35,10 +36,12 @@ const (
 	SinkHeld        Name = "penstock_sink_quarantined_reports"
 	SinkState       Name = "penstock_sink_state"
 	LinkEvents      Name = "penstock_link_events_total"
+	ScriptStuck     Name = "penstock_script_stuck_workers"
 	Verdicts        Name = "penstock_verdicts"
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	Refused         Name = "penstock_refused_connections_total"
+	Headless        Name = "penstock_headless_connections_total"
 	SpansLost       Name = "penstock_trace_spans_lost_total"
 	BuildInfo       Name = "penstock_build_info"
 	StageSeconds    Name = "penstock_stage_seconds"
@@ -128,9 +131,13 @@ var gatewayDefinitions = []Definition{
 		Labels: []Label{{"component", "the component's name as /readyz shows it"}}},
 	{Name: CertExpiry, Kind: Gauge, Unit: "seconds", Help: "Time since 1970 at which the certificate of the HTTP API expires."},
 	{Name: Refused, Kind: Counter, Unit: "connections", Help: "Connections and datagrams from addresses that listen.allow does not name."},
+	{Name: Headless, Kind: Counter, Unit: "connections", Help: "Connections from load balancers that listen.proxy names, closed because they had no PROXY header that holds."},
 	{Name: SpansLost, Kind: Counter, Unit: "spans", Help: "Parts of traces that the collector at trace.endpoint did not take."},
 	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
 		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},
+	{Name: ScriptFaults, Kind: Counter, Unit: "faults", Help: "Reports on which the user's script failed, by how.",
+		Labels: []Label{{"kind", "threw, slow, stuck, hungry or deep"}}},
+	{Name: ScriptStuck, Kind: Gauge, Unit: "workers", Help: "Workers of the user's script that are in an operation that cannot be stopped."},
 	{Name: MemoryLimit, Kind: Gauge, Unit: "bytes", Help: "Memory below which the gateway keeps; 0 for no limit."},
 	{Name: MemoryShedding, Kind: Gauge, Unit: "level", Help: "What the gateway does without to keep below the limit: 0 nothing, 1 caches, 2 live streams, 3 new connections, 4 new reports."},
 	{Name: LogLines, Kind: Counter, Unit: "lines", Help: "Lines of the log that an output took, and those for which it had no room.",

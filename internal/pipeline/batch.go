@@ -70,6 +70,12 @@ func (b *Batch) Refuse(cause error) error {
 	}, nil)
 }
 
+// RefuseReport takes the place of a report that can be read and is refused all the same.
+// It returns the errors of [Batch.Add].
+func (b *Batch) RefuseReport(r *penstock.Report, reason penstock.Reason, detail string) error {
+	return b.put(intake.Item{Report: r, Reason: reason, Detail: decodeName + ": " + detail}, nil)
+}
+
 func (b *Batch) put(item intake.Item, encoding []byte) error {
 	if len(b.items) >= b.limits.MaxReports {
 		return penstock.Errorf(penstock.TooLarge, "the body holds more than %d reports: send it in parts", b.limits.MaxReports)

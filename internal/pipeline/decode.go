@@ -41,6 +41,9 @@ type Format struct {
 	Decode func(body []byte, b *Batch) error
 	// Literal says that whole numbers come without a type, as in JSON.
 	Literal bool
+	// Received says that the reports have the time when another gateway received them,
+	// and keep it.
+	Received bool
 }
 
 // decode turns the body into reports, gives them what the envelope knows of them,
@@ -74,7 +77,7 @@ func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	if err != nil {
 		return refusedBody(err)
 	}
-	s.complete(e, b)
+	s.complete(e, b, format)
 	w.items, w.literal = b.items, format.Literal
 	return nil
 }
@@ -108,13 +111,16 @@ func reasonOf(err error) penstock.Reason {
 
 // complete gives the reports what the envelope knows, and refuses those whose
 // identity or size breaks a rule.
-func (s *decode) complete(e *penstock.Envelope, b *Batch) {
+func (s *decode) complete(e *penstock.Envelope, b *Batch, format Format) {
 	buffer := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buffer)
 	for i := range b.items {
 		item := &b.items[i]
 		r := item.Report
-		r.Source, r.ReceivedTime = e.Source, e.ReceivedTime
+		r.Source = e.Source
+		if item.Forwarded = format.Received; !item.Forwarded {
+			r.ReceivedTime = e.ReceivedTime
+		}
 		if item.Reason != "" {
 			continue
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/pipeline/forwarded"
 	"github.com/penstock/penstock/link"
 )
 
@@ -162,6 +163,7 @@ func formats() map[string]pipeline.Format {
 	literal := pipeline.BinaryFormat()
 	literal.Literal = true
 	all["literal"] = literal
+	all[link.ForwardedType] = forwarded.Format()
 	return all
 }
 

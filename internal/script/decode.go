@@ -3,6 +3,7 @@ package script
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -14,7 +15,8 @@ import (
 // changed.
 type answer struct {
 	Dropped bool      `json:"d"`
-	Samples []entry   `json:"o"` // those that go on, in order; nil: as they were given
+	Samples []entry   `json:"o"` // those that go on, in order; nil: as they were given, but for
+	Changes []change  `json:"c"` // these
 	State   *string   `json:"k"` // what is to be kept, nil: as it was
 	Lines   []rawLine `json:"l"` // of the console
 	Missed  int       `json:"m"` // lines that were too many
@@ -26,19 +28,19 @@ type entry struct {
 	change *change
 }
 
-// change is a sample that is not as it was given, or new.
+// change is what differs in a sample that was given, or a new sample.
 type change struct {
 	Given   *int            `json:"i"` // its place among those given
-	Point   string          `json:"p"`
-	Form    string          `json:"k"` // of the value: n, f, i, b, s or z
+	Point   *string         `json:"p"`
+	Form    string          `json:"k"` // of the value: n, f, i, b, s or z; empty for as it was
 	Value   json.RawMessage `json:"v"`
-	Unit    string          `json:"u"`
-	Status  string          `json:"s"`
+	Unit    *string         `json:"u"`
+	Status  *string         `json:"s"`
 	Kind    string          `json:"y"`
-	Time    *string         `json:"t"`
-	Native  uint32          `json:"n"`
-	Old     bool            `json:"h"`
-	Gateway bool            `json:"g"`
+	Time    *string         `json:"t"` // of a new one
+	Native  *uint32         `json:"n"`
+	Old     *bool           `json:"h"`
+	Gateway bool            `json:"g"` // of a new one
 }
 
 func (e *entry) UnmarshalJSON(b []byte) error {
@@ -64,6 +66,9 @@ func parseAnswer(text string) (answer, error) {
 // apply returns the samples that the answer leaves of the report, in memory of
 // their own. The error says which sample breaks which rule.
 func (a *answer) apply(r *penstock.Report) ([]penstock.Sample, error) {
+	if a.Samples == nil {
+		return a.inPlace(r)
+	}
 	out := make([]penstock.Sample, len(a.Samples))
 	for i := range a.Samples {
 		e := &a.Samples[i]
@@ -75,41 +80,70 @@ func (a *answer) apply(r *penstock.Report) ([]penstock.Sample, error) {
 			continue
 		}
 		if err := e.change.sample(r, &out[i]); err != nil {
-			return nil, penstock.Errorf(penstock.CodeOf(err), "samples/%d, point %q: %w", i, clip(e.change.Point), err)
+			return nil, penstock.Errorf(penstock.CodeOf(err), "samples/%d, point %q: %w", i, clip(out[i].Point), err)
 		}
 	}
-	changed := *r
-	changed.Samples = out
-	if len(out) == 0 {
-		return out, nil // dropped
+	return out, checked(r, out)
+}
+
+// inPlace returns the samples of the report with what changed in some of them.
+func (a *answer) inPlace(r *penstock.Report) ([]penstock.Sample, error) {
+	out := slices.Clone(r.Samples)
+	for i := range a.Changes {
+		c := &a.Changes[i]
+		if c.Given == nil || *c.Given < 0 || *c.Given >= len(out) {
+			return nil, penstock.Errorf(penstock.Invalid, "a change is of no sample that was given")
+		}
+		if err := c.sample(r, &out[*c.Given]); err != nil {
+			return nil, penstock.Errorf(penstock.CodeOf(err), "samples/%d, point %q: %w", *c.Given, clip(out[*c.Given].Point), err)
+		}
 	}
-	return out, link.Check(&changed)
+	return out, checked(r, out)
+}
+
+func checked(r *penstock.Report, samples []penstock.Sample) error {
+	if len(samples) == 0 {
+		return nil // dropped
+	}
+	changed := *r
+	changed.Samples = samples
+	return link.Check(&changed)
 }
 
 // sample makes the sample.
 func (c *change) sample(r *penstock.Report, s *penstock.Sample) (err error) {
-	s.Point, s.Unit, s.Native = c.Point, c.Unit, c.Native
 	if c.Given != nil {
 		if *c.Given < 0 || *c.Given >= len(r.Samples) {
 			return penstock.Errorf(penstock.Invalid, "is none that was given")
 		}
-		given := &r.Samples[*c.Given]
-		s.SourceTime, s.Flags, s.Status = given.SourceTime, given.Flags&^penstock.Historical, given.Status
+		*s = r.Samples[*c.Given]
 	} else if err := c.setTime(r, s); err != nil {
 		return err
 	}
-	if c.Old {
-		s.Flags |= penstock.Historical
+	replace(&s.Point, c.Point)
+	replace(&s.Unit, c.Unit)
+	replace(&s.Native, c.Native)
+	if c.Old != nil {
+		s.Flags &^= penstock.Historical
+		if *c.Old {
+			s.Flags |= penstock.Historical
+		}
 	}
-	if c.Status == "" {
-		s.Status = penstock.Good
-	} else if c.Status != s.Status.String() { // the name says nothing of the lower bits
-		if s.Status, err = penstock.ParseStatus(c.Status); err != nil {
+	if c.Status != nil {
+		if s.Status, err = penstock.ParseStatus(*c.Status); err != nil {
 			return err
 		}
 	}
-	s.Value, err = c.value()
+	if c.Given == nil || c.Form != "" {
+		s.Value, err = c.value(s.Value.Kind())
+	}
 	return err
+}
+
+func replace[T any](to, with *T) {
+	if with != nil {
+		*to = *with
+	}
 }
 
 // setTime gives a new sample its time: what the script says, or that of the newest
@@ -141,12 +175,14 @@ func (c *change) setTime(r *penstock.Report, s *penstock.Sample) error {
 	return nil
 }
 
-// value returns the value: of the kind that the sample says where the value fits
-// it, or else of the kind that the value has by itself.
-func (c *change) value() (penstock.Value, error) {
-	kind, known := penstock.ParseKind(c.Kind)
-	if c.Kind != "" && !known {
-		return penstock.Value{}, penstock.Errorf(penstock.Invalid, "type %.40q is none of none, float64, int64, uint64, bool and text", c.Kind)
+// value returns the value: of the kind that the sample says, or was of, where the
+// value fits it, or else of the kind that the value has by itself.
+func (c *change) value(kind penstock.Kind) (penstock.Value, error) {
+	if c.Kind != "" {
+		var known bool
+		if kind, known = penstock.ParseKind(c.Kind); !known {
+			return penstock.Value{}, penstock.Errorf(penstock.Invalid, "type %.40q is none of none, float64, int64, uint64, bool and text", c.Kind)
+		}
 	}
 	switch c.Form {
 	case "z":

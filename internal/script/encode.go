@@ -14,7 +14,7 @@ import (
 //	c f e q k   controller, source, epoch and seq, key
 //	r           received time, nanoseconds in a string
 //	p v         of each sample the point and the value, null for none
-//	u           of each sample the unit; absent when none has one
+//	u           the unit: one for all samples, or a list
 //	t           the time in nanoseconds in a string, null for none yet: one for all
 //	            samples, or a list
 //	y           the kind of value: one for all samples, or a list
@@ -41,9 +41,7 @@ func appendRequest(dst []byte, r *penstock.Report) []byte {
 	all := r.Samples
 	dst = appendList(append(dst, `,"p":`...), all, func(dst []byte, s *penstock.Sample) []byte { return appendString(dst, s.Point) })
 	dst = appendList(append(dst, `,"v":`...), all, appendValue)
-	if some(all, func(s *penstock.Sample) bool { return s.Unit != "" }) {
-		dst = appendList(append(dst, `,"u":`...), all, func(dst []byte, s *penstock.Sample) []byte { return appendString(dst, s.Unit) })
-	}
+	dst = appendColumn(append(dst, `,"u":`...), all, sameUnit, func(dst []byte, s *penstock.Sample) []byte { return appendString(dst, s.Unit) })
 	dst = appendColumn(append(dst, `,"t":`...), all, sameTime, appendTime)
 	dst = appendColumn(append(dst, `,"y":`...), all, sameKind, appendKind)
 	dst = appendExtras(dst, all)
@@ -84,6 +82,8 @@ func some(all []penstock.Sample, is func(*penstock.Sample) bool) bool {
 func sameTime(a, b *penstock.Sample) bool {
 	return a.SourceTime == b.SourceTime && isUntimed(a) == isUntimed(b)
 }
+
+func sameUnit(a, b *penstock.Sample) bool { return a.Unit == b.Unit }
 
 func sameKind(a, b *penstock.Sample) bool { return a.Value.Kind() == b.Value.Kind() }
 

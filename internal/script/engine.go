@@ -90,6 +90,21 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
+// Check loads the script and runs nothing of it but what stands outside its
+// functions. The error is as that of [New].
+func Check(c *Config) error {
+	source, err := readSource(c.File)
+	if err != nil {
+		return err
+	}
+	m, fault := newMachine(c, source)
+	if fault != nil {
+		return penstock.Errorf(penstock.Invalid, "script: %w", fault)
+	}
+	m.close()
+	return nil
+}
+
 func readSource(file string) (string, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -153,7 +168,7 @@ func (e *Engine) conclude(r *penstock.Report, held *hold, got *reply) (out Outco
 	if got.fault != nil {
 		return out, got.fault
 	}
-	if a.Samples != nil {
+	if a.Samples != nil || a.Changes != nil {
 		if out.Samples, err = a.apply(r); err != nil {
 			return out, threw(err)
 		}

@@ -5,9 +5,9 @@
 (function (file, maxState) {
   'use strict';
   const { parse, stringify } = JSON;
-  const { is, keys, seal, setPrototypeOf, getOwnPropertyNames } = Object;
+  const { is, keys, seal, setPrototypeOf, getOwnPropertyNames, defineProperty } = Object;
   const { isArray } = Array;
-  const { isFinite, isInteger, isSafeInteger } = Number;
+  const { isInteger } = Number;
   const { apply } = Reflect;
   const toBigInt = BigInt, text = String, Places = Map;
   const types = ['none', 'float64', 'int64', 'uint64', 'bool', 'text'];
@@ -60,12 +60,15 @@
     throw new Error('a script is one file without modules: require(' + stringify(text(name)) + ') has nothing to load');
   };
 
-  // A Report is what the script is given. Only its samples can be changed.
+  // A Report is what the script is given. Only its samples can be changed; they are
+  // made when it first asks for them.
   class Report {
     #about;
-    constructor(about, samples) {
+    #given;
+    #samples;
+    constructor(about) {
       this.#about = about;
-      this.samples = samples;
+      defineProperty(this, 'samples', samplesProperty);
     }
     get controller() { return this.#about.c; }
     get source() { return this.#about.f; }
@@ -76,7 +79,26 @@
     toJSON() {
       return { controller: this.controller, source: this.source, epoch: this.epoch, seq: this.seq, key: this.key, samples: this.samples };
     }
+    static samples(r) {
+      if (r.#given === undefined) r.#samples = build(r.#given = new Given(r.#about));
+      return r.#samples;
+    }
+    static replace(r, samples) {
+      if (r.#given === undefined) r.#given = new Given(r.#about);
+      r.#samples = samples;
+    }
+    // after puts what goes on into out, as list does.
+    static after(out, r, answer) {
+      const own = answer === undefined || answer === r;
+      if (own && r.#given === undefined) return; // never asked for
+      list(out, own ? r.#samples : answer.samples, r.#given ?? new Given(r.#about));
+    }
   }
+  const samplesProperty = {
+    enumerable: true,
+    get() { return Report.samples(this); },
+    set(samples) { Report.replace(this, samples); },
+  };
 
   // A Context is the second argument. What the script keeps in its state must be
   // what JSON can say; it is read only when the script asks for it.
@@ -113,44 +135,63 @@
     return v === null ? 'null' : isArray(v) ? 'array' : typeof v;
   }
 
-  // build makes the samples of a request.
-  function build(about) {
-    const points = about.p, values = about.v, units = about.u, times = about.t, kinds = about.y, samples = [];
-    let last, time = null;
-    for (let i = 0; i < points.length; i++) {
-      const t = typeof times === 'string' ? times : times[i];
-      if (t !== last) {
-        last = t;
-        time = t === null ? null : toBigInt(t);
+  // Given is what the samples of a request were, so that what the script changed can
+  // be told. What all have alike stands there once.
+  class Given {
+    constructor(about) {
+      const { p: points, v: values, u: units, t: times, y: kinds, x: extras } = about;
+      this.points = points;
+      this.values = values;
+      this.oneUnit = typeof units === 'string';
+      this.units = units;
+      this.oneTime = typeof times === 'string';
+      this.times = this.oneTime ? toBigInt(times) : times;
+      this.oneType = typeof kinds === 'number';
+      this.types = this.oneType ? types[kinds] : kinds;
+      this.extras = undefined;
+      this.made = []; // the samples as the script got them
+      let last, time;
+      for (let i = 0; !this.oneTime && i < times.length; i++) {
+        if (times[i] !== last) {
+          last = times[i];
+          time = last === null ? null : toBigInt(last);
+        }
+        times[i] = time;
       }
-      samples[i] = {
-        point: points[i], value: values[i], unit: units === undefined ? '' : units[i], status: 'Good',
-        timeNs: time, type: types[typeof kinds === 'number' ? kinds : kinds[i]],
+      for (let i = 0; !this.oneType && i < kinds.length; i++) kinds[i] = types[kinds[i]];
+      if (extras === undefined) return;
+      this.extras = new Places();
+      for (let i = 0; i < extras.length; i++) {
+        const x = extras[i];
+        this.extras.set(x.i, x);
+        if (x.b !== undefined) values[x.i] = toBigInt(x.b);
+        if (x.f !== undefined) values[x.i] = +x.f;
+      }
+    }
+  }
+
+  // build makes the samples.
+  function build(given) {
+    const { points, values, oneUnit, units, oneTime, times, oneType, types, extras, made } = given, samples = [];
+    for (let i = 0; i < points.length; i++) {
+      samples[i] = made[i] = {
+        point: points[i], value: values[i], unit: oneUnit ? units : units[i], status: 'Good',
+        timeNs: oneTime ? times : times[i], type: oneType ? types : types[i],
       };
     }
-    const extra = about.x;
-    if (extra === undefined) return samples;
-    for (let i = 0; i < extra.length; i++) {
-      const x = extra[i], s = samples[x.i];
-      if (x.b !== undefined) s.value = toBigInt(x.b);
-      if (x.f !== undefined) s.value = +x.f;
+    if (extras === undefined) return samples;
+    extras.forEach((x, i) => {
+      const s = samples[i];
       if (x.s !== undefined) s.status = x.s;
       if (x.n !== undefined) s.native = x.n;
       if (x.h !== undefined) s.historical = true;
       if (x.g !== undefined) s.gatewayClock = true;
-    }
+    });
     return samples;
   }
 
-  // plain copies what was given, so that what the script changed can be told.
-  function plain(samples) {
-    const all = [];
-    for (let i = 0; i < samples.length; i++) {
-      const s = samples[i];
-      all[i] = [s, s.point, s.value, s.unit, s.status, s.timeNs, s.type, s.native, s.historical, s.gatewayClock];
-    }
-    return all;
-  }
+  // same is Object.is, without a call.
+  const same = (a, b) => (a === b ? a !== 0 || 1 / a === 1 / b : a !== a && b !== b);
 
   function wrong(i, point, what) {
     const name = typeof point === 'string' ? ' ' + stringify(point.slice(0, 60)) : '';
@@ -163,15 +204,21 @@
     return v;
   }
 
-  // valueOf puts a value into what JSON can say.
-  function valueOf(c, v, i) {
+  // valueOf puts a value and its type into what JSON can say.
+  function valueOf(c, v, type, i, point) {
+    if (type !== undefined) c.y = string(type, i, point, 'type');
     switch (typeof v) {
       case 'number':
-        c.k = is(v, -0) || !isFinite(v) ? 'f' : 'n';
-        c.v = c.k === 'n' ? v : is(v, -0) ? '-0' : text(v);
+        if (v - v === 0 && (v !== 0 || 1 / v > 0)) {
+          c.k = 'n';
+          c.v = v;
+          return;
+        }
+        c.k = 'f'; // JSON has no infinity, no NaN, and no -0 that stringify would write
+        c.v = v === 0 ? '-0' : text(v);
         return;
       case 'bigint':
-        if (v < minInt || v > maxUint) throw wrong(i, c.p, 'the value fits neither int64 nor uint64');
+        if (v < minInt || v > maxUint) throw wrong(i, point, 'the value fits neither int64 nor uint64');
         c.k = 'i';
         c.v = text(v);
         return;
@@ -181,72 +228,99 @@
         return;
       case 'string':
         c.k = 's';
-        c.v = string(v, i, c.p, 'value');
+        c.v = string(v, i, point, 'value');
         return;
     }
-    if (v !== null) throw wrong(i, c.p, 'the value is a ' + nameOf(v) + '; null stands for no value');
+    if (v !== null) throw wrong(i, point, 'the value is a ' + nameOf(v) + '; null stands for no value');
     c.k = 'z';
   }
 
-  function timeOf(c, t, gateway, i) {
+  function statusOf(status, i, point) {
+    return status === undefined || status === '' ? 'Good' : typeof status === 'number' ? text(status) : string(status, i, point, 'status');
+  }
+
+  function nativeOf(native, i, point) {
+    if (!isInteger(native) || native < 0 || native > 0xffffffff) throw wrong(i, point, 'native is no whole number of 32 bits');
+    return native;
+  }
+
+  function timeOf(c, t, gateway, i, point) {
     if (t === null && gateway) c.t = '';
     else if (typeof t === 'bigint') {
-      if (t < minInt || t >= -minInt) throw wrong(i, c.p, 'timeNs is outside what 64 bits of nanoseconds hold');
+      if (t < minInt || t >= -minInt) throw wrong(i, point, 'timeNs is outside what 64 bits of nanoseconds hold');
       c.t = text(t);
     } else if (t !== undefined && t !== null) {
-      throw wrong(i, c.p, 'timeNs is a ' + nameOf(t) + ': it counts nanoseconds in a BigInt, as BigInt(Date.now()) * 1_000_000n');
+      throw wrong(i, point, 'timeNs is a ' + nameOf(t) + ': it counts nanoseconds in a BigInt, as BigInt(Date.now()) * 1_000_000n');
     }
   }
 
-  // entry returns the place of a sample that is as it was given, or what is new in it.
-  function entry(s, was, place, i) {
+  // entry returns the place of a sample that is as it was given, what differs in one
+  // that is not, and all of a new one.
+  function entry(s, given, place, i) {
     if (typeof s !== 'object' || s === null) throw wrong(i, undefined, 'is a ' + nameOf(s) + ', not a sample');
     const { point, value, unit, status, timeNs, type, native, historical, gatewayClock } = s;
-    if (was !== undefined) {
-      if (timeNs !== was[5]) throw wrong(i, point, 'timeNs is the clock of the controller and is never rewritten: make a new sample');
-      if (point === was[1] && is(value, was[2]) && unit === was[3] && status === was[4] && type === was[6] &&
-        native === was[7] && historical === was[8] && gatewayClock === was[9]) return place;
+    if (place === undefined) return fresh(i, point, value, unit, status, timeNs, type, native, historical, gatewayClock);
+    const { extras } = given, x = extras === undefined ? undefined : extras.get(place);
+    if (timeNs !== (given.oneTime ? given.times : given.times[place])) {
+      throw wrong(i, point, 'timeNs is the clock of the controller and is never rewritten: make a new sample');
     }
+    const was = given.points[place], kind = given.oneType ? given.types : given.types[place];
+    let c;
+    if (point !== was) (c = { i: place }).p = string(point, i, point, 'point');
+    if (type !== kind || !same(value, given.values[place])) valueOf(c ??= { i: place }, value, type === kind ? undefined : type, i, point);
+    if (unit !== (given.oneUnit ? given.units : given.units[place])) (c ??= { i: place }).u = unit === undefined ? '' : string(unit, i, point, 'unit');
+    if (status !== (x?.s ?? 'Good')) (c ??= { i: place }).s = statusOf(status, i, point);
+    if (native !== x?.n) (c ??= { i: place }).n = native === undefined ? 0 : nativeOf(native, i, point);
+    if ((historical === true) !== (x?.h !== undefined)) (c ??= { i: place }).h = historical === true;
+    return c ?? place;
+  }
+
+  function fresh(i, point, value, unit, status, timeNs, type, native, historical, gatewayClock) {
     const c = { p: string(point, i, point, 'point') };
-    valueOf(c, value, i);
+    valueOf(c, value, type, i, point);
     if (unit !== undefined) c.u = string(unit, i, point, 'unit');
-    if (typeof status === 'number') c.s = text(status);
-    else if (status !== undefined) c.s = string(status, i, point, 'status');
-    if (type !== undefined) c.y = string(type, i, point, 'type');
-    if (native !== undefined) {
-      if (!isInteger(native) || native < 0 || native > 0xffffffff) throw wrong(i, point, 'native is no whole number of 32 bits');
-      c.n = native;
-    }
-    c.h = historical === true;
+    if (status !== undefined) c.s = statusOf(status, i, point);
+    if (native !== undefined) c.n = nativeOf(native, i, point);
+    if (historical === true) c.h = true;
     c.g = gatewayClock === true;
-    if (was !== undefined) c.i = place;
-    else timeOf(c, timeNs, c.g, i);
+    timeOf(c, timeNs, c.g, i, point);
     return c;
   }
 
-  // list returns the entries of the samples that go on, and undefined when they are
-  // as they were given.
-  function list(samples, given) {
+  // list puts into out the entries of the samples that go on: nothing when they are as
+  // they were given, and what differs in some when all are in their places.
+  function list(out, samples, given) {
     if (!isArray(samples)) throw new TypeError('the samples are a ' + nameOf(samples) + ', not an array');
-    const n = samples.length, entries = [];
+    const n = samples.length, entries = [], changes = [];
+    const { made, points, values, oneUnit, units, oneTime, times, oneType, types, extras } = given;
     if (n > maxSamples) throw new RangeError('a report has at most ' + maxSamples + ' samples, this one has ' + n);
-    let same = n === given.length, places;
+    let inPlace = n === points.length, places;
     for (let i = 0, next = 0; i < n; i++) {
       const s = samples[i];
-      let place = next < given.length && given[next][0] === s ? next : undefined;
+      // Most are in their place and as they were; zero and NaN are looked at more closely.
+      if (s === made[i] && s.value === values[i] && s.value !== 0 && s.point === points[i] && s.unit === (oneUnit ? units : units[i]) &&
+        s.timeNs === (oneTime ? times : times[i]) && s.type === (oneType ? types : types[i]) &&
+        s.status === 'Good' && s.native === undefined && s.historical === undefined && extras === undefined) {
+        entries[i] = i;
+        next = i + 1;
+        continue;
+      }
+      let place = next < made.length && made[next] === s ? next : undefined;
       if (place === undefined) {
         if (places === undefined) {
           places = new Places();
-          for (let k = 0; k < given.length; k++) places.set(given[k][0], k);
+          for (let k = 0; k < made.length; k++) places.set(made[k], k);
         }
         place = places.get(s);
       }
-      const e = entry(s, place === undefined ? undefined : given[place], place, i);
+      const e = entry(s, given, place, i);
       if (place !== undefined) next = place + 1;
-      if (e !== i) same = false;
       entries[i] = e;
+      if (place !== i) inPlace = false;
+      else if (e !== i) changes[changes.length] = e;
     }
-    return same ? undefined : entries;
+    if (!inPlace) out.o = entries;
+    else if (changes.length > 0) out.c = changes;
   }
 
   let onReport, state = 'pending', problem;
@@ -294,19 +368,18 @@
     run(request, kept) {
       lines = [];
       missed = 0;
-      const about = parse(request), samples = build(about), given = plain(samples);
-      const report = new Report(about, samples), ctx = new Context(kept);
+      const report = new Report(parse(request)), ctx = new Context(kept);
       const answer = apply(onReport, undefined, [report, ctx]);
       const out = {};
       if (answer === null) out.d = true;
-      else if (answer === undefined) out.o = list(report.samples, given);
+      else if (answer === undefined) Report.after(out, report);
       else if (typeof answer !== 'object') throw new TypeError('onReport returned a ' + nameOf(answer) + ': it returns the report, or nothing when it changed it in place, or null to drop it');
       else if (typeof answer.then === 'function') throw new TypeError('onReport is async: it has nothing to wait for, take the word away');
-      else out.o = list(answer.samples, given);
+      else Report.after(out, report, answer);
       out.k = Context.after(ctx);
       if (lines.length > 0) out.l = lines;
       if (missed > 0) out.m = missed;
-      return out.d === undefined && out.o === undefined && out.k === undefined && lines.length === 0 ? '' : stringify(out);
+      return out.d === undefined && out.o === undefined && out.c === undefined && out.k === undefined && lines.length === 0 ? '' : stringify(out);
     },
     lines() { return lines.length === 0 ? '' : stringify({ l: lines, m: missed }); },
   };

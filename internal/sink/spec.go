@@ -8,6 +8,11 @@ import (
 type Spec struct {
 	Name     string // unique in the node, at most [MaxName] bytes
 	Settings Settings
+	// Forwards says that the sink hands reports on to another gateway, which must know a
+	// report that comes again: they go as they were accepted, and those that waited are
+	// not marked as historical. What was refused or filtered here goes as an empty report,
+	// so that its place in the sequence is filled there too.
+	Forwards bool
 	// Config is what the sink is made from. A reload leaves a sink alone whose Config
 	// and Settings are deeply equal to those before.
 	Config any

@@ -18,9 +18,9 @@ const (
 	lastBackoff  = time.Minute
 )
 
-// run keeps one source running until ctx ends: when it fails it is made and
-// started again, for ever, later each time.
-func run(ctx context.Context, s Spec, env Env, next penstock.Handler) {
+// Keep keeps one source running until ctx ends: when it fails it is made and
+// started again, for ever, later each time. Env is whole, Memory too.
+func Keep(ctx context.Context, s Spec, env Env, next penstock.Handler) {
 	backoff := firstBackoff
 	for {
 		begun := env.Now()

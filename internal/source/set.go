@@ -124,10 +124,10 @@ func (s *Set) start(ctx context.Context, w Spec) *running {
 	r.work.Go(func() {
 		defer stop()
 		if w.Lease == nil || s.Leases == nil {
-			run(ctx, w, env, s.Handler)
+			Keep(ctx, w, env, s.Handler)
 			return
 		}
-		s.tenant(w, env).run(ctx, func(ctx context.Context) { run(ctx, w, env, s.Handler) })
+		s.tenant(w, env).run(ctx, func(ctx context.Context) { Keep(ctx, w, env, s.Handler) })
 	})
 	return r
 }

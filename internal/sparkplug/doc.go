@@ -1,7 +1,7 @@
-// Package sparkplug reads Sparkplug B (version 3.0 of the specification): it
-// follows the births and deaths of edge nodes and devices and turns their metrics
-// into reports. It does no I/O: a [Host] is given messages and the time, and
-// says what was decided.
+// Package sparkplug reads and writes Sparkplug B (version 3.0 of the specification):
+// a [Host] follows the births and deaths of edge nodes and devices and turns their
+// metrics into reports, an [Edge] is such an edge node. They do no I/O: they are given
+// messages, reports and the time, and say what was decided, or what to publish.
 //
 // # What is guaranteed
 //

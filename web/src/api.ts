@@ -23,7 +23,7 @@ async function request(method: string, path: string, body?: unknown): Promise<Re
   throw new Problem(answer.status, p.detail ?? `The gateway answered ${answer.status}.`, p.do ?? '')
 }
 
-export const signIn = async (token: string): Promise<Session> => (await request('POST', '/v1/session', { token })).json()
+export const signIn = async (by: { token: string } | { code: string }): Promise<Session> => (await request('POST', '/v1/session', by)).json()
 
 export const signOut = async (): Promise<void> => { await request('DELETE', '/v1/session') }
 
@@ -34,6 +34,17 @@ export async function whoAmI(): Promise<Session | null> {
   } catch (e) {
     if (e instanceof Problem && (e.status === 401 || e.status === 403)) return null
     throw e
+  }
+}
+
+// whyNoStream returns why the gateway gives no live stream, empty when it does or does
+// not answer at all.
+export async function whyNoStream(): Promise<string> {
+  try {
+    await (await request('GET', '/v1/watch')).body?.cancel()
+    return ''
+  } catch (e) {
+    return e instanceof Problem && e.status >= 500 ? e.detail : ''
   }
 }
 

@@ -4,7 +4,7 @@ import { Controller } from './controller'
 import { age, clock } from './format'
 import { Home } from './home'
 import { SignIn } from './signin'
-import { connected, heard, now, problems, route, session, silence } from './state'
+import { connected, heard, now, problems, refusedStream, route, session, silence } from './state'
 
 export function App() {
   if (session.value === undefined) return <p class="wait" role="status">One moment …</p>
@@ -49,10 +49,11 @@ function Live() {
 
 // Silence says how old everything on the page is when the gateway is not heard.
 function Silence() {
-  if (silence.value === 0) return null
+  if (silence.value === 0 && refusedStream.value === '') return null
   return (
     <p class="banner" role="alert">
-      No word from the gateway for {age(silence.value)}. What stands below is old: it is as of {clock(heard.value, Date.now())}.
+      {refusedStream.value !== '' ? `${refusedStream.value} ` : `No word from the gateway for ${age(silence.value)}. `}
+      {heard.value > 0 && `What stands below is old: it is as of ${clock(heard.value, Date.now())}.`}
     </p>
   )
 }

@@ -21,9 +21,12 @@ function None({ quiet }: { quiet: number }) {
   return <p class="warn">{quiet === 1 ? 'A controller is' : `${count(quiet)} controllers are`} late or silent, and the cause is not known yet. It is judged again all the time.</p>
 }
 
-function place(v: Verdict): string {
+// place names what a fault takes.
+export function place(v: Verdict): string {
   if (v.scope === undefined || v.scope === 'gateway') return 'this gateway'
-  return `${v.scope} ${v.name ?? ''}`.trim()
+  const name = v.name ?? ''
+  if (v.scope === 'controller') return name
+  return name.toLowerCase().startsWith(v.scope) ? name : `${v.scope} ${name}`.trim()
 }
 
 function Item({ cause: c }: { cause: Cause }) {
@@ -34,11 +37,12 @@ function Item({ cause: c }: { cause: Cause }) {
         {count(c.count)} {c.count === 1 ? 'controller' : 'controllers'}
         <Since of={c} />
         {' · '}{percent(c.confidence)} sure
-        {' · '}{c.missing === 0 ? 'nothing lost as far as numbers tell' : `${count(c.missing)} reports missing now`}
+        {' · '}{c.missing === 0 ? 'nothing lost as far as numbers tell' : `${count(c.missing)} reports missing now: they may still come`}
       </p>
+      {c.evidence_for?.[0] !== undefined && <p><b>Why:</b> {c.evidence_for[0]}</p>}
       <Advice of={c} />
       <details>
-        <summary>Evidence, and who is in trouble</summary>
+        <summary>All evidence, and who is in trouble</summary>
         <Evidence of={c} />
         <p class="names">
           {c.controllers.map((name) => <a key={name} href={controllerAddress(name)}>{name}</a>)}

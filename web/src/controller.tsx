@@ -3,11 +3,11 @@
 
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { Advice, Evidence, Since } from './causes'
+import { Advice, Evidence, place, Since } from './causes'
 import { PulseMark } from './fleet'
-import { age, bytes, clock, count, eventName, exact, length, number, percent, quality, value, verdictTitle } from './format'
+import { age, bytes, clock, count, eventName, exact, length, level, percent, quality, value, verdictTitle } from './format'
 import { PlotPanel, Trend } from './plot'
-import type { Counts, Detail, Link, Sample } from './shapes'
+import type { Counts, Detail, Link, LinkSignal, Sample } from './shapes'
 import { detail, link, now, values } from './state'
 
 export function Controller({ name }: { name: string }) {
@@ -62,7 +62,7 @@ function Verdict({ of: d }: { of: Detail }) {
   return (
     <section class={well ? 'verdict' : 'verdict ill'} aria-labelledby="verdict">
       <h2 id="verdict">{verdictTitle(d)}</h2>
-      {!well && <p>{percent(d.confidence)} sure<Since of={d} />{d.scope !== undefined && d.scope !== 'controller' && ` · takes the whole ${d.scope} ${d.name ?? ''}`}</p>}
+      {!well && <p>{percent(d.confidence)} sure<Since of={d} />{d.scope !== undefined && d.scope !== 'controller' && ` · takes all of ${place(d)}`}</p>}
       <Advice of={d} />
       <Evidence of={d} />
     </section>
@@ -79,6 +79,7 @@ function Hops({ of: d }: { of: Detail }) {
     <Section id="hops" title="Way of the last report">
       <ol class="hops">
         <Hop name="Controller" note={r.source === undefined ? 'gave no time' : `by its clock ${clock(source! * 1000, now.value)}`} />
+        <LinkHop of={d} />
         <Hop name="Received" delay={between(source, received)} says="link and clock" note={clock(received! * 1000, now.value)} />
         <Hop name="Accepted" delay={between(received, accepted)} says="gateway" note="on this node's disk" />
         <Hop name="Stored" delay={between(accepted, stored)} says="store" note="in the record" />
@@ -91,6 +92,45 @@ function Hops({ of: d }: { of: Detail }) {
     </Section>
   )
 }
+
+// LinkHop is the stretch that the gateway sees only from its end: a radio, a fibre or
+// a line, by what it tells of itself. A controller that tells nothing has none.
+function LinkHop({ of: d }: { of: Detail }) {
+  const signals = d.signals ?? []
+  if (signals.length === 0 && d.line === undefined) return null
+  const optical = signals.some((s) => s.quantity === 'optical_power' || s.quantity === 'attenuation')
+  const name = signals.length === 0 ? 'Line' : optical ? 'Fibre' : 'Radio'
+  const all = d.now.frames + d.now.damaged
+  return (
+    <li class={signals.some(poor) || d.now.damaged > 0 ? 'poor' : ''}>
+      <b>{name}</b>
+      {signals.map((s) => (
+        <small key={s.quantity} class={poor(s) ? 'trouble' : ''}>
+          {eventName(s.quantity)} {level(s.value)} {s.unit}{s.usual !== undefined && poor(s) && `, usually ${level(s.usual)}`}<Told at={s.time} />
+        </small>
+      ))}
+      {all > 0 && (
+        <small class={d.now.damaged > 0 ? 'trouble' : ''}>{d.now.damaged > 0 ? `${count(d.now.damaged)} of ${count(all)} frames damaged` : 'no frame damaged'}</small>
+      )}
+    </li>
+  )
+}
+
+// Told says how old a signal is that is not of now.
+function Told({ at }: { at: string }) {
+  const old = (now.value - Date.parse(at)) / 1000
+  return old > fresh ? <>, {age(old)} ago</> : null
+}
+
+const fresh = 60 // seconds
+
+// poor tells whether a signal is worse than is needed, or far below what is usual.
+function poor(s: LinkSignal): boolean {
+  const sense = s.quantity === 'attenuation' ? -1 : 1
+  return (s.limit - s.value) * sense > 0 || s.usual !== undefined && (s.usual - s.value) * sense >= farBelow
+}
+
+const farBelow = 6 // dB, as the gateway has it unless it is told otherwise
 
 function Hop({ name, delay, says, note }: { name: string; delay?: number; says?: string; note: string }) {
   return (
@@ -150,9 +190,9 @@ function Signals({ of: d }: { of: Detail }) {
     <Section id="signals" title="Signal">
       {(d.signals ?? []).map((s) => (
         <p key={s.quantity}>
-          <b>{eventName(s.quantity)}</b> {number(s.value)} {s.unit}
-          {s.usual !== undefined && ` · usually ${number(s.usual)}`}
-          {s.limit !== 0 && ` · ${s.quantity === 'attenuation' ? 'at most' : 'at least'} ${number(s.limit)} needed`}
+          <b>{eventName(s.quantity)}</b> {level(s.value)} {s.unit}<Told at={s.time} />
+          {s.usual !== undefined && ` · usually ${level(s.usual)}`}
+          {s.limit !== 0 && ` · ${s.quantity === 'attenuation' ? 'at most' : 'at least'} ${level(s.limit)} needed`}
         </p>
       ))}
       {history.map(([quantity, readings]) => <Trend key={quantity} name={eventName(quantity)} readings={readings} />)}

@@ -7,6 +7,9 @@ export const count = (n: number) => whole.format(n)
 
 export const number = (n: number) => fine.format(n)
 
+// level shows a signal, to a tenth as it is judged.
+export const level = (n: number) => n.toFixed(1).replace('-', '−')
+
 export const percent = (share: number) => `${Math.round(share * 100)} %`
 
 export function bytes(n: number): string {
@@ -90,6 +93,6 @@ export function exact(time: string | undefined): number {
   return whole === undefined ? NaN : Date.parse(`${whole}Z`) / 1000 + Number(fraction ?? 0)
 }
 
-const events: Record<string, string> = { received: 'whole frames' }
+const events: Record<string, string> = { received: 'whole frames', rssi: 'RSSI', snr: 'SNR' }
 
 export const eventName = (e: string) => events[e] ?? e.replaceAll('_', ' ')

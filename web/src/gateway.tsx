@@ -65,13 +65,15 @@ export function SinksPanel() {
   )
 }
 
+const muchBehind = 10 // seconds
+
 function SinkItem({ sink: s }: { sink: Sink }) {
   const well = s.state === 'delivering' || s.state === 'starting'
   return (
     <li>
       <b>{s.name}</b>{s.system_of_record && <small> system of record</small>}
       <span class={`state ${well ? 'good' : 'trouble'}`}>{well ? '' : '! '}{s.state}</span>
-      <div>
+      <div class={s.backlog.seconds >= muchBehind ? 'warn' : ''}>
         {s.backlog.reports === 0 ? 'nothing waits' : `${count(s.backlog.reports)} wait · ${bytes(s.backlog.bytes)} · the oldest for ${age(s.backlog.seconds)}`}
         {s.books.quarantined > 0 && <span class="trouble"> · {count(s.books.quarantined)} in quarantine</span>}
         {s.books.dropped > 0 && <span class="trouble"> · {count(s.books.dropped)} dropped</span>}

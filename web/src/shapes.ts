@@ -102,6 +102,8 @@ export interface Counts {
   sessions_lost: number
 }
 
+export interface LinkSignal { quantity: string; unit: string; value: number; usual?: number; limit: number; time: string }
+
 export interface Detail extends Verdict {
   controller: string
   unknown?: boolean
@@ -116,7 +118,7 @@ export interface Detail extends Verdict {
   last_report?: { identity: string; source?: string; received: string; accepted: string; stored: string }
   now: Counts
   before: Counts
-  signals?: { quantity: string; unit: string; value: number; usual?: number; limit: number }[]
+  signals?: LinkSignal[]
   missing: number
 }
 

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals'
 import { Problem, signIn } from './api'
-import { session } from './state'
+import { refusedLink, session } from './state'
 
 export function SignIn() {
   const token = useSignal('')
@@ -11,7 +11,7 @@ export function SignIn() {
     busy.value = true
     trouble.value = ''
     try {
-      session.value = await signIn(token.value.trim())
+      session.value = await signIn({ token: token.value.trim() })
     } catch (e) {
       trouble.value = e instanceof Problem ? `${e.detail} ${e.status === 401 ? 'Look whether the token is whole, and not revoked.' : e.advice}` : String(e)
     }
@@ -20,6 +20,7 @@ export function SignIn() {
   return (
     <main class="signin">
       <h1>Penstock</h1>
+      {refusedLink.value !== '' && <p class="banner" role="alert">{refusedLink.value} Sign in with a token.</p>}
       <form onSubmit={submit}>
         <label for="token">Token</label>
         <input

@@ -6,6 +6,9 @@ import type { Books, Detail, FleetRow, Flow, Link, Overview, Sample, Session, Si
 // undefined: not known yet; null: nobody is signed in.
 export const session = signal<Session | null | undefined>(undefined)
 
+// Why the sign-in link that the page was opened with did not do; empty for none.
+export const refusedLink = signal('')
+
 export const overview = signal<Overview | null>(null)
 export const books = signal<Books | null>(null)
 export const flow = signal<Flow | null>(null)
@@ -27,6 +30,9 @@ export const fleetChanged = signal(0)
 export const heard = signal(0)
 export const ahead = signal(0)
 export const connected = signal(false)
+
+// Why the gateway, which answers, sends nothing live; empty for not known.
+export const refusedStream = signal('')
 
 // Now on the gateway's clock, in milliseconds; it moves once a second.
 const moment = signal(Date.now())
@@ -79,4 +85,5 @@ export function forgetAll() {
   fleetChanged.value++
   heard.value = 0
   connected.value = false
+  refusedStream.value = ''
 }

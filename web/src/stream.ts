@@ -1,7 +1,7 @@
 // The one stream of the console: what changed on the gateway, as it changes.
 
 import { batch, effect, type Signal } from '@preact/signals'
-import { whoAmI } from './api'
+import { whoAmI, whyNoStream } from './api'
 import type { FleetChanges } from './shapes'
 import * as state from './state'
 
@@ -46,6 +46,7 @@ function open(controller: string | null): () => void {
       state.heard.value = Date.now()
       state.ahead.value = Date.parse(JSON.parse(e.data).time) - Date.now()
       state.connected.value = true
+      state.refusedStream.value = ''
     }))
     source.onerror = () => {
       state.connected.value = false
@@ -53,12 +54,16 @@ function open(controller: string | null): () => void {
       if (source.readyState === EventSource.CLOSED) again = window.setTimeout(ask, 2000)
     }
   }
-  // ask finds out whether it was refused because the session is over.
-  const ask = () => whoAmI().then((who) => {
+  // ask finds out why it was refused: the session is over, or the gateway cannot now.
+  const ask = async () => {
+    const who = await whoAmI().catch(() => undefined)
+    const why = who ? await whyNoStream() : ''
     if (ended) return
+    state.refusedStream.value = why
     if (who === null) state.session.value = null
+    else if (who === undefined || why !== '') again = window.setTimeout(ask, 2000)
     else connect()
-  }, () => { if (!ended) again = window.setTimeout(ask, 2000) })
+  }
   connect()
   return () => {
     ended = true

@@ -105,6 +105,7 @@ type Signal struct {
 	Value    float64  `json:"value"`
 	Usual    *float64 `json:"usual,omitempty" doc:"Its own baseline."`
 	Limit    float64  `json:"limit" doc:"The least that is enough; of an attenuation the most."`
+	Time     string   `json:"time" doc:"When it was told: a controller that is silent tells no newer one."`
 }
 
 // Order says how a connection is to be checked.
@@ -189,7 +190,7 @@ func DetailOf(d *diagnose.Detail) Detail {
 		answer.Hops = &Hops{h.Identity.String(), nanoText(h.Source), nanoText(h.Received), nanoText(h.Accepted), nanoText(h.Stored)}
 	}
 	for _, s := range d.Signals {
-		shown := Signal{Quantity: string(s.Quantity), Unit: s.Quantity.Unit(), Value: round(s.Value), Limit: s.Least}
+		shown := Signal{Quantity: string(s.Quantity), Unit: s.Quantity.Unit(), Value: round(s.Value), Limit: s.Least, Time: text(s.Time)}
 		if s.HasUsual {
 			usual := round(s.Usual)
 			shown.Usual = &usual

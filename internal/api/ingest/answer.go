@@ -23,6 +23,8 @@ type answer struct {
 	bad         bool // a result is not accepted or duplicate
 	keyConflict bool
 	streaming   bool
+	wait        commitment
+	committed   bool // what was waited for has come
 }
 
 const answerHead = `{"results":[`
@@ -91,6 +93,9 @@ func (a *answer) finish(failure error) error {
 		a.bad = true
 		a.appendProblem(failure)
 	}
+	if a.wait.wanted {
+		a.buf.Bytes = strconv.AppendBool(append(a.buf.Bytes, `,"committed":`...), a.committed)
+	}
 	a.buf.Bytes = append(a.buf.Bytes, '}', '\n')
 	if a.streaming {
 		return a.stream()
@@ -99,7 +104,7 @@ func (a *answer) finish(failure error) error {
 	if len(a.buf.Bytes) > computedLength {
 		a.c.Header().Set("Content-Length", strconv.Itoa(len(a.buf.Bytes)))
 	}
-	status := http.StatusOK
+	status := a.wait.status(a.committed)
 	if a.bad {
 		status = http.StatusMultiStatus
 	}

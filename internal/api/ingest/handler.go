@@ -20,6 +20,8 @@ import (
 const (
 	mediaNDJSON = "application/x-ndjson"
 	mediaBinary = "application/vnd.penstock.reports"
+	// mediaForwarded is that of reports which another gateway hands on.
+	mediaForwarded = "application/vnd.penstock.forwarded"
 )
 
 // Limits bound what one request can ask. A limit of 0 is the default.
@@ -30,6 +32,8 @@ type Limits struct {
 	Depth       int           // parts of one request under way at once: 4
 	HeldAnswer  int           // bytes of results held back until the status is known: 4 MiB
 	Acknowledge time.Duration // to wait for a ticket: 30 s
+	Commit      time.Duration // to wait for the record, where the sender asks for that: 25 s
+	Waiting     int           // requests that wait for the record at once: 256
 }
 
 func (l Limits) withDefaults() Limits {
@@ -39,20 +43,24 @@ func (l Limits) withDefaults() Limits {
 	web.Default(&l.Depth, 4)
 	web.Default(&l.HeldAnswer, 4<<20)
 	web.Default(&l.Acknowledge, 30*time.Second)
+	web.Default(&l.Commit, 25*time.Second)
+	web.Default(&l.Waiting, 256)
 	return l
 }
 
 // Handler answers POST /v1/reports.
 type Handler struct {
-	source string
-	limits Limits
-	next   atomic.Pointer[penstock.Handler]
+	source  string
+	record  Record
+	limits  Limits
+	next    atomic.Pointer[penstock.Handler]
+	waiting atomic.Int64 // requests that want to know of the record
 }
 
 // New returns a handler whose envelopes carry the source's name. It refuses
 // reports as unavailable until [Handler.Connect].
-func New(source string, l Limits) *Handler {
-	return &Handler{source: source, limits: l.withDefaults()}
+func New(source string, record Record, l Limits) *Handler {
+	return &Handler{source: source, record: record, limits: l.withDefaults()}
 }
 
 // Connect says who takes the envelopes from now on.
@@ -65,18 +73,22 @@ func (h *Handler) Routes() []web.Route {
 		Summary: "Send reports",
 		Details: "Answers when every report is durable or refused, with a result a report, in their order: 200 when all are accepted or duplicate, 207 when any is not. " +
 			"NDJSON may be of any length; an answer too long to be held back is streamed with status 207, whatever the results. " +
-			"A member problem after the results says why the reports behind them were not judged: send those again.",
+			"A member problem after the results says why the reports behind them were not judged: send those again. " +
+			"With wait=committed it answers when the record has settled what was accepted, with a member committed: true; " +
+			"when it has not in time, or too many wait already, committed is false and the status 202: send the same again, which stores nothing twice.",
 		Params: []web.Param{
+			{In: "query", Name: "wait", Doc: "committed: answer when the record has settled the reports, too. Not with NDJSON.", Example: "committed"},
+			{In: "header", Name: "Prefer", Doc: "With wait=committed: wait=N for how many seconds at most (RFC 7240); 25 when it is more, or not there.", Example: "wait=10"},
 			{In: "query", Name: "mapping", Doc: "Name of a mapping that is declared in the configuration. It decodes the body, which is taken whole, whatever its Content-Type.", Example: "chirpstack"},
 			{In: "header", Name: "Penstock-Crc32", Doc: "CRC-32/ISO-HDLC of the body as sent, 8 hexadecimal digits. Nothing is judged before it holds.", Example: "cbf43926"},
 			{In: "header", Name: "Idempotency-Key", Doc: "Names the request, for reports that have no identity of their own: a resend with the same key and body is a duplicate. At most 230 printable characters, plain or as a quoted string."},
 			{In: "header", Name: "Content-Encoding", Doc: "gzip or identity.", Example: "gzip"},
 		},
 		Body: []web.Media{
-			{Name: web.JSONType, Of: reflect.TypeFor[[]Report]()}, {Name: mediaNDJSON, Of: reflect.TypeFor[Report]()}, {Name: mediaBinary},
+			{Name: web.JSONType, Of: reflect.TypeFor[[]Report]()}, {Name: mediaNDJSON, Of: reflect.TypeFor[Report]()}, {Name: mediaBinary}, {Name: mediaForwarded},
 		},
 		Answer: []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[Results]()}},
-		Status: []int{http.StatusOK, http.StatusMultiStatus},
+		Status: []int{http.StatusOK, http.StatusAccepted, http.StatusMultiStatus},
 	})
 }
 
@@ -88,10 +100,14 @@ func (h *Handler) reports(c *web.Call) error {
 	if err != nil {
 		return err
 	}
+	wait, err := h.parseWait(c, head)
+	if err != nil {
+		return err
+	}
 	if head.media == mediaNDJSON {
 		return h.lines(c, head)
 	}
-	return h.document(c, head)
+	return h.document(c, head, wait)
 }
 
 // refuse has the pipeline refuse a sender that is not known, without reading its
@@ -108,13 +124,15 @@ func (h *Handler) refuse(c *web.Call) error {
 }
 
 // document handles a body that is submitted whole.
-func (h *Handler) document(c *web.Call, head header) error {
+func (h *Handler) document(c *web.Call, head header, wait commitment) error {
+	defer h.begin(&wait)()
 	verdicts, err := h.whole(c, head)
 	if err != nil {
 		return err
 	}
 	a := h.newAnswer(c, head.key)
 	defer a.free()
+	a.wait, a.committed = wait, wait.isCommitted(c, verdicts)
 	if err := a.add(verdicts); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func parseMedia(values []string) (string, error) {
 		return "", penstock.Errorf(penstock.Unsupported, "The request needs one header Content-Type.")
 	}
 	switch values[0] {
-	case web.JSONType, mediaNDJSON, mediaBinary: // without a look at parameters
+	case web.JSONType, mediaNDJSON, mediaBinary, mediaForwarded: // without a look at parameters
 		return values[0], nil
 	}
 	media, params, err := mime.ParseMediaType(values[0])
@@ -73,7 +73,7 @@ func parseMedia(values []string) (string, error) {
 		return "", penstock.Errorf(penstock.Unsupported, "The charset %.40q is not known: JSON is UTF-8.", charset)
 	}
 	switch media {
-	case web.JSONType, mediaNDJSON, mediaBinary:
+	case web.JSONType, mediaNDJSON, mediaBinary, mediaForwarded:
 		return media, nil
 	case "application/ndjson", "application/jsonl", "application/x-jsonlines":
 		return mediaNDJSON, nil

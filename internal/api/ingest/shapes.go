@@ -27,6 +27,8 @@ type Sample struct {
 type Results struct {
 	Results []Result         `json:"results" doc:"A result a report, in their order."`
 	Problem *problem.Details `json:"problem,omitempty" doc:"Why the reports behind the results were not judged."`
+	// Committed stands there where the request waited for it.
+	Committed *bool `json:"committed,omitempty" doc:"With wait=committed: whether the record has settled every report that is accepted or duplicate."`
 }
 
 // Result is the answer to one report, for the OpenAPI document.

@@ -16,9 +16,17 @@ type Handler struct {
 	Auth  web.Authenticator
 }
 
-// SignIn is what a person shows.
+// SignIn is what a person shows: one of both.
 type SignIn struct {
-	Token string `json:"token" doc:"Of a credential with the role viewer, operator or admin."`
+	Token string `json:"token,omitempty" doc:"Of a credential with the role viewer, operator or admin."`
+	Code  string `json:"code,omitempty" doc:"Of a sign-in link."`
+}
+
+// Link is what signs a person in once.
+type Link struct {
+	Code string `json:"code" doc:"For POST /v1/session, once."`
+	Path string `json:"path" doc:"Of the console's page that signs in with it; it stands behind the #, which no browser sends."`
+	Ends string `json:"ends"`
 }
 
 // Info is who is signed in.
@@ -41,6 +49,12 @@ func (h *Handler) Routes() []web.Route {
 		Answer:  info,
 		Status:  []int{http.StatusCreated},
 	}, {
+		Method: http.MethodPost, Path: path + "/links", Access: web.Viewer, Serve: h.link,
+		Summary: "Make a link that signs in once",
+		Details: "For who has the token at hand where no browser is, as in a terminal. The link stands for the token of the request, is good for ten minutes and once, and ends with the gateway.",
+		Answer:  []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[Link]()}},
+		Status:  []int{http.StatusCreated},
+	}, {
 		Method: http.MethodGet, Path: path, Access: web.Viewer, Serve: h.who,
 		Summary: "Who is signed in",
 		Answer:  info,
@@ -57,6 +71,14 @@ func (h *Handler) signIn(c *web.Call) error {
 	var wish SignIn
 	if err := c.ReadJSON(&wish); err != nil {
 		return err
+	}
+	if wish.Code != "" {
+		token, waits := h.Table.Redeem(wish.Code)
+		if !waits || wish.Token != "" {
+			c.Log().Warn("signing in was refused: no such link", "peer", c.R.RemoteAddr)
+			return problem.New(problem.Unauthenticated, "The link was used already, or is too old.")
+		}
+		wish.Token = token
 	}
 	who, err := h.Auth.Authenticate(penstock.Credential{Token: wish.Token})
 	if err != nil {
@@ -75,6 +97,19 @@ func (h *Handler) signIn(c *web.Call) error {
 	answer := info(who)
 	answer.Ends = ends.UTC().Format(time.RFC3339)
 	return c.JSON(http.StatusCreated, answer)
+}
+
+// link answers POST /v1/session/links.
+func (h *Handler) link(c *web.Call) error {
+	if c.Cred.Token == "" {
+		return problem.New(problem.Forbidden, "A link stands for a token, and the request has none.")
+	}
+	code, ends, err := h.Table.Link(c.Cred.Token)
+	if err != nil {
+		return err
+	}
+	c.Log().Info("a sign-in link was made", "credential", c.Who.Credential, "peer", c.R.RemoteAddr)
+	return c.JSON(http.StatusCreated, Link{code, "/#/sign-in/" + code, ends.UTC().Format(time.RFC3339)})
 }
 
 // who answers GET /v1/session.

@@ -84,3 +84,34 @@ func TestIDsDiffer(t *testing.T) {
 		seen[id] = true
 	}
 }
+
+func TestALinkDoesOnce(t *testing.T) {
+	s, c := table(session.Options{Links: 2, LinkLife: time.Minute})
+	link := func(token string) string {
+		t.Helper()
+		code, ends, err := s.Link(token)
+		if err != nil || !ends.Equal(c.now.Add(time.Minute)) {
+			t.Fatal(ends, err)
+		}
+		return code
+	}
+	a, b := link("a"), link("b")
+	if _, _, err := s.Link("c"); penstock.CodeOf(err) != penstock.Limited || penstock.RetryAfterOf(err) <= 0 {
+		t.Errorf("a third: %v", err)
+	}
+	if token, ok := s.Redeem(a); !ok || token != "a" {
+		t.Errorf("%q %v", token, ok)
+	}
+	if _, ok := s.Redeem(a); ok {
+		t.Error("it did twice")
+	}
+	if _, ok := s.Redeem("never there"); ok {
+		t.Error("a code that was made up did")
+	}
+	c.now = c.now.Add(time.Minute)
+	if _, ok := s.Redeem(b); ok {
+		t.Error("one that is too old did")
+	}
+	link("c")
+	link("d") // those that are over take no room
+}

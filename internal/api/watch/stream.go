@@ -27,6 +27,7 @@ type View struct {
 type Options struct {
 	Standings func() []diagnose.Standing
 	Views     []View
+	Paused    func() bool   // tells whether live streams are done without just now; nil for never
 	Streams   int           // at once: 64
 	Every     time.Duration // between two looks: 1 s
 }
@@ -35,6 +36,7 @@ type Options struct {
 type Handler struct {
 	standings func() []diagnose.Standing
 	views     []View
+	paused    func() bool
 	every     time.Duration
 	streams   chan struct{} // holds an element a stream
 }
@@ -43,7 +45,10 @@ type Handler struct {
 func New(o Options) *Handler {
 	web.Default(&o.Streams, 64)
 	web.Default(&o.Every, time.Second)
-	return &Handler{standings: (&kept{read: o.Standings, every: o.Every / 2}).get, views: o.Views, every: o.Every, streams: make(chan struct{}, o.Streams)}
+	if o.Paused == nil {
+		o.Paused = func() bool { return false }
+	}
+	return &Handler{paused: o.Paused, standings: (&kept{read: o.Standings, every: o.Every / 2}).get, views: o.Views, every: o.Every, streams: make(chan struct{}, o.Streams)}
 }
 
 // Streams returns how many streams are open.
@@ -69,6 +74,9 @@ func (h *Handler) watch(c *web.Call) error {
 			return err
 		}
 	}
+	if h.paused() {
+		return penstock.RetryLater(penstock.Unavailable, 5*time.Second, "The gateway is short of memory and does without live pages until it has more. Reports are taken all the same.")
+	}
 	select {
 	case h.streams <- struct{}{}:
 		defer func() { <-h.streams }()
@@ -93,14 +101,14 @@ type stream struct {
 	buf   *web.Body
 }
 
-// run sends what changed until ctx ends, the caller is gone, or its credential or
-// its session has ended.
+// run sends what changed until ctx ends, the caller is gone, its credential or its
+// session has ended, or the gateway does without.
 func (s *stream) run(ctx context.Context, h *Handler) error {
 	look := time.NewTicker(h.every)
 	defer look.Stop()
 	s.buf.Bytes = append(s.buf.Bytes, "retry: 2000\n\n"...)
 	for {
-		if !s.c.StillKnown() {
+		if !s.c.StillKnown() || h.paused() {
 			return nil
 		}
 		if err := s.look(h); err != nil {

@@ -8,16 +8,17 @@ import (
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/doctor"
+	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/source"
 )
 
 // apiConnections is how many connections the API takes at once.
 const apiConnections = 20_000
 
-// connecting and listening are what the settings of a part may have: those of a
-// source, and later those of a sink.
+// What the settings of a source or of a sink may have.
 type (
 	connecting interface{ Peers() []source.Peer }
+	delivering interface{ Peers() []sink.Peer }
 	listening  interface{ Ports() []source.Port }
 )
 
@@ -44,6 +45,18 @@ func Subject(c *settings.Config) doctor.Subject {
 	}
 	for i := range c.Sources {
 		add(&s, "sources."+c.Sources[i].Name, c.Sources[i].Settings())
+	}
+	for i := range c.Sinks {
+		if d, ok := c.Sinks[i].Connecting().(delivering); ok {
+			peers := d.Peers()
+			for _, p := range peers {
+				key := "sinks." + c.Sinks[i].Name
+				if len(peers) > 1 {
+					key += " " + p.Address
+				}
+				s.Peers = append(s.Peers, doctor.Peer{Key: key, Address: p.Address, Dial: p.Dial})
+			}
+		}
 	}
 	return s
 }

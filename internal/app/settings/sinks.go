@@ -1,13 +1,16 @@
 package settings
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/amqp"
+	"github.com/penstock/penstock/internal/sink/mongo"
 	"github.com/penstock/penstock/internal/sink/mqtt"
 	"github.com/penstock/penstock/internal/sink/postgres"
+	"github.com/penstock/penstock/internal/sink/upstream"
 )
 
 // Sink is one entry of the list of sinks: a name and exactly one kind, with its
@@ -18,8 +21,10 @@ type Sink struct {
 	sink.Settings `yaml:",inline"`
 
 	Postgres *postgres.Config `yaml:"postgres,omitempty" jsonschema_description:"a PostgreSQL database; fit to be the system of record of many nodes"`
+	MongoDB  *mongo.Config    `yaml:"mongodb,omitempty" jsonschema_description:"a MongoDB database; fit to be the system of record of many nodes"`
 	AMQP     *amqp.Config     `yaml:"amqp,omitempty" jsonschema_description:"a broker of AMQP 0.9.1 such as RabbitMQ"`
 	MQTT     *mqtt.Config     `yaml:"mqtt,omitempty" jsonschema_description:"a broker of MQTT 5 such as Mosquitto"`
+	Upstream *upstream.Config `yaml:"upstream,omitempty" jsonschema_description:"another Penstock, at the centre: reports keep their identities, and stay in the spool here until its record has them. when_full is refuse and tries 1 unless said otherwise"`
 }
 
 // HistorianName is the name of the embedded historian among the sinks.
@@ -31,15 +36,31 @@ type sinkKind struct {
 	config validated // nil unless the entry is of this kind
 	sink   func(sink.Env) (penstock.Sink, error)
 	record func(sink.Env) (penstock.Record, error) // nil where the kind is no record
+	// usual fills in settings that the kind has otherwise than others; nil for none.
+	usual    func(*sink.Settings)
+	forwards bool // see [sink.Spec]
 }
 
 // kinds returns every kind of sink there is, with the settings of this entry.
 func (s *Sink) kinds() []sinkKind {
 	return []sinkKind{
 		recordKindOf("postgres", s.Postgres, postgres.New),
+		recordKindOf("mongodb", s.MongoDB, mongo.New),
 		sinkKindOf("amqp", s.AMQP, amqp.New),
 		sinkKindOf("mqtt", s.MQTT, mqtt.New),
+		forwarding(sinkKindOf("upstream", s.Upstream, upstream.New)),
 	}
+}
+
+// forwarding returns the kind of a sink that hands reports on to another gateway.
+// Nothing is dropped before that one has it, and what it refuses of a report is final:
+// its reason would be another one the second time.
+func forwarding(k sinkKind) sinkKind {
+	k.forwards = true
+	k.usual = func(s *sink.Settings) {
+		s.WhenFull, s.Tries = cmp.Or(s.WhenFull, sink.Refuse), cmp.Or(s.Tries, 1)
+	}
+	return k
 }
 
 // sinkKindOf returns the kind of a plain sink of that name, made by an adapter's
@@ -68,6 +89,14 @@ func recordKindOf[C any, P interface {
 // chosen returns the kinds whose settings the entry has.
 func (s *Sink) chosen() []sinkKind {
 	return slices.DeleteFunc(s.kinds(), func(k sinkKind) bool { return k.config == nil })
+}
+
+// Connecting returns the settings of the entry's kind, nil when it has none.
+func (s *Sink) Connecting() any {
+	for _, k := range s.chosen() {
+		return k.config
+	}
+	return nil
 }
 
 // checkSinks returns all that is wrong with the list. What is wrong with the settings
@@ -129,7 +158,11 @@ func (c *Config) SinkSpecs() []sink.Spec {
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		for _, k := range s.chosen() {
-			specs = append(specs, sink.Spec{Name: s.Name, Settings: s.Settings, Config: k.config, NewSink: k.sink, NewRecord: k.record})
+			spec := sink.Spec{Name: s.Name, Settings: s.Settings, Config: k.config, NewSink: k.sink, NewRecord: k.record, Forwards: k.forwards}
+			if k.usual != nil {
+				k.usual(&spec.Settings)
+			}
+			specs = append(specs, spec)
 		}
 	}
 	return specs

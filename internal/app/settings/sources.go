@@ -23,6 +23,7 @@ import (
 type Source struct {
 	Name  string `yaml:"name" jsonschema_description:"name of the source in logs, counts and reports; unique"`
 	Lease *bool  `yaml:"lease,omitempty" jsonschema_description:"among the nodes that share a record one at a time reads this origin: those whose source has this name and the same settings; true for modbus, opcua, and mqtt without share when left out, and of no effect with a record that nodes do not share"`
+	Apart bool   `yaml:"apart,omitempty" jsonschema_description:"run the source in a process of its own, which may die without the gateway; sources of the kind opcua always do"`
 
 	Link   *linkgate.SerialConfig `yaml:"link,omitempty" jsonschema_description:"controllers that speak the link protocol on a serial line"`
 	Syslog *syslog.Config         `yaml:"syslog,omitempty" jsonschema_description:"syslog messages from switches, modems and other devices, as events and as evidence about links"`
@@ -99,6 +100,9 @@ func checkSources(list []Source) []error {
 		if set := s.chosen(); len(set) != 1 {
 			refuse("sources[%d]: %s has the settings of %d kinds: exactly one says what it is", i, s.Name, len(set))
 		}
+		if s.Apart && s.Syslog != nil && !s.Syslog.TLS.Off() {
+			refuse("sources[%d].apart: syslog.tls needs the key of the node's certificate, which stays in the gateway's process: leave one of them out", i)
+		}
 	}
 	return problems
 }
@@ -110,7 +114,11 @@ func (c *Config) SourceSpecs() []source.Spec {
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		for _, k := range s.chosen() {
-			specs = append(specs, source.Spec{Name: s.Name, Config: k.config, New: k.make, Lease: s.lease(k)})
+			spec := source.Spec{Name: s.Name, Config: k.config, New: k.make, Lease: s.lease(k)}
+			if s.runsApart() {
+				spec.Config, spec.New = []any{k.config}, s.newApart
+			}
+			specs = append(specs, spec)
 		}
 	}
 	return specs

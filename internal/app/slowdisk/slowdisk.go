@@ -2,6 +2,7 @@
 package slowdisk
 
 import (
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -9,19 +10,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Variable names a file in the environment. While the file exists, each sync
-// of the store takes as long as stands in it: so a drill breaks the store of a gateway
-// that runs, and sees what the gateway says of it. The spool is left alone.
-const Variable = "PENSTOCK_BREAK_STORE"
-
-// FS is the file system of the store, slowed down on purpose where the
-// environment says so.
-func FS(fs vfs.FS) vfs.FS {
-	file := os.Getenv(Variable)
-	if file == "" {
+// FS is the file system of a store. While the lever, a file, exists, each sync takes
+// as long as stands in it: so a drill breaks the store of a gateway that runs, and
+// sees what the gateway says of it. Without a lever nothing is ever slowed down.
+func FS(fs vfs.FS, lever string, log *slog.Logger) vfs.FS {
+	if lever == "" {
 		return fs
 	}
-	return slowFS{fs, file}
+	log.Warn("this gateway is in a drill: its store stands still while a file exists", "file", lever)
+	return slowFS{fs, lever}
 }
 
 type slowFS struct {

@@ -27,7 +27,7 @@ const (
 )
 
 // ReservedVariables are no keys of the configuration.
-var ReservedVariables = []string{EnvURL, EnvToken, EnvTokenFile, EnvCA, EnvConfig, "PENSTOCK_PLANT", "PENSTOCK_BREAK_STORE"}
+var ReservedVariables = []string{EnvURL, EnvToken, EnvTokenFile, EnvCA, EnvConfig, "PENSTOCK_PLANT"}
 
 // DefaultData is the data directory of a gateway that was started without one.
 const DefaultData = "penstock-data"

@@ -37,13 +37,14 @@ type Intake interface {
 
 // Loader reads loads from the log.
 type Loader struct {
-	Log     *spool.Spool
-	Name    string // of the sink
-	Main    bool   // it is the system of record
-	Intake  Intake
-	Logger  *slog.Logger
-	decoder intake.Decoder
-	Damaged func(first, last penstock.Position) // what a sink that is not the system of record will never get
+	Log      *spool.Spool
+	Name     string // of the sink
+	Main     bool   // it is the system of record
+	Forwards bool   // it hands reports on: see sink.Spec
+	Intake   Intake
+	Logger   *slog.Logger
+	decoder  intake.Decoder
+	Damaged  func(first, last penstock.Position) // what a sink that is not the system of record will never get
 }
 
 // Gather adds to the load what the reader gives, but for the positions in skip, until
@@ -100,8 +101,16 @@ func (l *Loader) take(ctx context.Context, b *Load, rec *spool.Record, last pens
 		}
 	case entry.Kind == ledger.EntryDecision && l.decides(&entry):
 		b.Deliveries = append(b.Deliveries, decision(rec.Position, &entry))
+	case l.Forwards && fills(&entry):
+		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: &penstock.Report{Controller: entry.Controller, Identity: entry.Identity}})
 	}
 	return nil
+}
+
+// fills tells whether an entry takes a place in a sequence, for good and without a
+// report.
+func fills(e *ledger.Entry) bool {
+	return (e.Kind == ledger.EntryRefused || e.Kind == ledger.EntryFiltered) && e.Identity.Form == penstock.Sequence
 }
 
 // decides tells whether a decision is about a report in the quarantine of this sink.

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/remote"
+	"github.com/penstock/penstock/internal/sparkplug"
 	"github.com/penstock/penstock/internal/tlsfiles"
 	"github.com/penstock/penstock/internal/topic"
 )
@@ -28,6 +29,13 @@ type Config struct {
 	Retain    bool            `yaml:"retain,omitempty" jsonschema_description:"have the broker keep the latest message of each topic"`
 	Window    int             `yaml:"window,omitempty" jsonschema_description:"messages that wait for the broker's acknowledgement, 1 to 65535, or fewer when the broker says so; 256 when left out"`
 	Keepalive config.Duration `yaml:"keepalive,omitempty" jsonschema_description:"a silent connection is dead after one and a half times this, 5s to 18h; 30s when left out"`
+	Sparkplug *Sparkplug      `yaml:"sparkplug,omitempty" jsonschema_description:"be an edge node of Sparkplug B: each controller is a device, each point a metric; topic, payload, qos, retain and window are then the specification's"`
+}
+
+// Sparkplug says which edge node the sink is.
+type Sparkplug struct {
+	Group string `yaml:"group" jsonschema_description:"group of the edge node"`
+	Node  string `yaml:"node" jsonschema_description:"name of the edge node, unique in its group"`
 }
 
 // What the settings are when left out.
@@ -68,6 +76,9 @@ func newSettings(c Config) (s settings, err error) {
 	if s.server, err = remote.Parse(c.Server, map[string]string{"mqtt": "1883", "mqtts": "8883"}, c.PlainText); err != nil {
 		return refuse("server: %w", err)
 	}
+	if err := s.edge(); err != nil {
+		return refuse("sparkplug: %w", err)
+	}
 	s.Payload = cmp.Or(s.Payload, topic.Reports)
 	s.QoS = cmp.Or(s.QoS, 1)
 	s.Window = cmp.Or(s.Window, defaultWindow)
@@ -95,4 +106,16 @@ func newSettings(c Config) (s settings, err error) {
 		return refuse("keepalive: %v is not between 5s and 18h", s.keepalive)
 	}
 	return s, nil
+}
+
+// edge checks the settings of an edge node.
+func (s *settings) edge() error {
+	if s.Sparkplug == nil {
+		return nil
+	}
+	if s.Topic != "" || s.Payload != "" || s.QoS != 0 || s.Retain || s.Window != 0 {
+		return penstock.Errorf(penstock.Invalid, "topic, payload, qos, retain and window are those of the specification: leave them out")
+	}
+	_, err := sparkplug.NewEdge(s.Sparkplug.Group, s.Sparkplug.Node, 0)
+	return err
 }

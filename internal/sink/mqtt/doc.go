@@ -24,4 +24,11 @@
 // With retain the broker keeps the last message of each topic for new subscribers.
 // What is older than what it has, such as the backlog after an outage, is published
 // without being kept, so that the latest value never steps back.
+//
+// # Sparkplug B
+//
+// With sparkplug the sink is an edge node: each controller is a device, each point a
+// metric. Births and data go at QoS 0, as the specification has it. A write returns when
+// the broker has answered a ping behind them, and so has read them; to applications they
+// go at most once.
 package mqtt

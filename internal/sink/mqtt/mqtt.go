@@ -16,6 +16,7 @@ type Sink struct {
 	settings
 	env     sink.Env
 	latest  map[string]int64 // with retain: source time of what the broker keeps, by topic
+	edge    *edge            // nil unless the sink is an edge node of Sparkplug B
 	session *session         // nil while there is none
 	closed  bool
 }
@@ -30,7 +31,11 @@ func New(c Config, env sink.Env) (*Sink, error) {
 	if s.ClientID == "" {
 		s.ClientID = "penstock-" + env.Name + "-sink"
 	}
-	return &Sink{settings: s, env: env, latest: map[string]int64{}}, nil
+	sink := &Sink{settings: s, env: env, latest: map[string]int64{}}
+	if s.Sparkplug != nil {
+		sink.edge, err = newEdge(*s.Sparkplug, env.Now)
+	}
+	return sink, err
 }
 
 // Write implements [penstock.Sink]. It returns when the broker has acknowledged every
@@ -54,6 +59,11 @@ func (s *Sink) Write(ctx context.Context, rs []*penstock.Report) error {
 	// A broker that does not read makes a publish wait for ever: only the end of the
 	// connection ends that.
 	stop := context.AfterFunc(ctx, s.session.abandon)
+	if s.edge != nil {
+		err := s.edge.write(ctx, s.session, rs)
+		s.settle(!stop())
+		return err
+	}
 	w := writing{session: s.session, failed: map[int]error{}}
 	for i, r := range rs {
 		w.report(ctx, i, r, s.keep)
@@ -61,11 +71,16 @@ func (s *Sink) Write(ctx context.Context, rs []*penstock.Report) error {
 	for len(w.pending) > 0 {
 		w.settle(ctx)
 	}
-	if abandoned := !stop(); abandoned || s.session.over() {
+	s.settle(!stop())
+	return w.outcome(len(rs))
+}
+
+// settle lets go of a connection that is of no more use.
+func (s *Sink) settle(abandoned bool) {
+	if abandoned || s.session.over() {
 		s.session.close()
 		s.session = nil
 	}
-	return w.outcome(len(rs))
 }
 
 // keep tells whether the broker is to keep a message: when it is newer than what the

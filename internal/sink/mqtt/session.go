@@ -28,6 +28,7 @@ type session struct {
 	broken  chan error // why the connection ended; the first reason counts
 	why     error      // what broken said
 	most    int64      // bytes of a packet that the broker takes; 0 for no limit
+	node    *node      // nil unless the sink is an edge node of Sparkplug B
 }
 
 // open connects and introduces the gateway.
@@ -37,15 +38,16 @@ func (s *Sink) open(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	o := &session{settings: &s.settings, network: network, conn: packets.NewThreadSafeConn(network), state: state.NewInMemory(), broken: make(chan error, 1)}
+	will, pings := s.edge.connect(o)
 	o.client = paho.NewClient(paho.ClientConfig{
-		Conn: o.conn, Session: o.state, PacketTimeout: answerTimeout,
+		Conn: o.conn, Session: o.state, PacketTimeout: answerTimeout, PingHandler: pings, OnPublishReceived: s.edge.listen(o),
 		OnServerDisconnect: func(d *paho.Disconnect) { o.ended(o.disconnected(d.ReasonCode)) },
 		OnClientError: func(err error) {
 			o.ended(penstock.Errorf(penstock.Unavailable, "the connection to the broker %s broke: %w", s.server.Address, err))
 		},
 	})
 	answer, err := o.client.Connect(ctx, &paho.Connect{
-		ClientID: s.ClientID, CleanStart: true, KeepAlive: uint16(s.keepalive.Seconds()),
+		ClientID: s.ClientID, CleanStart: true, WillMessage: will, KeepAlive: uint16(s.keepalive.Seconds()),
 		Username: s.User, UsernameFlag: s.User != "", Password: []byte(s.Password.Reveal()), PasswordFlag: s.Password.Set(),
 		Properties: &paho.ConnectProperties{RequestProblemInfo: true},
 	})
@@ -56,7 +58,10 @@ func (s *Sink) open(ctx context.Context) (*session, error) {
 		}
 		return nil, penstock.Errorf(penstock.Unavailable, "connect to the broker %s with MQTT 5: %w", s.server.Address, err)
 	}
-	if err := o.suits(answer.Properties); err != nil {
+	if err = o.suits(answer.Properties); err == nil {
+		err = s.edge.begin(ctx, o)
+	}
+	if err != nil {
 		o.close()
 		return nil, err
 	}
@@ -130,7 +135,8 @@ func (o *session) abandon() { _ = o.network.Close() }
 // close ends the connection and what runs for it.
 func (o *session) close() {
 	_ = o.network.SetWriteDeadline(time.Now().Add(closeTimeout))
-	_ = o.client.Disconnect(&paho.Disconnect{})
+	_ = o.client.Disconnect(&paho.Disconnect{ReasonCode: o.node.farewell()})
 	<-o.client.Done()
+	o.node.close()
 	_ = o.state.Close()
 }

@@ -82,7 +82,7 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 		return
 	}
 	defer t.leave()
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(syscall.Conn); ok {
 		setUserTimeout(tcp)
 	}
 	peer := c.RemoteAddr().String()
@@ -136,7 +136,7 @@ func (t *TCP) leave() {
 
 // setUserTimeout lets the kernel find a dead peer in seconds instead of a quarter
 // of an hour. Where that is not possible the idle limit does it.
-func setUserTimeout(c *net.TCPConn) {
+func setUserTimeout(c syscall.Conn) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return

@@ -58,7 +58,7 @@ func TestConformance(t *testing.T) {
 		return sourcetest.Subject{
 			New: func(t *testing.T, env source.Env) penstock.Source {
 				f.with(func() { clear(f.subs) })
-				s, err := opcua.New(settings(f.endpoint()), env)
+				s, err := newSource(settings(f.endpoint()), env)
 				if err != nil {
 					t.Fatal(err)
 				}

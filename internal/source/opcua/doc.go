@@ -17,6 +17,12 @@
 // memory: after a restart of the gateway new ones begin with the values as they
 // are, and what changed and changed back meanwhile is not seen.
 //
+// The library underneath may panic where nobody can recover, so the source runs in a
+// process of its own (package apart) and retains its subscriptions, and which message
+// it is asking for again. After a death the next process takes the subscriptions over
+// as after a lost connection. A message that ends the process when it is asked for
+// again is given up: a gap, after which the values are not read anew.
+//
 // A hole in the sequence numbers that the server cannot fill is counted as a gap,
 // and all values are read anew. No sample marks the hole: a subscription tells of
 // changes only, and a marker would stand in front of a value that is older, and

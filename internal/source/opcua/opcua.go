@@ -22,10 +22,6 @@ type Source struct {
 	memory      *memory
 }
 
-// memory is what outlives a lost connection: the subscriptions that the server
-// holds for us, by group.
-type memory struct{ standing []standing }
-
 // New returns a source that subscribes what the configuration says.
 func New(c Config, env source.Env) (*Source, error) {
 	settings, err := newSettings(c)
@@ -40,9 +36,7 @@ func New(c Config, env source.Env) (*Source, error) {
 	}
 	slices.Sort(s.controllers)
 	s.controllers = slices.Compact(s.controllers)
-	s.memory, err = source.Remembered(env, func() (*memory, error) {
-		return &memory{standing: make([]standing, len(s.groups))}, nil
-	})
+	s.memory, err = source.Remembered(env, func() (*memory, error) { return newMemory(env, len(s.groups)), nil })
 	return s, err
 }
 

@@ -3,6 +3,7 @@ package opcua
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -69,6 +70,9 @@ func (f *feed) Flush() error { return nil }
 // fails. One request is under way at a time, so that messages keep their order;
 // what changes meanwhile the server sends together.
 func (f *feed) run(ctx context.Context) error {
+	if err := f.resolve(ctx); err != nil {
+		return err
+	}
 	if err := f.subscribe(ctx); err != nil {
 		return err
 	}
@@ -120,6 +124,7 @@ func (f *feed) publish(ctx context.Context) (*ua.PublishResponse, error) {
 				&ua.SubscriptionAcknowledgement{SubscriptionID: sub.id, SequenceNumber: seq})
 		}
 	}
+	f.memory.keep()
 	bounded, cancel := context.WithTimeout(ctx, max(left, time.Millisecond))
 	defer cancel()
 	asked := f.env.Now()
@@ -237,11 +242,12 @@ func (f *feed) collect(readings []reading, sub *subscription, n *ua.DataChangeNo
 
 // recover asks for the messages before seq that did not come.
 func (f *feed) recover(ctx context.Context, sub *subscription, seq uint32) error {
-	from, missing := sub.next, uint64(0)
+	from, missing, deadly := sub.next, uint64(0), false
 	for tried := 0; sub.next != seq && tried < maxRepublish; tried++ {
 		switch err := f.republish(ctx, sub, sub.next); {
 		case errors.Is(err, errNotKept):
 			missing++
+			deadly = deadly || errors.Is(err, errDeadly)
 			sub.next = follows(sub.next)
 		case err != nil:
 			return err
@@ -254,6 +260,10 @@ func (f *feed) recover(ctx context.Context, sub *subscription, seq uint32) error
 	}
 	f.env.Log.Warn("messages of the server are lost; all values are read anew", "group", sub.name, "messages", missing, "from", from, "to", seq-1)
 	f.gap(sub, missing)
+	f.memory.keep()
+	if deadly {
+		return nil
+	}
 	return f.reread(ctx, sub)
 }
 
@@ -261,9 +271,23 @@ func (f *feed) recover(ctx context.Context, sub *subscription, seq uint32) error
 // form that cannot be read.
 var errNotKept = errors.New("the message is lost")
 
+// errDeadly says that asking for a message ended the process. The values as they are
+// may do so again, and are not asked for.
+var errDeadly = fmt.Errorf("it ended the process: %w", errNotKept)
+
 // republish fetches a message again and hands it on.
 func (f *feed) republish(ctx context.Context, sub *subscription, seq uint32) error {
+	if sub.deadly != 0 && seq == sub.deadly {
+		f.env.Log.Warn("a message of the server ended the process of the source; it is not asked for again", "group", sub.name, "message", seq)
+		f.port.Bad(evidence.Malformed, nil, "a message of the server ended the process of the source")
+		sub.deadly = 0
+		sub.settled(seq) // so that the server gives it up
+		return errDeadly
+	}
+	sub.asked = seq
+	f.memory.keep()
 	res, err := ask[*ua.RepublishResponse](ctx, f, &ua.RepublishRequest{SubscriptionID: sub.id, RetransmitSequenceNumber: seq})
+	sub.asked = 0
 	var status ua.StatusCode
 	switch {
 	case err == nil && res.NotificationMessage != nil:

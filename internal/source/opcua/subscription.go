@@ -27,6 +27,8 @@ type standing struct {
 	next      uint32 // the sequence number that comes next
 	keepalive time.Duration
 	refused   []string // nodes that the server does not watch
+	asked     uint32   // the message that is being asked for again, 0 for none
+	deadly    uint32   // the message that was, when the process before this one died; 0 for none
 
 	mu   sync.Mutex
 	owed []uint32 // durable here, and not yet acknowledged to the server
@@ -61,7 +63,7 @@ func (s *standing) paid(seq uint32) {
 func (s *standing) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.next, s.owed, s.refused = 0, 0, nil, nil
+	s.id, s.next, s.owed, s.refused, s.asked, s.deadly = 0, 0, nil, nil, 0, 0
 }
 
 // subscription is a standing one with its group, on this connection.
@@ -113,15 +115,18 @@ func (f *feed) subscribe(ctx context.Context) error {
 // which messages the server still holds.
 func (f *feed) transfer(ctx context.Context) map[uint32][]uint32 {
 	var ids []uint32
+	safe := true // nothing that the server holds has ended the process
 	for i := range f.memory.standing {
-		if id := f.memory.standing[i].id; id != 0 {
-			ids = append(ids, id)
+		s := &f.memory.standing[i]
+		if s.id != 0 {
+			ids = append(ids, s.id)
 		}
+		safe = safe && s.deadly == 0
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	res, err := ask[*ua.TransferSubscriptionsResponse](ctx, f, &ua.TransferSubscriptionsRequest{SubscriptionIDs: ids, SendInitialValues: true})
+	res, err := ask[*ua.TransferSubscriptionsResponse](ctx, f, &ua.TransferSubscriptionsRequest{SubscriptionIDs: ids, SendInitialValues: safe})
 	if err != nil || len(res.Results) != len(ids) {
 		f.env.Log.Info("the server does not hand the old subscriptions over; they are made anew", "error", err)
 		return nil
@@ -160,6 +165,10 @@ func (f *feed) resume(ctx context.Context, sub *subscription, available []uint32
 			f.gap(sub, 1)
 			if sub.next == seq {
 				sub.next = follows(seq)
+			}
+			f.memory.keep()
+			if errors.Is(err, errDeadly) {
+				continue
 			}
 			err = f.reread(ctx, sub)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -153,11 +154,37 @@ func (p *Page) Said() []string {
 	return slices.Clone(p.b.events[p.session])
 }
 
-// Screenshot writes a picture of what is in sight to a file, as WebP.
+// Spent returns how long the page's main thread has worked, by the processor's clock:
+// a machine that is busy with other things does not change it.
+func (p *Page) Spent() time.Duration {
+	p.b.t.Helper()
+	p.do("Performance.enable", map[string]string{"timeDomain": "threadTicks"}, nil)
+	var answer struct {
+		Metrics []struct {
+			Name  string
+			Value float64
+		}
+	}
+	p.do("Performance.getMetrics", nil, &answer)
+	for _, m := range answer.Metrics {
+		if m.Name == "TaskDuration" {
+			return time.Duration(m.Value * float64(time.Second))
+		}
+	}
+	p.b.t.Fatal("the browser does not tell how long the page has worked")
+	return 0
+}
+
+// Screenshot writes a picture of what is in sight to a file: as PNG when its name
+// says so, and else as WebP.
 func (p *Page) Screenshot(file string) {
 	p.b.t.Helper()
 	var answer struct{ Data string }
-	p.do("Page.captureScreenshot", map[string]any{"format": "webp", "quality": 80}, &answer)
+	how := map[string]any{"format": "webp", "quality": 80}
+	if strings.HasSuffix(file, ".png") {
+		how = map[string]any{"format": "png"}
+	}
+	p.do("Page.captureScreenshot", how, &answer)
 	picture, err := base64.StdEncoding.DecodeString(answer.Data)
 	p.must(err)
 	p.must(os.WriteFile(file, picture, 0o644))
