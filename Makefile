@@ -70,12 +70,14 @@ check: tools
 
 ## tools: bring what the tests need beside Go: a C compiler, curl, programs of others to test against
 tools:
-	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg chromium rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer
+	@scripts/tools gcc curl socat mbpoll node:nodejs npm /usr/include/modbus/modbus.h:libmodbus-dev mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server systemd-analyze:systemd nft:nftables ip:iproute2 dpkg chromium rsyslogd:rsyslog /usr/share/doc/rsyslog-openssl:rsyslog-openssl pg_ctlcluster:postgresql pgbouncer haproxy
+	@scripts/ferretdb >/dev/null
 
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build tools
 	$(GO) run ./bench $(BENCH)
 	$(GO) test -run '^$$' -bench Delivery -benchtime 20x ./internal/sink/postgres
+	$(GO) test -run '^$$' -bench Delivery -benchtime 5x ./internal/sink/mongo
 
 ## compare-pm2: penstock supervise beside pm2, on the same Node.js program; needs Node.js and npm
 compare-pm2: build

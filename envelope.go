@@ -20,6 +20,10 @@ type Envelope struct {
 	Body         []byte     // as received; owned by the pipeline until its ticket resolves
 	ReceivedTime int64      // nanoseconds since 1970 UTC, at the last byte
 
+	// Refusal is why the source itself will not have it, nil for nothing: a message above
+	// its limit, of which Body has the first bytes. The pipeline books it and answers so.
+	Refusal error
+
 	// Principal is who sent it: set by the authenticate step, or before by a source
 	// that speaks for controllers of its own configuration, where nobody shows a
 	// credential.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 	"github.com/penstock/penstock/internal/sim/simtest"
 	"github.com/penstock/penstock/link"
@@ -113,11 +114,11 @@ func self(t *testing.T) string {
 func TestLoad(t *testing.T) {
 	s := settings{length: 400 * time.Millisecond, connections: 2}
 	directory := t.TempDir()
-	gateway, err := startGateway(t.Context(), self(t), directory)
+	gateway, err := process.Gateway(t.Context(), self(t), directory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer gateway.stop()
+	defer gateway.Stop()
 	for _, w := range []work{works[2], works[5]} {
 		f, err := s.load(w, gateway, 0).run(t.Context(), gateway)
 		if err != nil {
@@ -135,11 +136,11 @@ func TestLoad(t *testing.T) {
 
 // A server that refuses ends the load with its words.
 func TestLoadThatIsRefused(t *testing.T) {
-	gateway, err := startGateway(t.Context(), self(t), t.TempDir())
+	gateway, err := process.Gateway(t.Context(), self(t), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer gateway.stop()
+	defer gateway.Stop()
 	s := settings{length: 10 * time.Second, connections: 2}
 	l := s.load(works[2], gateway, 0)
 	l.endpoint.Token = "wrong"
@@ -149,7 +150,7 @@ func TestLoadThatIsRefused(t *testing.T) {
 }
 
 func TestProcessThatFails(t *testing.T) {
-	_, err := start(t.Context(), func() (sim.Endpoint, error) { return sim.Endpoint{}, os.ErrNotExist }, "/bin/sh", "-c", "echo no room; exit 1")
+	_, err := process.Start(t.Context(), func() (sim.Endpoint, error) { return sim.Endpoint{}, os.ErrNotExist }, "/bin/sh", "-c", "echo no room; exit 1")
 	if err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("got %v", err)
 	}

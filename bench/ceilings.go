@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -69,17 +70,17 @@ const bareCommand = "bare"
 
 // startBare runs net/http over TLS with nothing behind it: the body is read to
 // its end and the answer is always the same.
-func startBare(ctx context.Context, directory string) (*process, error) {
+func startBare(ctx context.Context, directory string) (*process.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, func() (sim.Endpoint, error) {
+	return process.Start(ctx, func() (sim.Endpoint, error) {
 		address, err := os.ReadFile(filepath.Join(directory, "address"))
 		if err != nil {
 			return sim.Endpoint{}, err
 		}
-		roots, err := readRoots(filepath.Join(directory, "cert.pem"))
+		roots, err := process.ReadRoots(filepath.Join(directory, "cert.pem"))
 		return sim.Endpoint{URL: string(address), Token: "none", Roots: roots}, err
 	}, self, bareCommand, directory)
 }

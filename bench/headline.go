@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -17,12 +18,12 @@ const headlineInterval = 10 * time.Second
 // connection of its own, and holds the store against their ledgers at the end.
 func (s settings) fleet(ctx context.Context) error {
 	data := filepath.Join(s.directory, "headline")
-	gateway, err := startGateway(ctx, s.gateway, data)
+	gateway, err := process.Gateway(ctx, s.gateway, data)
 	if err != nil {
 		return err
 	}
-	defer gateway.stop()
-	fleet, transport, err := s.newFleet(gateway.endpoint)
+	defer gateway.Stop()
+	fleet, transport, err := s.newFleet(gateway.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -31,7 +32,7 @@ func (s settings) fleet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader := sim.NewReader(gateway.endpoint)
+	reader := sim.NewReader(gateway.Endpoint)
 	defer reader.Close()
 	balance, err := sim.Check(ctx, fleet, reader, true)
 	if err != nil {
@@ -61,7 +62,7 @@ func (s settings) newFleet(e sim.Endpoint) (*sim.Fleet, *sim.HTTPS, error) {
 }
 
 // drive lets all controllers connect, then measures.
-func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process) (figure, error) {
+func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process.Process) (figure, error) {
 	var f figure
 	var err error
 	var watcher sync.WaitGroup
@@ -74,11 +75,11 @@ func (s settings) drive(ctx context.Context, fleet *sim.Fleet, gateway *process)
 	return f, err
 }
 
-func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process) (f figure, err error) {
+func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process.Process) (f figure, err error) {
 	if err = connected(ctx, fleet); err != nil {
 		return f, err
 	}
-	before, err := gateway.cpu()
+	before, err := gateway.CPU()
 	if err != nil {
 		return f, err
 	}
@@ -92,12 +93,12 @@ func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process)
 	f.requests = fleet.Stats().Accepted - accepted
 	spread := fleet.Latency().Spread().Since(earlier)
 	f.p50, f.p99 = spread.Quantile(0.5), spread.Quantile(0.99)
-	after, err := gateway.cpu()
+	after, err := gateway.CPU()
 	if err != nil {
 		return f, err
 	}
 	f.cpu = after - before
-	_, f.peak, err = gateway.memory()
+	_, f.peak, err = gateway.Memory()
 	return f, err
 }
 

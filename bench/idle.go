@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 )
 
 // idleConnections prints what a connection weighs that has asked once and stays
@@ -14,13 +15,13 @@ import (
 // before those that are weighed, and have used up the room which the collector
 // leaves the heap to grow in, however few there are.
 func (s settings) idleConnections(ctx context.Context) error {
-	gateway, err := startGateway(ctx, s.gateway, filepath.Join(s.directory, "idle"))
+	gateway, err := process.Gateway(ctx, s.gateway, filepath.Join(s.directory, "idle"))
 	if err != nil {
 		return err
 	}
-	defer gateway.stop()
+	defer gateway.Stop()
 	body := bodies.JSON(999, 1, uint64(time.Now().UnixMicro()))
-	l := load{endpoint: gateway.endpoint, media: mediaJSON}
+	l := load{endpoint: gateway.Endpoint, media: mediaJSON}
 	few := s.idle / 3
 	open := make([]sender, 0, s.idle)
 	defer func() {
@@ -61,11 +62,11 @@ func (s settings) idleConnections(ctx context.Context) error {
 
 // settledMemory returns the process's memory once it has stayed the same, within
 // one part in a hundred, for some seconds.
-func settledMemory(ctx context.Context, p *process) (int64, error) {
+func settledMemory(ctx context.Context, p *process.Process) (int64, error) {
 	const still, patience = 5, 60 // seconds
 	last, calm := int64(0), 0
 	for range patience {
-		now, _, err := p.memory()
+		now, _, err := p.Memory()
 		if err != nil {
 			return 0, err
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/client/carrier"
 	"github.com/penstock/penstock/link"
 )
@@ -45,11 +46,11 @@ func (s settings) link(ctx context.Context) error {
 		return nil
 	}
 	data := filepath.Join(s.directory, "link")
-	gateway, err := startGateway(ctx, s.gateway, data)
+	gateway, err := process.Gateway(ctx, s.gateway, data)
 	if err != nil {
 		return err
 	}
-	defer gateway.stop()
+	defer gateway.Stop()
 	address, err := linkAddress(ctx, data)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (s settings) link(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := gateway.rest(ctx); err != nil {
+	if err := gateway.Rest(ctx); err != nil {
 		return err
 	}
 	for i := range lines {
@@ -142,15 +143,15 @@ func each(lines []line, do func(*line) error) error {
 }
 
 // connect makes the connection, says hello and waits for the welcome.
-func (l *line) connect(ctx context.Context, gateway *process, address string) error {
+func (l *line) connect(ctx context.Context, gateway *process.Process, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	c, err := carrier.DialTLS(ctx, address, &tls.Config{RootCAs: gateway.endpoint.Roots, MinVersion: tls.VersionTLS13})
+	c, err := carrier.DialTLS(ctx, address, &tls.Config{RootCAs: gateway.Endpoint.Roots, MinVersion: tls.VersionTLS13})
 	if err != nil {
 		return err
 	}
 	l.carrier = c
-	hello := link.Hello{Oldest: 1, Newest: 1, Controller: l.report.Controller, Epoch: l.report.Identity.Epoch, Token: gateway.endpoint.Token}
+	hello := link.Hello{Oldest: 1, Newest: 1, Controller: l.report.Controller, Epoch: l.report.Identity.Epoch, Token: gateway.Endpoint.Token}
 	if err := c.Send(hello.Append(nil, link.Header{})); err != nil {
 		return fmt.Errorf("hello: %w", err)
 	}
@@ -173,7 +174,7 @@ func refusal(f link.Frame) error {
 }
 
 // exchange has every line send report after report, and measures after a warm-up.
-func (s settings) exchange(gateway *process, lines []line) (f figure, err error) {
+func (s settings) exchange(gateway *process.Process, lines []line) (f figure, err error) {
 	var measuring, over atomic.Bool
 	var count atomic.Int64
 	var cpu time.Duration
@@ -182,13 +183,13 @@ func (s settings) exchange(gateway *process, lines []line) (f figure, err error)
 	var timingErr error
 	timing.Go(func() {
 		time.Sleep(s.length / 5)
-		cpu, timingErr = gateway.cpu()
+		cpu, timingErr = gateway.CPU()
 		began = time.Now()
 		measuring.Store(true)
 		time.Sleep(s.length)
 		measuring.Store(false)
 		f.length = time.Since(began)
-		after, err := gateway.cpu()
+		after, err := gateway.CPU()
 		f.cpu = after - cpu
 		if err != nil {
 			timingErr = err
@@ -221,7 +222,7 @@ func (s settings) exchange(gateway *process, lines []line) (f figure, err error)
 	if n := len(waited); n > 0 {
 		f.p50, f.p99 = waited[n/2], waited[n*99/100]
 	}
-	_, f.peak, err = gateway.memory()
+	_, f.peak, err = gateway.Memory()
 	return f, err
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -51,11 +52,11 @@ func (f figure) cpuPerMillion(readings int) float64 {
 
 // run loads a server and measures it, after a time to warm up. It begins and
 // ends with a server that has nothing left to do.
-func (l load) run(ctx context.Context, server *process) (figure, error) {
-	if err := server.rest(ctx); err != nil {
+func (l load) run(ctx context.Context, server *process.Process) (figure, error) {
+	if err := server.Rest(ctx); err != nil {
 		return figure{}, err
 	}
-	idle, err := server.cpu()
+	idle, err := server.CPU()
 	if err != nil {
 		return figure{}, err
 	}
@@ -64,16 +65,16 @@ func (l load) run(ctx context.Context, server *process) (figure, error) {
 	if err != nil {
 		return figure{}, err
 	}
-	if err := server.rest(ctx); err != nil {
+	if err := server.Rest(ctx); err != nil {
 		return figure{}, err
 	}
-	done, err := server.cpu()
+	done, err := server.CPU()
 	f.whole = (done - idle).Seconds() / float64(sent.Load())
 	return f, err
 }
 
 // measure loads a server; sent counts the requests, those of the warm-up too.
-func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) (f figure, err error) {
+func (l load) measure(ctx context.Context, server *process.Process, sent *atomic.Int64) (f figure, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -98,7 +99,7 @@ func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) 
 	if err := wait(ctx, l.warm); err != nil {
 		return f, err
 	}
-	before, err := server.cpu()
+	before, err := server.CPU()
 	if err != nil {
 		return f, err
 	}
@@ -109,12 +110,12 @@ func (l load) measure(ctx context.Context, server *process, sent *atomic.Int64) 
 	f.requests, f.length = sent.Load()-requests, time.Since(started)
 	spread = latency.Spread().Since(spread)
 	f.p50, f.p99 = spread.Quantile(0.5), spread.Quantile(0.99)
-	after, err := server.cpu()
+	after, err := server.CPU()
 	if err != nil {
 		return f, err
 	}
 	f.cpu = after - before
-	_, f.peak, err = server.memory()
+	_, f.peak, err = server.Memory()
 	return f, err
 }
 

@@ -25,6 +25,9 @@ type settings struct {
 	speed       float64 // of this machine, against that of the floors; 0: not measured
 	lines       int
 	only        string
+	field       time.Duration
+	polled      time.Duration
+	members     int
 }
 
 func main() {
@@ -42,6 +45,9 @@ func main() {
 	flag.DurationVar(&s.headline, "headline", time.Minute, "length of the headline run; 0 for none")
 	flag.IntVar(&s.lines, "lines", 5000, "connections of the link protocol; 0 for none")
 	flag.StringVar(&s.only, "only", "", "run only the loads whose names hold this `text`, and nothing beside them")
+	flag.DurationVar(&s.field, "field", 0, "run nothing but the fleet of the field, for so long: controllers of the link protocol and as many of MQTT, which all come back at once at the end")
+	flag.IntVar(&s.members, "members", 5000, "controllers of each protocol in the fleet of the field")
+	flag.DurationVar(&s.polled, "polled", 0, "run nothing but the polled fleets, for so long: 1,000 Modbus devices on 40 lines with none dead, and beside them as many with a tenth dead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := s.run(ctx)
@@ -57,9 +63,14 @@ func finish(err error) {
 	os.Exit(0)
 }
 
+// sound tells whether the flags can be.
+func (s *settings) sound() bool {
+	return flag.NArg() == 0 && min(s.rounds, s.connections, s.controllers, s.members) >= 1 && s.length > 0 && min(s.idle, s.lines) >= 0
+}
+
 // run measures everything and prints one table after the other.
 func (s *settings) run(ctx context.Context) error {
-	if flag.NArg() > 0 || min(s.rounds, s.connections, s.controllers) < 1 || s.length <= 0 || min(s.idle, s.lines) < 0 {
+	if !s.sound() {
 		return errors.New("every number must be positive, and there are no arguments; see -help")
 	}
 	program, err := findGateway(s.gateway)
@@ -77,6 +88,9 @@ func (s *settings) run(ctx context.Context) error {
 	}
 	fmt.Printf("Penstock's benchmarks, %s, %s/%s, %d processors shared by generator and server\n",
 		time.Now().UTC().Format(time.DateTime), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	if s.field > 0 || s.polled > 0 {
+		return s.fieldSide(ctx)
+	}
 	var flushed []flushes
 	if s.only == "" {
 		if flushed, err = s.machine(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -41,14 +42,14 @@ func TestMemoryCeiling(t *testing.T) {
 	ln.Close()
 	ctx := t.Context()
 	data := filepath.Join(dir, "data")
-	run := func(plant string) *process {
+	run := func(plant string) *process.Process {
 		t.Helper()
 		t.Setenv("PENSTOCK_PLANT", plant)
 		addresses := filepath.Join(data, "run", "addresses.json")
 		if err := os.Remove(addresses); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
-		p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, data, addresses) },
+		p, err := process.Start(ctx, func() (sim.Endpoint, error) { return process.EndpointOf(ctx, data, addresses) },
 			within[0], append(within[1:], program, "serve", "--data", data, "--allow-root", "--set", "listen.https="+address, "--set", "listen.health=off",
 				"--set", "log.level=warn", "--set", "spool.segment=8MiB", "--set", "spool.quota=64MiB")...)
 		if err != nil {
@@ -57,14 +58,14 @@ func TestMemoryCeiling(t *testing.T) {
 		return p
 	}
 	gateway := run("stall-record settle")
-	defer func() { gateway.stop() }()
+	defer func() { gateway.Stop() }()
 	model, err := sim.NewModel(sim.ModelOptions{
 		Seed: 1, Controllers: controllers, Kind: "pump station", Start: time.Now(), Interval: interval, Speed: 6,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport, err := sim.NewHTTPS(sim.HTTPSOptions{Endpoint: gateway.endpoint, Controllers: controllers})
+	transport, err := sim.NewHTTPS(sim.HTTPSOptions{Endpoint: gateway.Endpoint, Controllers: controllers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +79,9 @@ func TestMemoryCeiling(t *testing.T) {
 	if err := wait(ctx, length); err != nil {
 		t.Fatal(err)
 	}
-	_, peak, err := gateway.memory()
+	_, peak, err := gateway.Memory()
 	if err != nil {
-		t.Fatalf("the gateway did not live through it: %v\n%s", err, &gateway.words)
+		t.Fatalf("the gateway did not live through it: %v\n%s", err, &gateway.Words)
 	}
 	during := fleet.Stats()
 	if peak > limit {
@@ -90,16 +91,16 @@ func TestMemoryCeiling(t *testing.T) {
 		t.Errorf("nothing was accepted: %+v, %v", during, fleet.Trouble())
 	}
 	t.Logf("%d controllers for %v with the record standing still: peak %d MiB, %+v", controllers, length, peak>>20, during)
-	gateway.kill()
+	gateway.Kill()
 	gateway = run("")
 	fleet.Stop()
 	sending.Wait()
-	reader := sim.NewReader(gateway.endpoint)
+	reader := sim.NewReader(gateway.Endpoint)
 	defer reader.Close()
 	settle, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	gateway.books = true
-	if err := gateway.rest(settle); err != nil {
+	gateway.Books = true
+	if err := gateway.Rest(settle); err != nil {
 		t.Error(err)
 	}
 	balance, err := sim.Check(ctx, fleet, reader, true)

@@ -3,13 +3,13 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"time"
+
+	"github.com/penstock/penstock/bench/process"
 )
 
 // An mqttConnection speaks just enough MQTT 3.1.1 to publish with QoS 1.
@@ -32,8 +32,8 @@ const (
 // that the credential lets speak for all controllers.
 const mqttTopic = "reports/bench"
 
-func dialMQTT(server *process) (sender, error) {
-	address, err := server.listens("listen.mqtt")
+func dialMQTT(server *process.Process) (sender, error) {
+	address, err := server.Listens("listen.mqtt")
 	if err != nil {
 		return nil, err
 	}
@@ -42,30 +42,11 @@ func dialMQTT(server *process) (sender, error) {
 		return nil, err
 	}
 	c := &mqttConnection{net: conn, in: bufio.NewReaderSize(conn, 512)}
-	if err := c.connect(server.endpoint.Token); err != nil {
+	if err := c.connect(server.Endpoint.Token); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
-}
-
-// listens returns the address of a listener. It may come a moment after the
-// others.
-func (p *process) listens(key string) (string, error) {
-	for end := time.Now().Add(10 * time.Second); ; {
-		var bound map[string]string
-		raw, err := os.ReadFile(p.bound)
-		if err == nil {
-			err = json.Unmarshal(raw, &bound)
-		}
-		if bound[key] != "" {
-			return bound[key], nil
-		}
-		if time.Now().After(end) {
-			return "", fmt.Errorf("the server does not say where %s is: %w", key, err)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
 }
 
 func (c *mqttConnection) close() { _ = c.net.Close() } // nothing waits to be sent

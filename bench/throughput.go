@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/reportjson"
 	"github.com/penstock/penstock/link"
 )
@@ -95,13 +96,13 @@ func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 	if err != nil {
 		return err
 	}
-	defer bare.stop()
+	defer bare.Stop()
 	data := filepath.Join(s.directory, "throughput")
-	gateway, err := startGateway(ctx, s.gateway, data)
+	gateway, err := process.Gateway(ctx, s.gateway, data)
 	if err != nil {
 		return err
 	}
-	defer func() { gateway.stop() }() // it may be another by then
+	defer func() { gateway.Stop() }() // it may be another by then
 	figures := make([][]figure, len(chosen))
 	for range s.rounds {
 		for i, w := range chosen {
@@ -133,9 +134,9 @@ func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 			return fmt.Errorf("idle connections: %w", err)
 		}
 	}
-	gateway.kill()
+	gateway.Kill()
 	killed := time.Now()
-	if gateway, err = startGateway(ctx, s.gateway, data); err != nil {
+	if gateway, err = process.Gateway(ctx, s.gateway, data); err != nil {
 		return err
 	}
 	fmt.Printf("\nReady again %s after kill -9, with %s of data.\n", duration(time.Since(killed)), size(usage(data)))
@@ -144,10 +145,10 @@ func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 
 // load returns a run of the work. Each has its own epoch, so that its sequences
 // begin anew.
-func (s settings) load(w work, server *process, rate float64) load {
+func (s settings) load(w work, server *process.Process, rate float64) load {
 	epoch := uint64(time.Now().UnixMicro())
 	l := load{
-		endpoint: server.endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: w.media,
+		endpoint: server.Endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: w.media,
 		body: func(connection int) bodies.Maker { return w.body(connection, w.readings, epoch) },
 	}
 	if w.mqtt > 0 {
@@ -196,7 +197,7 @@ func (s settings) printThroughput(works []work, figures [][]figure) {
 }
 
 // details measures latency at half of the load that the gateway can take.
-func (s settings) details(ctx context.Context, gateway *process, full figure, flushed []flushes) error {
+func (s settings) details(ctx context.Context, gateway *process.Process, full figure, flushed []flushes) error {
 	half, err := s.load(works[2], gateway, full.perSecond()/2).run(ctx, gateway)
 	if err != nil {
 		return err

@@ -34,6 +34,20 @@ func (l List) prefixes() ([]netip.Prefix, error) {
 	return list, errors.Join(problems...)
 }
 
+// Covers tells whether everybody in the network may connect, by the list or from this
+// machine. What cannot be read of the list counts as not there.
+func (l List) Covers(network netip.Prefix) bool {
+	if len(l) == 0 || network.Addr().IsLoopback() {
+		return true
+	}
+	for _, text := range l {
+		if p, err := Network(text); err == nil && p.Bits() <= network.Bits() && p.Contains(network.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
 // Network reads a network as people write it: an address alone is itself. The
 // error has code [penstock.Invalid].
 func Network(text string) (netip.Prefix, error) {
@@ -130,14 +144,16 @@ func (l listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		tcp, ok := conn.(*net.TCPConn)
+		at, ok := conn.RemoteAddr().(*net.TCPAddr)
 		if !ok { // a socket of the machine's own
 			return conn, nil
 		}
-		if at, ok := conn.RemoteAddr().(*net.TCPAddr); ok && l.gate.Lets(at.AddrPort().Addr()) {
+		if l.gate.Lets(at.AddrPort().Addr()) {
 			return conn, nil
 		}
-		_ = tcp.SetLinger(0) // nothing of it is to stay behind in the kernel
+		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
+			_ = tcp.SetLinger(0) // nothing of it is to stay behind in the kernel
+		}
 		conn.Close()
 	}
 }

@@ -58,7 +58,8 @@ type Controller struct {
 	Line         string
 }
 
-// Sheets writes and reads controllers and points as CSV.
+// Sheets writes and reads what the fleet is: controllers and points as CSV, for
+// people, and credentials for other nodes.
 type Sheets interface {
 	// Export yields the sheet of the controllers for which shown is true, in parts
 	// that are valid until the next.
@@ -67,6 +68,10 @@ type Sheets interface {
 	// nothing; covers returns an error for a controller that the caller has no right
 	// to. A dry run changes nothing.
 	Import(sheet []byte, covers func(controller string) error, dry bool) (SheetResult, error)
+	// ExportCredentials returns the credentials as JSON that other nodes read.
+	ExportCredentials() ([]byte, error)
+	// ImportCredentials takes over what another node exported.
+	ImportCredentials(text []byte) (CredentialsImported, error)
 }
 
 // SheetResult is what became of a sheet.

@@ -261,6 +261,17 @@ func (f *fakeSheets) Import(sheet []byte, covers func(string) error, dry bool) (
 	return r, nil
 }
 
+func (f *fakeSheets) ExportCredentials() ([]byte, error) {
+	return []byte(`{"version":1,"credentials":[]}`), nil
+}
+
+func (f *fakeSheets) ImportCredentials(text []byte) (api.CredentialsImported, error) {
+	if string(text) != `{"version":1,"credentials":[]}` {
+		return api.CredentialsImported{}, penstock.Errorf(penstock.Invalid, "these are no credentials that a gateway exported")
+	}
+	return api.CredentialsImported{Added: 2, Revoked: 1, Unchanged: 4}, nil
+}
+
 // fakeHistorian is the record and the spool: what is put in is settled, unless
 // behind is set.
 type fakeHistorian struct {

@@ -32,7 +32,58 @@ func (s *sheets) routes() []web.Route {
 		Params:  []web.Param{{In: "query", Name: "dry_run", Doc: "1: tell what is wrong and what would change, and change nothing.", Example: "1"}},
 		Body:    []web.Media{{Name: csvType}},
 		Answer:  []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[SheetImported]()}},
+	}, {
+		Method: http.MethodGet, Path: "/v1/credentials/export", Access: web.Admin, Serve: s.exportCredentials,
+		Summary: "All credentials, for another node",
+		Details: "For admins whose scope is everything. Tokens cannot be found out from it; the keys of controllers stand in it, so it is as secret as they are.",
+		Answer:  []web.Media{{Name: web.JSONType}},
+	}, {
+		Method: http.MethodPost, Path: "/v1/credentials/import", Access: web.Admin, Serve: s.importCredentials,
+		Summary: "Take over the credentials of another node",
+		Details: "For admins whose scope is everything. What is not known is added, and what is revoked there is revoked here. It can be done again at any time.",
+		Body:    []web.Media{{Name: web.JSONType}},
+		Answer:  []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[CredentialsImported]()}},
 	}}
+}
+
+// CredentialsImported tells what an import of credentials changed.
+type CredentialsImported struct {
+	Added     int `json:"added"`
+	Revoked   int `json:"revoked" doc:"Were valid here and are not any more."`
+	Unchanged int `json:"unchanged"`
+}
+
+// exportCredentials answers GET /v1/credentials/export.
+func (s *sheets) exportCredentials(c *web.Call) error {
+	if err := c.Covers("*"); err != nil {
+		return err
+	}
+	text, err := s.sheets.ExportCredentials()
+	if err != nil {
+		return err
+	}
+	c.Log().Info("the credentials were exported", "by", c.Who.Credential, "peer", c.R.RemoteAddr)
+	c.Header().Set("Content-Type", web.JSONType)
+	_, err = c.Write(text)
+	return err
+}
+
+// importCredentials answers POST /v1/credentials/import.
+func (s *sheets) importCredentials(c *web.Call) error {
+	if err := c.Covers("*"); err != nil {
+		return err
+	}
+	b, err := c.ReadBody(web.JSONType, maxSheet)
+	defer b.Free()
+	if err != nil {
+		return err
+	}
+	done, err := s.sheets.ImportCredentials(b.Bytes)
+	if err != nil {
+		return err
+	}
+	c.Log().Info("credentials were imported", "added", done.Added, "revoked", done.Revoked, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
+	return c.JSON(http.StatusOK, done)
 }
 
 // SheetImported tells what an import changed, or with dry_run would change.

@@ -19,7 +19,31 @@ type Imported struct {
 // Export writes the controllers and their points as CSV to w; controller narrows
 // it to the names that match, and is empty for all.
 func (c *Client) Export(ctx context.Context, controller string, w io.Writer) error {
-	res, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/controllers/export", query: filter(controller), accept: "text/csv"})
+	return c.download(ctx, request{method: http.MethodGet, path: "/v1/controllers/export", query: filter(controller), accept: "text/csv"}, w)
+}
+
+// Adopted tells what an import of credentials changed.
+type Adopted struct {
+	Added     int `json:"added"`
+	Revoked   int `json:"revoked"`
+	Unchanged int `json:"unchanged"`
+}
+
+// ExportCredentials writes all credentials, for other nodes, to w.
+func (c *Client) ExportCredentials(ctx context.Context, w io.Writer) error {
+	return c.download(ctx, request{method: http.MethodGet, path: "/v1/credentials/export", accept: "application/json"}, w)
+}
+
+// ImportCredentials has the gateway take over what another one exported.
+func (c *Client) ImportCredentials(ctx context.Context, text []byte) (Adopted, error) {
+	var done Adopted
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/credentials/import", contentType: "application/json", body: text}, nil, &done)
+	return done, err
+}
+
+// download copies an answer to w.
+func (c *Client) download(ctx context.Context, r request, w io.Writer) error {
+	res, err := c.do(ctx, r)
 	if err != nil {
 		return err
 	}

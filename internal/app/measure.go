@@ -31,8 +31,9 @@ func (g *gateway) measure(server *api.Server) {
 		named, _ := g.intake.Totals()
 		return float64(named.Quarantined)
 	})
+	one(metrics.Refused, func() float64 { return float64(g.doors.Gate.Refused()) })
+	one(metrics.Headless, func() float64 { return float64(g.doors.Balancers.Refused()) })
 	one(metrics.SpansLost, func() float64 { return float64(g.traces.Lost()) })
-	one(metrics.Refused, func() float64 { return float64(g.gate.Refused()) })
 	one(metrics.ScriptStuck, func() float64 { return float64(g.scripts.stuck()) })
 	g.metrics.Read(metrics.ReportsByResult, g.readBooks)
 	g.metrics.Read(metrics.Nameless, func(yield func(float64, ...string)) {

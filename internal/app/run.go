@@ -15,9 +15,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/doors"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
@@ -86,11 +86,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.close()
-	gate, err := allow.NewGate(o.Config.Listen.Allow, o.Logs.Logger(), o.Now)
+	doors, err := doors.Open(o.Config.Listen, o.Logs.Logger(), o.Now)
 	if err != nil {
 		return err
 	}
-	l, err := openListeners(o.Config.Listen, gate)
+	l, err := openListeners(o.Config.Listen, doors)
 	if err != nil {
 		return err
 	}
@@ -98,12 +98,18 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
 	h.whileStarting(func() {
-		n, err = openNode(nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now, lever: o.Lever})
+		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now, lever: o.Lever}
+		if n, err = openNode(opening); err != nil {
+			return
+		}
+		if err = n.fits(ctx, opening); err != nil {
+			err = errors.Join(err, n.close())
+		}
 	})
 	if err != nil {
 		return err
 	}
-	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, gate: gate}
+	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, doors: doors}
 	g.memory = n.guard(o.Config.Memory)
 	g.watcher = g.newWatcher()
 	return errors.Join(g.serve(ctx), n.close())
@@ -132,7 +138,7 @@ type listeners struct {
 	inherited     sockets      // handed over, for the sources too
 }
 
-func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error) {
+func openListeners(c settings.Listen, doors doors.Doors) (_ listeners, err error) {
 	inherited, err := inheritSockets()
 	if err != nil {
 		return listeners{}, err
@@ -146,7 +152,7 @@ func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error)
 	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
-	l.https = gate.Listener(l.https)
+	l.https = doors.Clients(l.https)
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
@@ -154,7 +160,7 @@ func openListeners(c settings.Listen, gate *allow.Gate) (_ listeners, err error)
 		l.https.Close()
 		return l, err
 	}
-	l.health = gate.Listener(l.health)
+	l.health = doors.Machines(l.health)
 	return l, nil
 }
 
@@ -174,7 +180,7 @@ type gateway struct {
 	dir       *Directory
 	listeners listeners
 	herald    herald
-	gate      *allow.Gate
+	doors     doors.Doors
 	watcher   *watch.Watcher
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
@@ -233,6 +239,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		g.Log.Info("the gateway stops: it answers what is under way and takes nothing new")
 		g.health.Drain()
 		g.herald.stopping()
+		doors.AwaitBalancers(inner, g.Config.Listen.Draining()) // not when a part failed
 		stopAPI()
 	})
 	defer context.AfterFunc(ctx, drain)()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/allow"
+	"github.com/penstock/penstock/internal/app/doors"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
@@ -134,11 +135,11 @@ func TestDatagramSocketsAreHandedOver(t *testing.T) {
 
 // TestStrangersAreRefused has everything that listens refuse who is not named.
 func TestStrangersAreRefused(t *testing.T) {
-	gate, err := allow.NewGate(allow.List{"240.0.0.0/8"}, slog.New(slog.DiscardHandler), time.Now)
+	doors, err := doors.Open(settings.Listen{Allow: allow.List{"240.0.0.0/8"}}, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := openListeners(settings.Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, gate)
+	l, err := openListeners(settings.Listen{HTTPS: "0.0.0.0:0", Health: "0.0.0.0:0"}, doors)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +175,8 @@ func TestStrangersAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.Close()
-		if gate.Refused() != uint64(n+1) || conn.RemoteAddr().String() != friend.LocalAddr().String() {
-			t.Errorf("%d were refused, and %s came in", gate.Refused(), conn.RemoteAddr())
+		if doors.Gate.Refused() != uint64(n+1) || conn.RemoteAddr().String() != friend.LocalAddr().String() {
+			t.Errorf("%d were refused, and %s came in", doors.Gate.Refused(), conn.RemoteAddr())
 		}
 	}
 }

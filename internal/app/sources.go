@@ -30,12 +30,12 @@ func (g *gateway) newSources() *source.Set {
 				if err != nil {
 					return nil, err
 				}
-				return g.memory.Listener(g.gate.Listener(l)), nil
+				return g.memory.Listener(g.doors.Clients(l)), nil
 			},
 			ListenPacket: func(name, address string) (net.PacketConn, error) {
 				return g.listeners.inherited.listenPacket(name, listenKey(name), config.Address(address))
 			},
-			Lets: g.gate.Lets,
+			Lets: g.doors.Gate.Lets,
 		},
 		Handler: g.memory.Handler(g.pipeline),
 		Status: func(name string) (source.Status, func()) {

@@ -91,6 +91,21 @@ func TestControllersSheet(t *testing.T) {
 	f.run("", "controllers", "import", "no/such/file").want(t, shell.ExitUsage, "", "no such file")
 }
 
+func TestControllersCredentials(t *testing.T) {
+	f := newFake(t)
+	f.answers["GET /v1/credentials/export"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"version":1}`) }
+	f.answers["POST /v1/credentials/import"] = func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"added":1,"revoked":2,"unchanged":3}`)
+	}
+	f.run("", "controllers", "export", "--credentials").want(t, shell.ExitOK, `{"version":1}`, "")
+	f.run(`{"version":1}`, "controllers", "import", "--credentials", "-").want(t, shell.ExitOK, "1 credential added, 2 revoked, 3 as before.\n", "")
+	if f.bodies[1] != `{"version":1}` || f.requests[1].Header.Get("Content-Type") != "application/json" {
+		t.Errorf("sent %q", f.bodies)
+	}
+	f.run("", "controllers", "export", "--credentials", "pump-1").want(t, shell.ExitUsage, "", "leave out pump-1")
+	f.run("{}", "controllers", "import", "--credentials", "--dry-run", "-").want(t, shell.ExitUsage, "", "--dry-run is for CSV")
+}
+
 // An export that breaks off must not look whole.
 func TestControllersExportThatBreaksOff(t *testing.T) {
 	f := newFake(t)

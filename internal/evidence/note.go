@@ -53,7 +53,7 @@ func (b *Book) Note(n Note) {
 	case counted:
 		p.Add(n.Event, n.Count)
 	case spoiled:
-		p.bad(n.Event, n.Frame[:min(len(n.Frame), maxFrameBytes)], n.Size, n.Text)
+		p.bad(n.Event, n.Frame[:min(len(n.Frame), MaxFrame)], n.Size, n.Text)
 	case peered:
 		p.Peer(n.Text)
 	case signalled:

@@ -10,10 +10,12 @@ import (
 )
 
 // Limits of a page.
+// MaxFrame is how many bytes are kept of one bad frame.
+const MaxFrame = 256
+
 const (
-	maxFrames     = 32  // bad frames kept
-	maxFrameBytes = 256 // kept of one bad frame
-	maxReadings   = 128 // kept of one quantity
+	maxFrames   = 32  // bad frames kept
+	maxReadings = 128 // kept of one quantity
 )
 
 // Page is what is known of one port or controller. It is safe for concurrent use.
@@ -84,7 +86,7 @@ func (p *Page) Bad(e Event, frame []byte, why string) {
 	if int(e) >= events {
 		return
 	}
-	kept := frame[:min(len(frame), maxFrameBytes)]
+	kept := frame[:min(len(frame), MaxFrame)]
 	p.bad(e, kept, len(frame), why)
 	p.told(Note{What: spoiled, Event: e, Frame: kept, Size: len(frame), Text: why})
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/name"
+	"github.com/penstock/penstock/internal/fleet/secret"
 )
 
 const (
@@ -30,12 +32,12 @@ func (f *Fleet) Authenticate(c penstock.Credential) (*penstock.Principal, error)
 
 // byToken takes the same time for an id that is not known as for a wrong secret.
 func (b *book) byToken(token string) (*penstock.Principal, error) {
-	id, ok := idOf(token)
+	id, ok := secret.IDOf(token)
 	if !ok {
-		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not one of Penstock's: those begin with %q and have %d characters", tokenPrefix, tokenLength)
+		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not one of Penstock's: those begin with %q and have %d characters", secret.TokenPrefix, secret.TokenLength)
 	}
-	shown := digestOf(token)
-	var want digest
+	shown := secret.DigestOf(token)
+	var want secret.Digest
 	b.mu.RLock()
 	known := b.byID[id]
 	valid := known != nil && known.record.Revoked == 0 && known.record.kind() == TokenCredential
@@ -96,5 +98,5 @@ func checkSubject(subject string) error {
 	if !ok || rest == "" || len(subject) > maxSubject {
 		return penstock.Errorf(penstock.Invalid, "the subject %.60q of a certificate is \"uri:\" and its URI, or \"cn:\" and its common name, at most %d bytes", subject, maxSubject)
 	}
-	return checkText("subject", subject)
+	return name.CheckText("subject", subject)
 }

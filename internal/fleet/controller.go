@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
@@ -83,7 +84,7 @@ func (f *Fleet) Register(r *penstock.Report) *Refusal {
 		c.saw(r)
 		return nil
 	}
-	if err := CheckControllerName(r.Controller); err != nil {
+	if err := name.CheckController(r.Controller); err != nil {
 		return &Refusal{Reason: penstock.ReasonName, Detail: err.Error()}
 	}
 	switch f.unknown {
@@ -103,11 +104,11 @@ func (f *Fleet) Register(r *penstock.Report) *Refusal {
 
 // Admit registers a controller, held or not seen yet, by a person's decision. It
 // is durable when Admit returns.
-func (f *Fleet) Admit(name string) error {
-	if err := CheckControllerName(name); err != nil {
+func (f *Fleet) Admit(controller string) error {
+	if err := name.CheckController(controller); err != nil {
 		return err
 	}
-	c, err := f.ensure(name, f.limits.Controllers)
+	c, err := f.ensure(controller, f.limits.Controllers)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/name"
+	"github.com/penstock/penstock/internal/fleet/row"
+	"github.com/penstock/penstock/internal/fleet/secret"
 )
 
 // CredentialKind says how a credential is shown.
@@ -69,7 +72,7 @@ type credentialRecord struct {
 type credential struct {
 	id        string
 	record    credentialRecord
-	digest    digest
+	digest    secret.Digest
 	principal *penstock.Principal
 	lastUsed  atomic.Int64
 }
@@ -97,13 +100,13 @@ func newBook(table Table, o Options, limit int) *book {
 
 func (b *book) load(key, value []byte) error {
 	var record credentialRecord
-	if err := decodeRecord(value, &record); err != nil {
+	if err := row.Decode(value, &record); err != nil {
 		return err
 	}
-	c := newCredential(numberID(keyNumber(key)), record)
+	c := newCredential(secret.NumberID(row.Number(key)), record)
 	switch n := len(record.Secret); {
-	case n != 0 && n != secretBytes:
-		return penstock.Errorf(penstock.Corrupt, "fleet: credential %s has a secret of %d bytes, want %d", c.id, n, secretBytes)
+	case n != 0 && n != secret.Size:
+		return penstock.Errorf(penstock.Corrupt, "fleet: credential %s has a secret of %d bytes, want %d", c.id, n, secret.Size)
 	case n == 0 && record.Subject == "" && len(record.Digest) != len(c.digest):
 		return penstock.Errorf(penstock.Corrupt, "fleet: credential %s has a digest of %d bytes, want %d", c.id, len(record.Digest), len(c.digest))
 	}
@@ -180,7 +183,7 @@ func (g Grant) check() error {
 	if g.Label == "" || len(g.Label) > maxLabel {
 		return penstock.Errorf(penstock.Invalid, "a credential needs a label of 1 to %d bytes, this one has %d", maxLabel, len(g.Label))
 	}
-	if err := checkText("label", g.Label); err != nil {
+	if err := name.CheckText("label", g.Label); err != nil {
 		return err
 	}
 	switch g.Role {
@@ -192,7 +195,7 @@ func (g Grant) check() error {
 		return penstock.Errorf(penstock.Invalid, "a scope has 1 to %d entries, this one has %d; a pattern such as \"pump-*\" covers many controllers", maxScope, len(g.Scope))
 	}
 	for _, pattern := range g.Scope {
-		if err := checkPattern(pattern); err != nil {
+		if err := name.CheckPattern(pattern); err != nil {
 			return err
 		}
 	}

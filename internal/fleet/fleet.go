@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet/point"
+	"github.com/penstock/penstock/internal/fleet/row"
 )
 
 // A Table keeps small records, below 1 MiB, under short keys. Put, PutAll and
@@ -134,7 +135,7 @@ func Open(table Table, o Options) (*Fleet, error) {
 	f.declared = declared
 	var sheets []sheet // for when all controllers are known
 	err = table.Scan(func(key, value []byte) error {
-		if len(key) != keySize || key[0] != sheetKey {
+		if len(key) != row.KeySize || key[0] != row.Sheet {
 			return f.load(key, value)
 		}
 		s, err := readSheet(key, value)
@@ -152,13 +153,13 @@ func Open(table Table, o Options) (*Fleet, error) {
 
 // load takes one record of the table into the fleet that is being opened.
 func (f *Fleet) load(key, value []byte) error {
-	if len(key) != keySize {
-		return penstock.Errorf(penstock.Corrupt, "fleet: a key of %d bytes in the table, want %d", len(key), keySize)
+	if len(key) != row.KeySize {
+		return penstock.Errorf(penstock.Corrupt, "fleet: a key of %d bytes in the table, want %d", len(key), row.KeySize)
 	}
 	switch key[0] {
-	case credentialKey:
+	case row.Credential:
 		return f.credentials.load(key, value)
-	case pageKey:
+	case row.Page:
 		return f.loadPage(key, value)
 	}
 	return penstock.Errorf(penstock.Unsupported, "fleet: a record of kind %q, which this version does not know: use the version that wrote it", key[0])

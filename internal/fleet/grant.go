@@ -5,10 +5,12 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/row"
+	"github.com/penstock/penstock/internal/fleet/secret"
 )
 
 // Add makes a credential and returns its secret, which is shown this once: a
-// token, of which a digest is kept; a key in the form of [FormatKey], which is
+// token, of which a digest is kept; a key in the form of [secret.FormatKey], which is
 // kept, since both ends work with it; nothing for a certificate. It is durable
 // when Add returns. A controller that a grant of role controller names in full becomes
 // registered: who is given a token is known.
@@ -65,11 +67,11 @@ func (b *book) add(g Grant) (shown string, c Credential, err error) {
 	if err := b.makeRoom(g.Subject); err != nil {
 		return "", Credential{}, err
 	}
-	drawn, err := drawSecret(b.random)
+	drawn, err := secret.Draw(b.random)
 	if err != nil {
 		return "", Credential{}, err
 	}
-	id := drawn.publicID()
+	id := drawn.PublicID()
 	if b.find(id) != nil {
 		return "", Credential{}, penstock.Errorf(penstock.Internal, "credential %s exists already: the source of random numbers is broken", id)
 	}
@@ -80,10 +82,10 @@ func (b *book) add(g Grant) (shown string, c Credential, err error) {
 	switch {
 	case g.Subject != "": // the authorities of the certificate keep the secret
 	case g.Kind == KeyCredential:
-		shown, record.Secret = FormatKey(drawn.number(), drawn.secret()), drawn.secret()
+		shown, record.Secret = secret.FormatKey(drawn.Number(), drawn.Secret()), drawn.Secret()
 	default:
-		shown = drawn.token()
-		d := digestOf(shown)
+		shown = drawn.Token()
+		d := secret.DigestOf(shown)
 		record.Digest = d[:]
 	}
 	if err := b.write(id, record); err != nil {
@@ -98,13 +100,18 @@ func (b *book) add(g Grant) (shown string, c Credential, err error) {
 func (b *book) revoke(id string) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
+	return b.end(id, b.now().UnixNano())
+}
+
+// end revokes a credential as from the time. b.changing is held.
+func (b *book) end(id string, at int64) error {
 	c := b.find(id)
 	if c == nil {
 		return penstock.Errorf(penstock.NotFound, "there is no credential %q: list them to see their ids", id)
 	}
 	b.mu.Lock()
 	if c.record.Revoked == 0 {
-		c.record.Revoked = b.now().UnixNano()
+		c.record.Revoked = at
 	}
 	if b.bySubject[c.record.Subject] == c {
 		delete(b.bySubject, c.record.Subject)
@@ -139,8 +146,8 @@ func (b *book) makeRoom(subject string) error {
 	if oldest == nil {
 		return penstock.Errorf(penstock.TooLarge, "there are %d credentials, which is the limit: revoke one first", count)
 	}
-	n, _ := idNumber(oldest.id)
-	if err := b.table.Delete(tableKey(credentialKey, n)); err != nil {
+	n, _ := secret.IDNumber(oldest.id)
+	if err := b.table.Delete(row.Key(row.Credential, n)); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -150,17 +157,17 @@ func (b *book) makeRoom(subject string) error {
 }
 
 func (b *book) write(id string, record credentialRecord) error {
-	n, ok := idNumber(id)
+	n, ok := secret.IDNumber(id)
 	if !ok {
 		return penstock.Errorf(penstock.Internal, "credential id %q is not one of ours", id)
 	}
 	features := byte(0)
 	if len(record.Secret) > 0 {
-		features = featureKey
+		features = row.FeatureKey
 	}
-	value, err := encodeRecord(record, features)
+	value, err := row.Encode(record, features)
 	if err != nil {
 		return err
 	}
-	return b.table.Put(tableKey(credentialKey, n), value)
+	return b.table.Put(row.Key(row.Credential, n), value)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
@@ -91,7 +92,7 @@ func (p *plan) add(i int, e *Entry) {
 		p.addBare(i, e, w)
 		return
 	}
-	if err := checkPointName(e.Point); err != nil {
+	if err := name.CheckPoint(e.Point); err != nil {
 		p.flaw(i, point.ColumnPoint, err.Error())
 		return
 	}
@@ -126,7 +127,7 @@ func (p *plan) wish(i int, e *Entry) *wish {
 		}
 		return w
 	}
-	if err := CheckControllerName(e.Controller); err != nil {
+	if err := name.CheckController(e.Controller); err != nil {
 		p.flaw(i, point.ColumnController, err.Error())
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet/point"
+	"github.com/penstock/penstock/internal/fleet/row"
 )
 
 // sheetPoints is how many points share a record, which stays well below the
@@ -39,7 +40,7 @@ func (p *plan) addSheets(rows map[string][]byte, c *controller, imported map[str
 			d := imported[name].Declaration()
 			record.Points = append(record.Points, ruleRecord{name, d.Type, d.Unit, d.Min, d.Max, d.Signal})
 		}
-		value, err := encodeRecord(record, 0)
+		value, err := row.Encode(record, 0)
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (p *plan) addSheets(rows map[string][]byte, c *controller, imported map[str
 			c.sheets = append(c.sheets, p.fleet.nextSheet)
 			p.fleet.nextSheet++
 		}
-		rows[string(tableKey(sheetKey, c.sheets[n]))] = value
+		rows[string(row.Key(row.Sheet, c.sheets[n]))] = value
 		n++
 	}
 	return nil
@@ -60,8 +61,8 @@ type sheet struct {
 }
 
 func readSheet(key, value []byte) (sheet, error) {
-	s := sheet{number: keyNumber(key)}
-	err := decodeRecord(value, &s.sheetRecord)
+	s := sheet{number: row.Number(key)}
+	err := row.Decode(value, &s.sheetRecord)
 	if err == nil && s.number == math.MaxUint64 {
 		err = penstock.Errorf(penstock.Corrupt, "fleet: a record of imported points has the number %d", s.number)
 	}

@@ -1,25 +1,16 @@
 package fleet
 
 import (
-	"encoding/hex"
-	"fmt"
-
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/secret"
 )
-
-// FormatKey returns a key as people carry it to a controller: the number of its
-// id and its secret in hexadecimal, 16 and 64 digits with a colon between. A
-// microcontroller takes both as they stand.
-func FormatKey(id uint64, secret []byte) string {
-	return fmt.Sprintf("%016x:%s", id, hex.EncodeToString(secret))
-}
 
 // Key returns the secret of the key with that number and who holds it, or an
 // error of code [penstock.Unauthenticated] when there is none or it was revoked.
 // Whoever calls must still see that the other end knows the secret. Neither the
 // secret nor the principal may be changed.
-func (f *Fleet) Key(id uint64) (secret []byte, p *penstock.Principal, err error) {
-	return f.credentials.key(numberID(id))
+func (f *Fleet) Key(id uint64) (shared []byte, p *penstock.Principal, err error) {
+	return f.credentials.key(secret.NumberID(id))
 }
 
 func (b *book) key(id string) ([]byte, *penstock.Principal, error) {

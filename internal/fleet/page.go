@@ -6,6 +6,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
+	"github.com/penstock/penstock/internal/fleet/row"
 )
 
 // pageSize is how many controllers share a record of the table. A flush of a
@@ -36,7 +37,7 @@ type memberRecord struct {
 	Epoch  uint64                `json:"epoch,omitempty"`
 	Seq    uint64                `json:"seq,omitempty"`
 	Key    string                `json:"key,omitempty"`
-	Site   string                `json:"site,omitempty"` // with featurePlace, as the next
+	Site   string                `json:"site,omitempty"` // with row.FeaturePlace, as the next
 	Line   string                `json:"line,omitempty"`
 }
 
@@ -60,10 +61,10 @@ const maxPage = 1 << 20
 // never written before a crash stays empty: its controllers register again.
 func (f *Fleet) loadPage(key, value []byte) error {
 	var members []memberRecord
-	if err := decodeRecord(value, &members); err != nil {
+	if err := row.Decode(value, &members); err != nil {
 		return err
 	}
-	number := keyNumber(key)
+	number := row.Number(key)
 	if number > maxPage || len(members) > pageSize {
 		return penstock.Errorf(penstock.Corrupt, "fleet: page %d of %d controllers in the table, want at most %d of %d", number, len(members), maxPage, pageSize)
 	}
@@ -115,11 +116,11 @@ func (f *Fleet) writePages(pages map[*page]bool, rows map[string][]byte) (err er
 	}()
 	for p := range pages {
 		p.dirty.Store(false) // before the snapshot: what changes after it is dirty again
-		value, err := encodeRecord(f.snapshot(p))
+		value, err := row.Encode(f.snapshot(p))
 		if err != nil {
 			return err
 		}
-		rows[string(tableKey(pageKey, p.number))] = value
+		rows[string(row.Key(row.Page, p.number))] = value
 	}
 	if len(rows) == 0 {
 		return nil
@@ -137,7 +138,7 @@ func (f *Fleet) snapshot(p *page) (records []memberRecord, features byte) {
 		id := c.seen.Identity
 		records[i] = memberRecord{c.name, c.seen.First, c.seen.Last, c.seen.Source, id.Form, id.Epoch, id.Seq, id.Key, c.place.Site, c.place.Line}
 		if c.place != (place.Place{}) {
-			features = featurePlace
+			features = row.FeaturePlace
 		}
 		c.mu.RUnlock()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/point"
 )
 
@@ -84,7 +85,7 @@ func (f *Fleet) Learn(r *penstock.Report, literal bool) *Refusal {
 			p, known = c.points[s.Point]
 		}
 		if !known {
-			if err := checkPointName(s.Point); err != nil {
+			if err := name.CheckPoint(s.Point); err != nil {
 				return &Refusal{Reason: penstock.ReasonName, Detail: err.Error()}
 			}
 			p = point.State{Rules: point.Combine(f.declared.Of(r.Controller, s.Point), c.imported[s.Point])}

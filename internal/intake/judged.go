@@ -17,7 +17,10 @@ type Item struct {
 	Reason  penstock.Reason  // empty: to be admitted; otherwise refused, and why
 	Detail  string           // when refused: a sentence for the sender
 	Trusted bool             // when refused: the sender may speak for the controller, so that the refusal fills the sequence
-	Filter  bool             // to be admitted, but dropped on purpose by a step: settled without reaching the record
+	// Forwarded says that another gateway received the report, and its received time is
+	// that one's.
+	Forwarded bool
+	Filter    bool // to be admitted, but dropped on purpose by a step: settled without reaching the record
 	// Quarantine says why the report is admitted but not to be stored: it goes to
 	// quarantine as it came. Empty for all others.
 	Quarantine string

@@ -41,6 +41,7 @@ const (
 	ComponentOK     Name = "penstock_component_ok"
 	CertExpiry      Name = "penstock_certificate_expiry_timestamp_seconds"
 	Refused         Name = "penstock_refused_connections_total"
+	Headless        Name = "penstock_headless_connections_total"
 	SpansLost       Name = "penstock_trace_spans_lost_total"
 	BuildInfo       Name = "penstock_build_info"
 	StageSeconds    Name = "penstock_stage_seconds"
@@ -130,6 +131,7 @@ var gatewayDefinitions = []Definition{
 		Labels: []Label{{"component", "the component's name as /readyz shows it"}}},
 	{Name: CertExpiry, Kind: Gauge, Unit: "seconds", Help: "Time since 1970 at which the certificate of the HTTP API expires."},
 	{Name: Refused, Kind: Counter, Unit: "connections", Help: "Connections and datagrams from addresses that listen.allow does not name."},
+	{Name: Headless, Kind: Counter, Unit: "connections", Help: "Connections from load balancers that listen.proxy names, closed because they had no PROXY header that holds."},
 	{Name: SpansLost, Kind: Counter, Unit: "spans", Help: "Parts of traces that the collector at trace.endpoint did not take."},
 	{Name: BuildInfo, Kind: Gauge, Unit: "none", Help: "Always 1; the labels tell what is running.",
 		Labels: []Label{{"version", "the version of the gateway"}, {"go", "the version of Go it was built with"}}},

@@ -229,7 +229,7 @@ func (d *Desk) refresh(controller string) {
 
 // Await is [Desk.Meet] for who can wait a while: it asks for what is true now also
 // about controllers that the node knows, as long as the record answers.
-func (d *Desk) Await(ctx context.Context, controller string, epoch uint64) error {
+func (d *Desk) Await(ctx context.Context, controller string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.isFresh(controller) {
@@ -270,7 +270,7 @@ func (d *Desk) verdict(controller string) error {
 	case d.Intake.Knows(controller, 0):
 		return nil
 	case d.why != nil:
-		return later("the controller is new to this node, and the record cannot be asked about it: " + d.why.Error())
+		return later("the controller is new to this node, and the record cannot be asked about it now; the gateway's log says why")
 	}
 	return later("the controller is new to this node, and the record has not answered yet what it knows of it")
 }

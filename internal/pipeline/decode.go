@@ -47,7 +47,7 @@ type Format struct {
 }
 
 // decode turns the body into reports, gives them what the envelope knows of them,
-// and their fingerprints.
+// and their fingerprints. What the source has refused is refused here.
 type decode struct {
 	config  DecodeConfig
 	formats map[string]Format
@@ -61,6 +61,9 @@ func newDecode(c DecodeConfig, deps Deps) *decode {
 
 func (s *decode) onEnvelope(_ context.Context, w *passage) *refused {
 	e := w.envelope
+	if e.Refusal != nil {
+		return refusedBody(e.Refusal)
+	}
 	format, err := s.format(e.ContentType)
 	if err != nil {
 		return refusedBody(err)
@@ -115,7 +118,7 @@ func (s *decode) complete(e *penstock.Envelope, b *Batch, format Format) {
 		item := &b.items[i]
 		r := item.Report
 		r.Source = e.Source
-		if !format.Received {
+		if item.Forwarded = format.Received; !item.Forwarded {
 			r.ReceivedTime = e.ReceivedTime
 		}
 		if item.Reason != "" {

@@ -38,7 +38,7 @@ func TestForwardedReports(t *testing.T) {
 	}
 	for i, want := range []*penstock.Report{old, wide} {
 		got := j.Reports[i].Report
-		if j.Reports[i].Reason != "" || got.ReceivedTime != want.ReceivedTime || !slices.Equal(got.Samples, want.Samples) || got.Source != "https" {
+		if j.Reports[i].Reason != "" || !j.Reports[i].Forwarded || got.ReceivedTime != want.ReceivedTime || !slices.Equal(got.Samples, want.Samples) || got.Source != "https" {
 			t.Errorf("%+v came as %+v", want, got)
 		}
 		if got.Fingerprint != link.Fingerprint(link.AppendReport(nil, want)) {

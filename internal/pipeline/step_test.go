@@ -486,3 +486,14 @@ func FuzzSubmit(f *testing.F) {
 		}
 	})
 }
+
+// What the source has refused goes no further, and is booked with its reason.
+func TestWhatTheSourceRefused(t *testing.T) {
+	b := newBench(t, nil, fleetOptions())
+	e := b.envelope(report("pump-1", 1))
+	e.Refusal = penstock.Errorf(penstock.TooLarge, "a message of 7 bytes, above max_message (6)")
+	wantRefused(t, b.submit(t, e), penstock.ReasonTooLarge, penstock.TooLarge, "decode")
+	if e.Refusal = nil; b.submit(t, e).Err != nil {
+		t.Error("the same without a refusal is refused")
+	}
+}

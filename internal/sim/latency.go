@@ -41,14 +41,18 @@ func (s *Spread) Since(earlier *Spread) *Spread {
 	return &since
 }
 
-// Quantile returns the duration below which the share q, 0 to 1, of all those
-// counted lies; 0 when there are none.
-func (s *Spread) Quantile(q float64) time.Duration {
-	var total int64
+// Count returns how many durations were counted.
+func (s *Spread) Count() (total int64) {
 	for _, n := range s {
 		total += n
 	}
-	rank := int64(q * float64(total))
+	return total
+}
+
+// Quantile returns the duration below which the share q, 0 to 1, of all those
+// counted lies; 0 when there are none.
+func (s *Spread) Quantile(q float64) time.Duration {
+	rank := int64(q * float64(s.Count()))
 	for i, n := range s {
 		if rank -= n; n > 0 && rank < 0 {
 			return time.Duration(bucketEnd(i))

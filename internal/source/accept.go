@@ -15,10 +15,15 @@ const acceptPause = 100 * time.Millisecond
 
 // Accept returns the next connection of a listener. What passes by itself, too
 // many open files for one, it waits out: those who are connected must not pay for
-// those who are not. Its error is that the listener is closed, or of no use.
+// those who are not. Its error is that of ctx, or that the listener is closed, or of no
+// use.
 func Accept(ctx context.Context, l net.Listener, log *slog.Logger) (net.Conn, error) {
 	for {
 		c, err := l.Accept()
+		if err == nil && ctx.Err() != nil { // nobody would serve it
+			c.Close()
+			return nil, ctx.Err()
+		}
 		if err == nil || !passes(err) {
 			return c, err
 		}

@@ -47,7 +47,8 @@ type Env struct {
 	Memory *any
 	// Retain keeps what the source says, in place of what it said before, for the next
 	// one when the process that it runs in dies; nil where that is the gateway's own,
-	// whose death ends everything. It may be called often.
+	// whose death ends everything. When it returns the state is safe from that. It may be
+	// called often.
 	Retain func(state []byte)
 	// Recall is what a source whose process died had retained last, nil for nothing. A
 	// state that is recalled twice without being retained anew in between is forgotten.
@@ -113,7 +114,7 @@ type Newcomers interface {
 	Meet(controller string, epoch uint64) error
 	// Await is Meet for who can wait: it returns when the record has answered, or when
 	// that takes too long.
-	Await(ctx context.Context, controller string, epoch uint64) error
+	Await(ctx context.Context, controller string) error
 }
 
 // Status is told whether a source does its work.

@@ -53,6 +53,16 @@ func (s *Messages) Envelopes(m topic.Match, found bool, d Message) []penstock.En
 	return []penstock.Envelope{e}
 }
 
+// TooLarge returns the envelope of a message above the limit of its source: it is
+// refused for good, and in the books of what names no controller. Only its first
+// bytes are kept.
+func (s *Messages) TooLarge(d Message, size, limit int, key string) []penstock.Envelope {
+	return []penstock.Envelope{{
+		Source: s.Env.Name, Peer: s.Peer, Topic: d.Topic, Body: d.Payload, ReceivedTime: s.Env.Now().UnixNano(), Principal: Own(s.Env.Name, s.Controllers),
+		Refusal: penstock.Errorf(penstock.TooLarge, "a message of %d bytes, above %s (%d)", size, key, limit),
+	}}
+}
+
 // Settled notes in the evidence what became of a message, and tells whether
 // something in it was refused for good.
 func (s *Messages) Settled(name string, payload []byte, outcomes []penstock.Outcome) (refused bool) {
@@ -61,7 +71,7 @@ func (s *Messages) Settled(name string, payload []byte, outcomes []penstock.Outc
 		return false
 	}
 	event := evidence.Refused
-	if outcomes[0].Err != nil {
+	if err := outcomes[0].Err; err != nil && penstock.CodeOf(err) != penstock.TooLarge {
 		event = evidence.Malformed
 	}
 	s.Env.Evidence.Port(s.Env.Name).Bad(event, payload, name+": "+why)

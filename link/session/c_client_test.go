@@ -657,6 +657,68 @@ func TestCClientKeepsItsTurn(t *testing.T) {
 	}
 }
 
+// TestCClientOnASealedLine holds the client to the examples: of what is in the clear it
+// takes the turn alone, and what it says is sealed.
+func TestCClientOnASealedLine(t *testing.T) {
+	var vectors struct {
+		Lines []struct {
+			Name, Secret, Boot, Frame, Line, Error string
+			KeyID                                  string `json:"key_id"`
+			FromGateway                            bool   `json:"from_gateway"`
+		}
+	}
+	readJSON(t, "vectors/lines.json", &vectors)
+	first := vectors.Lines[0]
+	secret, err := hex.DecodeString(first.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := seal.NewKey(seal.KeyID{1, 2, 3, 4, 5, 6, 7, 8}, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := seal.NewGateway(key, 1)
+	b := newCBench(t)
+	b.do("start %d 1 1 %s %s %s 7", cSerial, first.KeyID, first.Secret, first.Boot)
+	b.do("connect")
+	b.do("offer")
+	turns := 0
+	for _, v := range vectors.Lines {
+		if !v.FromGateway {
+			continue
+		}
+		b.do("receive %s", v.Line)
+		var kinds []link.Kind
+		for _, line := range b.do("step") {
+			raw, ok := strings.CutPrefix(line, "write ")
+			if !ok {
+				continue
+			}
+			block, err := hex.DecodeString(raw)
+			if err == nil {
+				block, err = cobs.Decode(block[:len(block)-1])
+			}
+			if err == nil {
+				block, _, err = gate.Open(nil, block)
+			}
+			if err != nil {
+				t.Fatalf("%s: it says %s: %v", v.Name, raw, err)
+			}
+			kinds = append(kinds, frames(t, block)[0].Kind)
+		}
+		isTurn := v.Error == "" && strings.Contains(v.Name, "turn")
+		if isTurn != (len(kinds) > 0 && kinds[len(kinds)-1] == link.KindOver) {
+			t.Errorf("after %q it says %v", v.Name, kinds)
+		}
+		if isTurn {
+			turns++
+		}
+	}
+	if turns != 2 {
+		t.Errorf("it had %d turns", turns)
+	}
+}
+
 // TestCClientOfTheREADME compiles the example in the README, for size too.
 func TestCClientOfTheREADME(t *testing.T) {
 	readme, err := os.ReadFile("../c/README.md")

@@ -32,6 +32,7 @@ type pace struct {
 	from   time.Time // when the next frame may go
 	polled bool      // frames go in a turn only
 	budget int       // bytes left of the turn, -1 outside a turn
+	around int       // bytes of a seal around each frame
 }
 
 // outside tells whether it is another's turn.
@@ -42,12 +43,13 @@ func (p *pace) room(largest int) int {
 	if !p.polled {
 		return largest
 	}
-	n := p.budget - 2 - link.FrameOverhead // on the line a frame is a little longer: see spend
+	n := p.budget - 2 - link.FrameOverhead - p.around // on the line a frame is a little longer: see spend
 	return min(n-n/254-1, largest)
 }
 
 // spend notes that a frame of n bytes goes out.
 func (p *pace) spend(now time.Time, n int) {
+	n += p.around
 	if p.polled {
 		p.budget = max(p.budget-(n+n/254+2), 0)
 	}

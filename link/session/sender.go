@@ -34,6 +34,7 @@ type SenderConfig struct {
 	Stream bool
 	// Polled says that the gateway gives turns: frames go out in a turn only.
 	Polled  bool
+	Seal    int                  // bytes that the carrier puts around each frame to seal it; 0 for none
 	Rate    int                  // bytes a second of the carrier; 0 when it pushes back, or nobody knows
 	Rand    func() uint64        // for the jitter of back-offs
 	Signals func() []link.Signal // what the modem says now, nil for nothing
@@ -96,7 +97,7 @@ type Sender struct {
 func NewSender(c SenderConfig, newest, committed uint64) *Sender {
 	s := &Sender{
 		config: c, newest: newest, largest: min(c.Largest, link.MaxPayload),
-		backoff: backoff{rand: c.Rand}, pace: pace{rate: c.Rate, polled: c.Polled, budget: -1},
+		backoff: backoff{rand: c.Rand}, pace: pace{rate: c.Rate, polled: c.Polled, budget: -1, around: c.Seal},
 	}
 	s.ask.never = c.Stream
 	s.settled = settled{epoch: c.Epoch, accepted: committed, committed: committed}

@@ -48,8 +48,13 @@ func Subject(c *settings.Config) doctor.Subject {
 	}
 	for i := range c.Sinks {
 		if d, ok := c.Sinks[i].Connecting().(delivering); ok {
-			for _, p := range d.Peers() {
-				s.Peers = append(s.Peers, doctor.Peer{Key: "sinks." + c.Sinks[i].Name, Address: p.Address, Dial: p.Dial})
+			peers := d.Peers()
+			for _, p := range peers {
+				key := "sinks." + c.Sinks[i].Name
+				if len(peers) > 1 {
+					key += " " + p.Address
+				}
+				s.Peers = append(s.Peers, doctor.Peer{Key: key, Address: p.Address, Dial: p.Dial})
 			}
 		}
 	}

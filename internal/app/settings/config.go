@@ -2,11 +2,9 @@ package settings
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/allow"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/diagnose"
 	"github.com/penstock/penstock/internal/fleet"
@@ -42,16 +40,6 @@ type Config struct {
 	Trace      tracing.Config            `yaml:"trace" jsonschema_description:"which envelopes are followed step by step, and the collector of OpenTelemetry that is told"`
 	Memory     memory.Config             `yaml:"memory" jsonschema_description:"how much memory the gateway may use, and what it does without to keep below that"`
 	Historian  Historian                 `yaml:"historian" jsonschema_description:"the embedded historian, the system of record of a node without a database"`
-}
-
-// Listen says where the node listens.
-type Listen struct {
-	HTTPS   config.Address `yaml:"https" jsonschema_description:"HTTPS API, TLS 1.3 only"`
-	Health  config.Address `yaml:"health" jsonschema_description:"health over HTTP/1.1 and gRPC, and metrics; plain text, so keep it on loopback"`
-	MQTT    config.Address `yaml:"mqtt" jsonschema_description:"MQTT broker for controllers that speak MQTT 3.1.1 or 5; 8883 is the usual port, 1883 without TLS"`
-	Link    config.Address `yaml:"link" jsonschema_description:"link protocol over TLS, for controllers that keep a connection; 5427 is a fair choice"`
-	LinkUDP config.Address `yaml:"link_udp" jsonschema_description:"link protocol in sealed datagrams, for loggers on cellular networks; 5427 is a fair choice"`
-	Allow   allow.List     `yaml:"allow,omitempty" jsonschema_description:"networks that may connect to the listeners and those of the sources, such as 10.0.0.0/8 or one address; this machine always may; everybody when left out"`
 }
 
 // TLS says which certificates the HTTPS listener uses.
@@ -127,22 +115,4 @@ func (c *Config) Validate() error {
 		refuse("historian.retention: is counted in whole days; %s is less than one", c.Historian.Retention)
 	}
 	return errors.Join(problems...)
-}
-
-// check returns an error for each TCP address that another listener has.
-func (l *Listen) check() (problems []error) {
-	has := map[config.Address]string{}
-	for _, at := range []struct {
-		key     string
-		address config.Address
-	}{{"https", l.HTTPS}, {"health", l.Health}, {"mqtt", l.MQTT}, {"link", l.Link}} {
-		if at.address.Off() || strings.HasSuffix(string(at.address), ":0") {
-			continue
-		}
-		if other := has[at.address]; other != "" {
-			problems = append(problems, penstock.Errorf(penstock.Invalid, "listen.%s: %s is the address of listen.%s too: each needs its own", at.key, at.address, other))
-		}
-		has[at.address] = at.key
-	}
-	return problems
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/amqp"
+	"github.com/penstock/penstock/internal/sink/mongo"
 	"github.com/penstock/penstock/internal/sink/mqtt"
 	"github.com/penstock/penstock/internal/sink/postgres"
 	"github.com/penstock/penstock/internal/sink/upstream"
@@ -20,6 +21,7 @@ type Sink struct {
 	sink.Settings `yaml:",inline"`
 
 	Postgres *postgres.Config `yaml:"postgres,omitempty" jsonschema_description:"a PostgreSQL database; fit to be the system of record of many nodes"`
+	MongoDB  *mongo.Config    `yaml:"mongodb,omitempty" jsonschema_description:"a MongoDB database; fit to be the system of record of many nodes"`
 	AMQP     *amqp.Config     `yaml:"amqp,omitempty" jsonschema_description:"a broker of AMQP 0.9.1 such as RabbitMQ"`
 	MQTT     *mqtt.Config     `yaml:"mqtt,omitempty" jsonschema_description:"a broker of MQTT 5 such as Mosquitto"`
 	Upstream *upstream.Config `yaml:"upstream,omitempty" jsonschema_description:"another Penstock, at the centre: reports keep their identities, and stay in the spool here until its record has them. when_full is refuse and tries 1 unless said otherwise"`
@@ -43,6 +45,7 @@ type sinkKind struct {
 func (s *Sink) kinds() []sinkKind {
 	return []sinkKind{
 		recordKindOf("postgres", s.Postgres, postgres.New),
+		recordKindOf("mongodb", s.MongoDB, mongo.New),
 		sinkKindOf("amqp", s.AMQP, amqp.New),
 		sinkKindOf("mqtt", s.MQTT, mqtt.New),
 		forwarding(sinkKindOf("upstream", s.Upstream, upstream.New)),

@@ -8,7 +8,9 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/mqtt"
 	"github.com/penstock/penstock/internal/sink/sinktest"
+	"github.com/penstock/penstock/internal/sink/upstream"
 )
 
 // settled are the settings of a kind of sink in a test.
@@ -45,5 +47,24 @@ func TestKindsOfSinks(t *testing.T) {
 	absent := recordKindOf("absent", (*settled)(nil), func(settled, sink.Env) (*sinktest.Record, error) { return nil, nil })
 	if none.config != nil || absent.config != nil || plain.sink == nil || plain.record != nil || record.record == nil || record.sink != nil {
 		t.Errorf("%+v, %+v, %+v, %+v", none, absent, plain, record)
+	}
+}
+
+// A gateway that forwards drops nothing and tries once what is refused, unless it is told
+// otherwise.
+func TestAForwardingSink(t *testing.T) {
+	c := Config{Sinks: []Sink{
+		{Name: "centre", Upstream: &upstream.Config{}},
+		{Name: "other", Upstream: &upstream.Config{}, Settings: sink.Settings{WhenFull: sink.DropOldest, Tries: 5}},
+		{Name: "broker", MQTT: &mqtt.Config{}},
+	}}
+	specs := c.SinkSpecs()
+	for i, want := range []sink.Settings{{WhenFull: sink.Refuse, Tries: 1}, {WhenFull: sink.DropOldest, Tries: 5}, {}} {
+		if specs[i].Settings != want || specs[i].Forwards != (i < 2) {
+			t.Errorf("%+v", specs[i])
+		}
+	}
+	if c.Sinks[0].Connecting() != any(c.Sinks[0].Upstream) || (&Sink{}).Connecting() != nil {
+		t.Error("the settings of the kind are not found")
 	}
 }

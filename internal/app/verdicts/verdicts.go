@@ -65,7 +65,11 @@ func (d *Desk) Admit(js []intake.Judged) penstock.Ticket {
 			if item.Reason != "" && !item.Trusted {
 				continue // who knows whose it is
 			}
-			d.watch.Arrived(diagnose.ArrivalOf(item.Report, now, item.Reason))
+			admitted := now
+			if item.Forwarded {
+				admitted = item.Report.ReceivedTime // how long it was on its way says nothing of this gateway
+			}
+			d.watch.Arrived(diagnose.ArrivalOf(item.Report, admitted, item.Reason))
 			d.bench.Report(item.Report, item.Reason)
 		}
 	}

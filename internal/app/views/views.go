@@ -106,6 +106,15 @@ func (s Sheets) Import(data []byte, covers func(controller string) error, dry bo
 	return result, err
 }
 
+// ExportCredentials implements api.Sheets.
+func (s Sheets) ExportCredentials() ([]byte, error) { return fleet.ExportCredentials(s.Fleet) }
+
+// ImportCredentials implements api.Sheets.
+func (s Sheets) ImportCredentials(text []byte) (api.CredentialsImported, error) {
+	done, err := fleet.ImportCredentials(s.Fleet, text)
+	return api.CredentialsImported{Added: done.Added, Revoked: done.Revoked, Unchanged: done.Unchanged}, err
+}
+
 // Marks are the books as sources with sessions ask them.
 type Marks struct{ *intake.Intake }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 func newControllersExport(env shell.Env) *cobra.Command {
 	var at shell.Remote
+	var credentials bool
 	cmd := &cobra.Command{
 		Use:   "export [CONTROLLER]",
 		Short: "Write controllers and their points as CSV",
@@ -23,27 +25,40 @@ controller without points. 'penstock controllers import' reads it back. '*' stan
 for any run of characters.
 
 A text that a spreadsheet would take for a formula, because it begins with = + -
-or @, has a quote before it; the import takes the quote away again.`,
-		Example: "  penstock controllers export > plant.csv\n  penstock controllers export 'pump-*'",
-		Args:    cobra.MaximumNArgs(1),
+or @, has a quote before it; the import takes the quote away again.
+
+With --credentials it is the credentials of this gateway, for the import at another
+one behind the same load balancer. Tokens cannot be found out from it; the keys of
+controllers stand in it: keep no copy.`,
+		Example: `  penstock controllers export > plant.csv
+  penstock controllers export 'pump-*'
+  penstock controllers export --credentials > credentials.json`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if credentials && len(args) > 0 {
+				return shell.Usagef("--credentials exports all of them: leave out %s", args[0])
+			}
 			client, err := at.Client(env)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
+			if credentials {
+				return client.ExportCredentials(cmd.Context(), env.Stdout)
+			}
 			return client.Export(cmd.Context(), shell.First(args...), env.Stdout)
 		},
 	}
+	cmd.Flags().BoolVar(&credentials, "credentials", false, "write the credentials instead, for another gateway")
 	at.Register(cmd.Flags())
 	return cmd
 }
 
 func newControllersImport(env shell.Env) *cobra.Command {
 	var at shell.Remote
-	var dry bool
+	var dry, credentials bool
 	cmd := &cobra.Command{
-		Use:   "import FILE.csv",
+		Use:   "import FILE",
 		Short: "Register controllers and declare points from CSV",
 		Long: `Register controllers and declare their points from a CSV file, "-" for standard
 input. The first line names the columns, in any order: controller, state, point,
@@ -52,11 +67,19 @@ tabs separate them.
 
 All rows are imported or, when one is wrong, none; each row that is wrong is
 named. What the file does not name stays as it is. The configuration and what is
-stored already cannot be contradicted.`,
+stored already cannot be contradicted.
+
+With --credentials the file is what 'penstock controllers export --credentials'
+wrote at another gateway: what is not known here is added, and what is revoked
+there is revoked here. It can be done again at any time.`,
 		Example: `  penstock controllers import plant.csv --dry-run
-  penstock controllers import plant.csv`,
+  penstock controllers import plant.csv
+  penstock controllers import --credentials credentials.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dry && credentials {
+				return shell.Usagef("--dry-run is for CSV: with --credentials leave it out")
+			}
 			sheet, err := readSheet(env, args[0])
 			if err != nil {
 				return err
@@ -66,6 +89,9 @@ stored already cannot be contradicted.`,
 				return err
 			}
 			defer client.Close()
+			if credentials {
+				return adopt(cmd.Context(), env, client, sheet)
+			}
 			done, err := client.Import(cmd.Context(), sheet, dry)
 			if err != nil {
 				printRows(env.Stderr, args[0], err)
@@ -84,9 +110,19 @@ stored already cannot be contradicted.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&credentials, "credentials", false, "read credentials instead, which another gateway exported")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what is wrong and what would change, and change nothing")
 	at.Register(cmd.Flags())
 	return cmd
+}
+
+func adopt(ctx context.Context, env shell.Env, client *apiclient.Client, credentials []byte) error {
+	done, err := client.ImportCredentials(ctx, credentials)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s added, %d revoked, %d as before.\n", output.Count(done.Added, "credential"), done.Revoked, done.Unchanged)
+	return err
 }
 
 func readSheet(env shell.Env, path string) ([]byte, error) {

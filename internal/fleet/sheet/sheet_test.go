@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/sheet"
 )
 
@@ -94,7 +95,7 @@ func names(slash bool) *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		return norm.NFC.String(strings.Join(rapid.SliceOfN(piece, 1, 5).Draw(t, "pieces"), ""))
 	}).Filter(func(s string) bool {
-		return slash && penstock.CheckPointName(s) == nil || fleet.CheckControllerName(s) == nil
+		return slash && penstock.CheckPointName(s) == nil || name.CheckController(s) == nil
 	})
 }
 

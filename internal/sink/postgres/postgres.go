@@ -76,6 +76,18 @@ func New(c Config, env sink.Env) (*Record, error) {
 	return r, nil
 }
 
+// Fits returns an error of code [penstock.Unsupported] when this program must not
+// write to the server or to the tables that are there. It changes nothing.
+func (r *Record) Fits(ctx context.Context) error {
+	err := r.within(ctx, func(tx pgx.Tx) error {
+		if err := r.schema.Check(ctx, tx); err != nil {
+			return err
+		}
+		return r.schema.Fits(ctx, tx)
+	})
+	return translate("looking at the tables", err)
+}
+
 // Close implements [penstock.Record].
 func (r *Record) Close() error {
 	r.stop()

@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -167,37 +168,29 @@ func (s *Source) take(ctx context.Context, window *source.Window[amqp091.Deliver
 			if !open {
 				return
 			}
-			network.taken(len(d.Body))
-			fits := s.fits(&d)
+			size := len(d.Body)
+			network.taken(size)
+			if size > s.maxMessage { // its memory is free at once, though its turn to be refused comes later
+				d.Body = bytes.Clone(d.Body[:evidence.MaxFrame])
+			}
 			slot, err := window.Take(ctx, d)
 			if err != nil {
 				return // the connection ends, and the broker delivers it again
 			}
 			s.port.Count(evidence.Received)
-			var es []penstock.Envelope
-			if fits {
-				es = s.envelopes(d)
-			}
-			slot.Submit(ctx, es)
+			slot.Submit(ctx, s.envelopes(d, size))
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// fits tells whether a message may be as large as it is. Where not, its memory is
-// free at once, though its turn to be refused comes later.
-func (s *Source) fits(d *amqp091.Delivery) bool {
-	if len(d.Body) <= s.maxMessage {
-		return true
-	}
-	s.port.Bad(evidence.Refused, d.Body, fmt.Sprintf("%s: a message of %d bytes, above max_message (%d)", d.RoutingKey, len(d.Body), s.maxMessage))
-	d.Body = nil
-	return false
-}
-
-func (s *Source) envelopes(d amqp091.Delivery) []penstock.Envelope {
+// envelopes returns what becomes of a message that had so many bytes.
+func (s *Source) envelopes(d amqp091.Delivery, size int) []penstock.Envelope {
 	message := source.Message{Topic: d.RoutingKey, Payload: d.Body, Properties: propertiesOf(d.Headers)}
+	if size > s.maxMessage {
+		return s.messages.TooLarge(message, size, s.maxMessage, "max_message")
+	}
 	if s.MessageID {
 		message.Key = d.MessageId
 	}

@@ -225,7 +225,7 @@ func deadLetters(t *testing.T, r *rabbitmq.Server) {
 	c.Topics, c.MaxMessage = []topic.Route{{Topic: "living"}}, 64<<10
 	s := run(t, c)
 	good := reports(t, 1, 3)
-	bad, large := amqp091.Publishing{Body: []byte("{poison")}, amqp091.Publishing{Body: make([]byte, 6<<20)}
+	bad, large := amqp091.Publishing{Body: []byte("{poison")}, amqp091.Publishing{Body: append([]byte("begin"), make([]byte, 6<<20-5)...)}
 	if err := rabbitmq.Publish(t.Context(), channel, "", "living", good[0], bad, good[1], large, good[2]); err != nil {
 		t.Fatal(err)
 	}
@@ -236,6 +236,15 @@ func deadLetters(t *testing.T, r *rabbitmq.Server) {
 	}, "the poisoned and the large message among the dead letters")
 	if page := s.book.Port("town"); page.Counted(evidence.Refused) != 1 || page.Counted(evidence.Malformed) != 1 {
 		t.Errorf("counts %v", page.Summary().Counts)
+	}
+	refusals := s.desk.Refusals()
+	if len(refusals) != 1 || penstock.CodeOf(refusals[0]) != penstock.TooLarge || !strings.Contains(refusals[0].Error(), "6291456 bytes, above max_message (65536)") {
+		t.Errorf("the pipeline was to book %v", refusals)
+	}
+	for _, f := range s.book.Port("town").BadFrames() {
+		if f.Event == evidence.Refused && (string(f.Bytes) != "begin"+strings.Repeat("\x00", evidence.MaxFrame-5) || !strings.Contains(f.Why, "living: ") || !strings.Contains(f.Why, "max_message")) {
+			t.Errorf("the bad frame is %q: %s", f.Bytes, f.Why)
+		}
 	}
 	d, ok, err := channel.Get("grave", true)
 	if err != nil || !ok || string(d.Body) != "{poison" {

@@ -49,6 +49,8 @@ func (h *host) reply(ctx context.Context, asked wire.Question, in *wire.In, o *w
 		return nil, h.listen(in, o)
 	case wire.Accept:
 		return h.accept(ctx, in.Uint())
+	case wire.Meet, wire.Await:
+		return nil, h.meet(ctx, asked == wire.Await, in)
 	case wire.ListenPacket:
 		return h.listenPacket(in)
 	}
@@ -78,6 +80,19 @@ func (h *host) keyOf(in *wire.In, o *wire.Out) error {
 		o.Principal(p)
 	}
 	return err
+}
+
+func (h *host) meet(ctx context.Context, waits bool, in *wire.In) error {
+	controller, epoch := in.Text(), in.Uint()
+	switch err := in.Err(); {
+	case err != nil:
+		return err
+	case h.env.Newcomers == nil:
+		return nil
+	case waits:
+		return h.env.Newcomers.Await(ctx, controller, epoch)
+	}
+	return h.env.Newcomers.Meet(controller, epoch)
 }
 
 func (h *host) listen(in *wire.In, o *wire.Out) error {

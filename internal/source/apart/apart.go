@@ -90,6 +90,7 @@ func (s *Source) ended(ctx context.Context, p *process, err error) error {
 	how, words := p.wait(lost)
 	switch {
 	case ctx.Err() != nil:
+		s.memory.retain(nil) // what was told to end leaves nothing
 		if how != "" {
 			s.env.Log.Warn("the process of the source did not end in good order", "exit", how, "words", words.text())
 		}

@@ -209,6 +209,7 @@ func (g *guest) retain(state []byte) {
 	var o wire.Out
 	o.Bytes(state)
 	g.say(wire.Retain, o)
+	g.conn.Flush() // what the source does next may be its end
 }
 
 func (g *guest) bound(key, address string) {

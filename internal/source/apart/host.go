@@ -39,7 +39,6 @@ type submission struct {
 // promise is a ticket that the process waits for.
 type promise struct {
 	id     uint64
-	count  int
 	ticket penstock.Ticket
 }
 
@@ -71,7 +70,8 @@ func (h *host) greet() error {
 	h.level = wanted(context.Background(), h.env.Log)
 	var o wire.Out
 	o.Task(wire.Task{
-		Name: h.env.Name, Config: h.Config, Files: h.env.Files, SameDisk: h.env.SameDisk, Choosy: h.env.Lets != nil, Level: h.level, Memory: h.Memory,
+		Name: h.env.Name, Config: h.Config, Files: h.env.Files, SameDisk: h.env.SameDisk, Choosy: h.env.Lets != nil, Strange: h.env.Newcomers != nil,
+		Level: h.level, Memory: h.Memory,
 		Recall: h.memory.recall(),
 	})
 	return h.conn.Send(wire.Start, o)
@@ -180,7 +180,7 @@ func (h *host) submit(ctx context.Context) {
 	for {
 		select {
 		case s := <-h.submitted:
-			p := promise{s.id, len(s.es), h.next.Submit(ctx, s.es)}
+			p := promise{s.id, h.next.Submit(ctx, s.es)}
 			select {
 			case h.promised <- p:
 			case <-ctx.Done():

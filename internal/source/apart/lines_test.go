@@ -121,6 +121,11 @@ func (s *lines) line(ctx context.Context, next penstock.Handler, line string, fr
 		return fmt.Sprint(string(secret), p, err)
 	case "marks":
 		return fmt.Sprint(s.env.Marks.Marks(rest, 3))
+	case "meet":
+		if s.env.Newcomers == nil {
+			return "nobody is new"
+		}
+		return fmt.Sprint(s.env.Newcomers.Meet(rest, 3), s.env.Newcomers.Await(ctx, rest, 3))
 	case "lets":
 		return fmt.Sprint(s.env.LetsIn(&net.UDPAddr{IP: net.ParseIP(rest)}))
 	case "packet":

@@ -105,7 +105,7 @@ const (
 
 // storyBegins are the beginnings of the line in which the runtime says why the
 // process dies.
-var storyBegins = []string{"panic: ", "fatal error: ", "runtime: "}
+var storyBegins = []string{"panic: ", "fatal error: ", "runtime: ", "runtime/cgo: ", "unexpected fault address ", "SIGABRT: ", "SIGSEGV: ", "SIGBUS: ", "SIGQUIT: "}
 
 // lastWords keeps what a process wrote last, and once it says why it dies, what it
 // says from there on.

@@ -1,6 +1,7 @@
 package apart
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -62,6 +63,18 @@ func (g *guest) Marks(controller string, epoch uint64) source.Marks {
 		return source.Marks{}
 	}
 	return source.Marks{Accepted: in.Uint(), Committed: in.Uint(), LastEpoch: in.Uint()}
+}
+
+// Meet implements [source.Newcomers].
+func (g *guest) Meet(controller string, epoch uint64) error {
+	_, _, err := g.ask(wire.Meet, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
+	return err
+}
+
+// Await implements [source.Newcomers]. The gateway bounds how long it waits.
+func (g *guest) Await(_ context.Context, controller string, epoch uint64) error {
+	_, _, err := g.ask(wire.Await, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
+	return err
 }
 
 // lets implements what Env says of Lets. When the gateway is gone nobody may.

@@ -90,6 +90,9 @@ func (g *guest) env(task wire.Task, log *slog.Logger) source.Env {
 	if len(task.Recall) > 0 {
 		env.Recall = task.Recall
 	}
+	if task.Strange {
+		env.Newcomers = g
+	}
 	if task.Choosy {
 		env.Lets = g.lets
 	}

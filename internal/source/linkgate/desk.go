@@ -47,6 +47,19 @@ func (d *desk) acquainted(controller string, epoch uint64) error {
 	return d.env.Newcomers.Meet(controller, epoch)
 }
 
+// knows tells whether the reports of a session that began without a hello may be
+// taken, and refuses them for now where the record was not asked about the controller.
+func (d *desk) knows(m *member, b *session.Batch) bool {
+	if !m.met {
+		if err := d.acquainted(m.Controller(), b.Epoch); err != nil {
+			m.Judged(*b, nil, err)
+			return false
+		}
+		m.met = true
+	}
+	return true
+}
+
 // judge answers a hello, and tells whether it was a good one. After another the
 // session is over.
 func (d *desk) judge(m *member, h *link.Hello, met acquaint) bool {
@@ -78,6 +91,21 @@ func (d *desk) judge(m *member, h *link.Hello, met acquaint) bool {
 		LastEpoch: marks.LastEpoch, LastBoot: from.lastBoot, Accepted: marks.Accepted, Committed: marks.Committed,
 	})
 	return true
+}
+
+// question has a session of its own answer a controller that has lost its boot number,
+// and tells whether there is an answer.
+func (d *desk) question(m *member, f link.Frame) bool {
+	e := m.Receive(d.env.Now(), f)
+	switch {
+	case e.Do == session.Authenticate && e.Hello.Epoch == 0:
+		d.judge(m, &e.Hello, d.acquainted)
+		return true
+	case f.Kind == link.KindTimeRequest && e.Err == nil:
+		return true
+	}
+	d.port.Bad(evidence.Malformed, f.Payload, m.from.peer+": a question holds nothing but a hello of epoch 0 or a time request")
+	return false
 }
 
 // meet notes that a session with the controller began.
@@ -223,6 +251,10 @@ func eventOf(err error) evidence.Event {
 		return evidence.Framing
 	case link.FaultReplay:
 		return evidence.Late
+	case "":
+		if penstock.CodeOf(err) == penstock.Unauthenticated {
+			return evidence.Refused
+		}
 	case link.FaultVersion, link.FaultLength, link.FaultFeature, link.FaultKind, link.FaultPayload:
 	}
 	return evidence.Malformed

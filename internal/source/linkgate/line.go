@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/link"
 	"github.com/penstock/penstock/link/cobs"
+	"github.com/penstock/penstock/link/seal"
 	"github.com/penstock/penstock/link/session"
 )
 
@@ -23,14 +24,16 @@ type line struct {
 	wire     wire
 	blocks   *cobs.Line
 	largest  int // bytes of payload of any frame
+	boot     uint64
 	flights  chan lineFlight
 	wake     chan struct{} // told when there may be something to write
 	stations []*station
 
 	mu    sync.Mutex // guards everything below, and the stations
 	rota  *session.Rota
-	asked *station  // whose turn it is, nil between turns
-	quiet time.Time // when the last byte written is on its way
+	keys  map[seal.KeyID]*lineKey // that were used on a sealed line
+	asked *station                // whose turn it is, nil between turns
+	quiet time.Time               // when the last byte written is on its way
 	out   []byte
 }
 
@@ -40,7 +43,8 @@ type station struct {
 	Station
 	line      *evidence.Page // the controller's own, before any hello
 	principal *penstock.Principal
-	silent    bool // it did not answer its last turns
+	silent    bool     // it did not answer its last turns
+	key       *lineKey // of the last block that it sealed, nil before
 }
 
 // lineFlight is what one frame brought, on its way through the pipeline.
@@ -61,9 +65,9 @@ func newLine(s *Serial, w wire) *line {
 	c := &s.line
 	l := &line{
 		desk: &s.desk, config: *c, wire: w, flights: make(chan lineFlight, maxLineFlights), wake: make(chan struct{}, 1),
-		largest: max(link.MaxGreeting, payloadOf(int(c.Turn))),
+		largest: max(link.MaxGreeting, c.payload()), boot: s.boot, keys: map[seal.KeyID]*lineKey{},
 	}
-	l.blocks = cobs.NewLine(link.FrameOverhead + l.largest)
+	l.blocks = cobs.NewLine(link.FrameOverhead + l.largest + c.around())
 	var addresses []uint16
 	for _, at := range c.Controllers {
 		st := &station{Station: at, line: s.env.Evidence.Controller(at.Name), principal: source.Own(s.env.Name, []string{at.Name})}
@@ -73,18 +77,26 @@ func newLine(s *Serial, w wire) *line {
 	}
 	if c.polled() {
 		l.rota = session.NewRota(session.RotaConfig{
-			Addresses: addresses, Budget: int(c.Turn) + maxEnd, Rate: int(time.Second / c.Serial.Duration(1)),
+			Addresses: addresses, Budget: int(c.Turn) + maxEnd + c.around(), Rate: int(time.Second / c.Serial.Duration(1)),
 			Turnaround: c.Turnaround, Idle: c.Idle,
 		})
 	}
 	return l
 }
 
-// payloadOf returns the largest payload of a frame that fits into a turn of n bytes
-// when it is stuffed.
-func payloadOf(n int) int {
-	n -= link.FrameOverhead + 2
+// payload returns the largest payload of a frame that fits into a turn when it is
+// sealed, where the line is, and stuffed.
+func (c *SerialConfig) payload() int {
+	n := int(c.Turn) - link.FrameOverhead - c.around() - 2
 	return n - n/254 - 1
+}
+
+// around is how many bytes a seal takes.
+func (c *SerialConfig) around() int {
+	if c.Sealed {
+		return seal.Overhead
+	}
+	return 0
 }
 
 // renew gives a station a session that has not begun. l.mu is held.
@@ -96,11 +108,8 @@ func (l *line) renew(st *station) {
 		l.part(st.member)
 	}
 	st.member = &member{
-		from: caller{peer: fmt.Sprintf("%s address %d", l.config.Serial.Device, st.Address), principal: st.principal},
-		Receiver: session.NewReceiver(session.ReceiverConfig{
-			Address: st.Address, Window: int(l.config.Window), Largest: payloadOf(int(l.config.Turn)), Heartbeat: l.config.Heartbeat,
-			SameDisk: l.env.SameDisk,
-		}, l.env.Now()),
+		from:     caller{peer: fmt.Sprintf("%s address %d", l.config.Serial.Device, st.Address), principal: st.principal},
+		Receiver: session.NewReceiver(l.receiver(st), l.env.Now()),
 	}
 }
 
@@ -149,26 +158,38 @@ func (l *line) listen(ctx context.Context, next penstock.Handler) error {
 func (l *line) block(ctx context.Context, next penstock.Handler, block []byte, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var f link.Frame
+	var h heard
 	if err == nil {
-		f, err = link.WholeFrame(block, l.largest)
+		h, err = l.hear(block)
 	}
 	if err != nil {
 		l.damaged(block, err)
 		return
 	}
-	if f.Kind.FromGateway() {
+	if h.echo {
 		if r := l.config.Serial.RS485; r == nil || !r.Echo {
-			l.port.Bad(evidence.Malformed, block, fmt.Sprintf("a %v came back: the adapter hears itself (rs485.echo says that it may), or another gateway is on this line", f.Kind))
+			l.port.Bad(evidence.Malformed, block, fmt.Sprintf("a %s came back: the adapter hears itself (rs485.echo says that it may), or another gateway is on this line", h.name()))
 		}
 		return
 	}
-	st := l.station(f.Address)
+	st := l.station(h.Address)
 	if st == nil {
-		l.port.Bad(evidence.Refused, block, fmt.Sprintf("nobody has the address %d here: name its controller in the configuration, or correct the address in the controller", f.Address))
+		l.port.Bad(evidence.Refused, block, fmt.Sprintf("nobody has the address %d here: name its controller in the configuration, or correct the address in the controller", h.Address))
 		return
 	}
-	l.over(st, f)
+	if l.config.Sealed && !l.proven(st, &h, block) {
+		return
+	}
+	l.over(st, h.Frame)
+	if h.arrival.Question {
+		l.ask(st, &h)
+		return
+	}
+	l.session(ctx, next, st, h.Frame)
+}
+
+// session gives a frame to the session of its controller.
+func (l *line) session(ctx context.Context, next penstock.Handler, st *station, f link.Frame) {
 	e := l.receive(st.member, f)
 	switch e.Do {
 	case session.Authenticate:
@@ -177,7 +198,14 @@ func (l *line) block(ctx context.Context, next penstock.Handler, block []byte, e
 			l.renew(st)
 		}
 	case session.Submit:
-		l.submit(ctx, next, st, e.Batch)
+		if st.Controller() != st.Name { // without a hello the first report says whose the session is
+			l.port.Bad(evidence.Refused, f.Payload, fmt.Sprintf("the controller at address %d speaks for %s, and is %s", st.Address, st.Controller(), st.Name))
+			l.renew(st)
+			return
+		}
+		if l.knows(st.member, &e.Batch) {
+			l.submit(ctx, next, st, e.Batch)
+		}
 	case session.Finish:
 		l.renew(st)
 	case session.Nothing:

@@ -41,6 +41,12 @@ func newDrop(t *testing.T, p impair.Profile, names ...string) *drop {
 // newDropWith is newDrop with what asks the record about newcomers, nil for nothing.
 func newDropWith(t *testing.T, p impair.Profile, newcomers source.Newcomers, names ...string) *drop {
 	t.Helper()
+	return newDropOf(t, p, func(_ *linkgate.SerialConfig, env *source.Env) { env.Newcomers = newcomers }, names...)
+}
+
+// newDropOf is newDrop with settings changed.
+func newDropOf(t *testing.T, p impair.Profile, change func(*linkgate.SerialConfig, *source.Env), names ...string) *drop {
+	t.Helper()
 	gateway, near := net.Pipe()
 	far, controllers := net.Pipe()
 	p.Rate = charsASecond
@@ -50,7 +56,8 @@ func newDropWith(t *testing.T, p impair.Profile, newcomers source.Newcomers, nam
 		c.Controllers = append(c.Controllers, linkgate.Station{Name: name, Address: uint16(i + 1)})
 	}
 	env := sourcetest.Env(d.book, status{}, nil)
-	env.Marks, env.Newcomers = books{}, newcomers
+	env.Marks = books{}
+	change(&c, &env)
 	s, err := linkgate.NewSerial(c, env)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +89,12 @@ func content(name string, seq uint64) *penstock.Report {
 // controller puts a controller with n reports on the line.
 func (d *drop) controller(t *testing.T, name string, address uint16, n uint64) *station {
 	t.Helper()
-	s := newStation(name, address, n, 0)
+	return d.join(t, newStation(name, address, n, 0), name, n)
+}
+
+// join puts a controller on the line that has n reports.
+func (d *drop) join(t *testing.T, s *station, name string, n uint64) *station {
+	t.Helper()
 	for seq := uint64(1); seq <= n; seq++ {
 		s.reports[seq] = content(name, seq)
 	}

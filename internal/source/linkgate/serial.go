@@ -11,10 +11,11 @@ import (
 )
 
 // Serial is a serial line with controllers on it. They are named by the
-// configuration: the line carries no credential.
+// configuration: the line carries no credential, unless it is sealed.
 type Serial struct {
 	desk
 	line SerialConfig
+	boot uint64 // of this start of the gateway, for the seals
 	open func() (wire, error)
 }
 
@@ -31,7 +32,14 @@ func NewSerial(c SerialConfig, env source.Env) (*Serial, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Serial{desk: desk{env: env, port: env.Evidence.Port(env.Name)}, line: c.withDefaults()}
+	if c.Sealed && env.Keys == nil {
+		return nil, penstock.Errorf(penstock.Invalid, "sealed: a sealed line needs the keys of the controllers")
+	}
+	boot, err := newBoot(env)
+	if err != nil {
+		return nil, err
+	}
+	s := &Serial{boot: boot, desk: desk{env: env, port: env.Evidence.Port(env.Name)}, line: c.withDefaults()}
 	s.open = s.openPort
 	return s, nil
 }

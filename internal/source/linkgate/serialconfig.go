@@ -14,6 +14,7 @@ import (
 type SerialConfig struct {
 	Serial      serialport.Config `yaml:"serial" jsonschema_description:"the line; 8 data bits"`
 	Controllers []Station         `yaml:"controllers" jsonschema_description:"who is on the line"`
+	Sealed      bool              `yaml:"sealed,omitempty" jsonschema_description:"every block is sealed under the key of its controller (penstock controllers add NAME --key), and what is not is refused: for lines that others can reach, such as a radio"`
 	Turn        config.Size       `yaml:"turn,omitempty" jsonschema_description:"bytes that a controller may put on the line in its turn, 256B to 64KiB, and so the bound of its frames; 512B when left out"`
 	Turnaround  time.Duration     `yaml:"turnaround,omitempty" jsonschema_description:"what a controller may take to begin its answer, 10ms to 10s; 200ms when left out"`
 	Idle        time.Duration     `yaml:"idle,omitempty" jsonschema_description:"between two turns of a controller that has nothing waiting, at most 10m; 1s when left out"`

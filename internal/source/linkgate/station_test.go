@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/source/sourcetest"
 	"github.com/penstock/penstock/link"
 	"github.com/penstock/penstock/link/cobs"
+	"github.com/penstock/penstock/link/seal"
 	"github.com/penstock/penstock/link/session"
 )
 
@@ -22,7 +23,8 @@ type station struct {
 	address uint16
 	reports map[uint64]*penstock.Report
 	settled map[uint64]bool
-	broken  int // frames from the gateway that made no sense
+	broken  int              // frames from the gateway that made no sense
+	seal    *seal.Controller // nil in the clear
 	results chan result
 }
 
@@ -33,10 +35,20 @@ type result struct {
 }
 
 func newStation(name string, address uint16, newest, committed uint64) *station {
+	return newSealedStation(name, address, [2]uint64{newest, committed}, nil)
+}
+
+func newSealedStation(name string, address uint16, marks [2]uint64, by *seal.Controller) *station {
+	around := 0
+	if by != nil {
+		around = seal.Overhead
+	}
 	return &station{
+		seal: by,
 		Sender: session.NewSender(session.SenderConfig{
+			Seal:    around,
 			Address: address, Controller: name, Epoch: 1, Largest: 4 << 10, Polled: address != 0, Rand: rand.New(rand.NewPCG(1, uint64(address))).Uint64,
-		}, newest, committed),
+		}, marks[0], marks[1]),
 		address: address, reports: map[uint64]*penstock.Report{}, settled: map[uint64]bool{}, results: make(chan result, 64),
 	}
 }
@@ -102,6 +114,7 @@ type bus struct {
 	damaged  int
 	asked    map[uint16]time.Time // when an address had its last turn
 	longest  time.Duration        // between two turns of one address
+	overhear func(block []byte)   // of what the gateway says; nil for nobody
 }
 
 // watch has the bus note how long its stations wait for their turns.
@@ -149,6 +162,19 @@ func (b *bus) take(in []byte) error {
 			return nil
 		}
 		var f link.Frame
+		if b.overhear != nil && err == nil {
+			b.overhear(block)
+		}
+		for _, s := range b.stations {
+			if err == nil && s.seal != nil && seal.IsSealed(block) {
+				frame, wrong := s.seal.Open(nil, block)
+				if wrong != nil {
+					continue // it is another's
+				}
+				block = frame
+				break
+			}
+		}
 		if err == nil {
 			f, err = link.WholeFrame(block, 4<<10)
 		}
@@ -175,7 +201,11 @@ func (b *bus) speak(s *station) error {
 		if err != nil || size == 0 {
 			return errors.New("a station makes no frames")
 		}
-		out = cobs.Append(out, frames[:size])
+		block := frames[:size]
+		if s.seal != nil {
+			block = s.seal.Seal(nil, block)
+		}
+		out = cobs.Append(out, block)
 		frames = frames[size:]
 	}
 	if len(out) == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/door"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -30,7 +30,7 @@ type TCP struct {
 	desk
 	address config.Address
 	open    sync.WaitGroup
-	door    *doorman
+	door    *door.Doorman
 
 	mu    sync.Mutex // guards count
 	count int        // connections
@@ -44,7 +44,7 @@ func NewTCP(address config.Address, c Config, env source.Env) (*TCP, error) {
 		return nil, penstock.Errorf(penstock.Invalid, "the link protocol over TCP needs TLS")
 	}
 	return &TCP{
-		desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, door: newDoorman(c.Admit, c.Connections),
+		desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, door: door.New(c.Admit, c.Connections),
 	}, nil
 }
 
@@ -61,7 +61,7 @@ func (t *TCP) Run(ctx context.Context, next penstock.Handler) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	t.env.Bound("listen.link", l.Addr().String())
 	t.env.Status.OK()
-	t.open.Go(func() { t.door.run(ctx) })
+	t.open.Go(func() { t.door.Run(ctx) })
 	for {
 		c, err := source.Accept(ctx, l, t.env.Log)
 		if ctx.Err() != nil {
@@ -82,12 +82,12 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 		return
 	}
 	defer t.leave()
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(syscall.Conn); ok {
 		setUserTimeout(tcp)
 	}
 	peer := c.RemoteAddr().String()
 	secure, err := t.handshake(ctx, c)
-	if errors.Is(err, errTooMany) {
+	if errors.Is(err, door.ErrTooMany) {
 		t.port.Bad(evidence.Refused, []byte(peer), err.Error())
 		return
 	}
@@ -104,51 +104,17 @@ func (t *TCP) serve(ctx context.Context, c net.Conn, next penstock.Handler) {
 	newConn(&t.desk, secure, from).run(ctx, next)
 }
 
-var errTooMany = errors.New("this address has more connections that did not show who they are than one may")
-
-// handshake makes the connection secure. It asks for a turn only when the client has
-// begun to speak, so that silent ones hold up nobody.
+// handshake makes the connection secure, when it is let in.
 func (t *TCP) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
-	from := origin(c)
-	if !t.door.arrive(from) {
-		return nil, errTooMany
-	}
-	defer t.door.depart(from)
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	begun := &begun{Conn: c}
-	if err := c.SetReadDeadline(time.Now().Add(handshakeTime)); err != nil {
+	guest, err := t.door.Receive(ctx, c, handshakeTime)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := io.ReadFull(c, begun.first[:]); err != nil {
-		return nil, err
-	}
-	if err := c.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
-	if err := t.door.enter(ctx, from); err != nil {
-		return nil, err
-	}
-	defer t.door.leave(from)
+	defer guest.Depart()
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
-	secure := tls.Server(begun, t.env.TLS)
+	secure := tls.Server(guest, t.env.TLS)
 	return secure, secure.HandshakeContext(ctx)
-}
-
-// begun is a connection whose first byte was read.
-type begun struct {
-	net.Conn
-	first [1]byte
-	given bool
-}
-
-// Read implements net.Conn.
-func (b *begun) Read(p []byte) (int, error) {
-	if !b.given && len(p) > 0 {
-		b.given = true
-		return copy(p, b.first[:]), nil
-	}
-	return b.Conn.Read(p)
 }
 
 // enter counts a connection, unless there are too many.
@@ -170,7 +136,7 @@ func (t *TCP) leave() {
 
 // setUserTimeout lets the kernel find a dead peer in seconds instead of a quarter
 // of an hour. Where that is not possible the idle limit does it.
-func setUserTimeout(c *net.TCPConn) {
+func setUserTimeout(c syscall.Conn) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return

@@ -82,7 +82,7 @@ func (l *line) say(st *station) {
 		if err != nil || size == 0 {
 			return // never: they are ours
 		}
-		l.out = cobs.Append(l.out, frames[:size])
+		l.put(st, frames[:size])
 		frames = frames[size:]
 	}
 }

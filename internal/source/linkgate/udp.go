@@ -63,12 +63,12 @@ func NewUDP(address config.Address, c Config, env source.Env) (*UDP, error) {
 	if env.Keys == nil {
 		return nil, penstock.Errorf(penstock.Invalid, "the link protocol over UDP needs the keys of the controllers")
 	}
-	var b [8]byte
-	if _, err := io.ReadFull(env.Rand, b[:]); err != nil {
-		return nil, penstock.Errorf(penstock.Internal, "no random bytes for the listener: %w", err)
+	boot, err := newBoot(env)
+	if err != nil {
+		return nil, err
 	}
 	return &UDP{
-		desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, boot: binary.LittleEndian.Uint64(b[:]),
+		desk: desk{env: env, config: c, port: env.Evidence.Port(env.Name)}, address: address, boot: boot,
 		peers: map[seal.KeyID]*peer{}, behind: map[*peer]bool{},
 	}, nil
 }
@@ -151,11 +151,7 @@ func (u *UDP) take(ctx context.Context, next penstock.Handler, from netip.AddrPo
 
 // bad notes a datagram that did not open. It is never answered.
 func (u *UDP) bad(from netip.AddrPort, datagram []byte, err error) {
-	event := eventOf(err)
-	if penstock.CodeOf(err) == penstock.Unauthenticated {
-		event = evidence.Refused
-	}
-	u.port.Bad(event, datagram, from.String()+": "+err.Error())
+	u.port.Bad(eventOf(err), datagram, from.String()+": "+err.Error())
 }
 
 // find returns the peer of a datagram's key. The key is looked up each time, so
@@ -270,19 +266,6 @@ func (u *UDP) frames(p *peer, frames []byte) (es []penstock.Envelope, parts []pa
 	return es, parts
 }
 
-// knows tells whether the reports of a session that began without a hello may be
-// taken, and refuses them for now where the record was not asked about the controller.
-func (u *UDP) knows(m *member, b *session.Batch) bool {
-	if !m.met {
-		if err := u.acquainted(m.Controller(), b.Epoch); err != nil {
-			m.Judged(*b, nil, err)
-			return false
-		}
-		m.met = true
-	}
-	return true
-}
-
 // ask answers a controller that has lost its boot number, without touching its
 // session.
 func (u *UDP) ask(p *peer, from netip.AddrPort, question seal.Arrival, frames []byte) {
@@ -295,17 +278,20 @@ func (u *UDP) ask(p *peer, from netip.AddrPort, question seal.Arrival, frames []
 	p.question = now.Add(questionEach)
 	m := &member{from: p.from, Receiver: u.receiver()}
 	m.from.peer, m.from.lastBoot = from.String(), p.gate.LastBoot()
-	e := m.Receive(now, f)
-	switch {
-	case e.Do == session.Authenticate && e.Hello.Epoch == 0:
-		u.judge(m, &e.Hello, u.acquainted)
-	case f.Kind == link.KindTimeRequest && e.Err == nil:
-	default:
-		u.port.Bad(evidence.Malformed, frames, m.from.peer+": a question holds nothing but a hello of epoch 0 or a time request")
+	if !u.question(m, f) {
 		return
 	}
 	u.sealed = p.gate.SealAnswer(u.sealed[:0], question, m.Output())
 	u.write(from)
+}
+
+// newBoot draws the boot of this start of the gateway.
+func newBoot(env source.Env) (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(env.Rand, b[:]); err != nil {
+		return 0, penstock.Errorf(penstock.Internal, "no random bytes for the seals of the link protocol: %w", err)
+	}
+	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
 // send seals what the session has to say. What does not fit into one datagram is

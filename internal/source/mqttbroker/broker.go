@@ -6,15 +6,16 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/door"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/source/mqttbroker/edge"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
-	"github.com/penstock/penstock/internal/source/mqttbroker/gate"
 	"github.com/penstock/penstock/internal/source/mqttbroker/place"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 	"github.com/penstock/penstock/internal/topic"
@@ -61,20 +62,20 @@ type broker struct {
 	log      *slog.Logger
 	port     *evidence.Page
 	next     penstock.Handler
-	gate     *gate.Gate
+	door     *door.Doorman
+	conns    atomic.Int64
 	sessions *sessions
 	hub      *fanout.Hub
 	edges    *edge.Desk // nil without Sparkplug B
 	work     sync.WaitGroup
 }
 
-// maxPending is how many connections may be about to show who they are. Beyond
-// them the others wait in the system's queue.
-const maxPending = 256
+// connections is how many there may be: one of each client, and those that come in
+// place of another or are turned away.
+func (b *Broker) connections() int { return b.config.MaxClients + b.config.MaxClients/4 + 64 }
 
 // The times of a connection.
 const (
-	pendingPatience = 2 * time.Second  // until it has shown who it is, when others wait behind it
 	connectPatience = 10 * time.Second // until it has shown who it is
 	packetPatience  = 30 * time.Second // for the rest of a packet that has begun
 	writePatience   = 20 * time.Second // for a client to take what is sent to it
@@ -90,7 +91,7 @@ func (b *Broker) Run(ctx context.Context, next penstock.Handler) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	run := &broker{
-		Broker: b, log: b.env.Log, port: b.env.Evidence.Port(b.env.Name), next: next, gate: gate.New(maxPending, pendingPatience),
+		Broker: b, log: b.env.Log, port: b.env.Evidence.Port(b.env.Name), next: next, door: door.New(b.config.Admit, b.connections()),
 		sessions: newSessions(b.config.MaxClients),
 	}
 	run.hub = fanout.New(fanout.Options{Limits: b.config.limits(), Now: b.env.Now, Lost: run.lost})
@@ -104,6 +105,7 @@ func (b *Broker) Run(ctx context.Context, next penstock.Handler) error {
 		b.env.Bound("listen."+listenName, l.Addr().String())
 	}
 	run.work.Go(func() { run.keepHouse(ctx) })
+	run.work.Go(func() { run.door.Run(ctx) })
 	if b.nodes != nil {
 		run.edges = edge.NewDesk(b.nodes, edge.Options{Env: b.env, Next: next, Retry: b.config.Retry.Std(), Publish: run.command, Go: run.work.Go})
 		run.edges.Begin(ctx)
@@ -125,9 +127,6 @@ const listenName = "mqtt"
 
 func (b *broker) accept(ctx context.Context, l net.Listener) error {
 	for {
-		if err := b.gate.Wait(ctx); err != nil {
-			return nil // told to end
-		}
 		nc, err := source.Accept(ctx, l, b.log)
 		switch {
 		case ctx.Err() != nil:
@@ -138,9 +137,17 @@ func (b *broker) accept(ctx context.Context, l net.Listener) error {
 		case err != nil:
 			return penstock.Errorf(penstock.Unavailable, "listen.%s: %w", listenName, err)
 		}
+		if b.conns.Add(1) > int64(b.connections()) {
+			b.conns.Add(-1)
+			nc.Close()
+			b.port.Count(evidence.Refused)
+			continue
+		}
 		c := newConn(b, nc)
-		c.pending = b.gate.Enter(func() { c.end(endPending) })
-		b.work.Go(func() { c.serve(ctx) })
+		b.work.Go(func() {
+			defer b.conns.Add(-1)
+			c.serve(ctx)
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ type Config struct {
 	PlainText      bool            `yaml:"plain_text,omitempty" jsonschema_description:"allow tls: off on an address that other machines reach: whoever listens on the way can read every password"`
 	MaxPacket      config.Size     `yaml:"max_packet" jsonschema_description:"bytes of the longest packet that is taken, 1KiB to 4MiB"`
 	MaxClients     int             `yaml:"max_clients" jsonschema_description:"clients that are connected or have a session that waits for them"`
+	Admit          int             `yaml:"admit" jsonschema_description:"new connections a second; when all clients come back at once the others wait, and their addresses take turns"`
 	ReceiveMaximum int             `yaml:"receive_maximum" jsonschema_description:"publishes of one client that may wait for their acknowledgement; beyond them nothing more is read from it"`
 	SessionExpiry  config.Duration `yaml:"session_expiry" jsonschema_description:"longest time that the session of a client which is away is kept, at most 100 years"`
 	Retry          config.Duration `yaml:"retry" jsonschema_description:"how long a publish that was refused for now is tried again before its client is disconnected, so that it sends again later"`
@@ -41,7 +42,7 @@ const (
 // Default returns the settings of a broker that is told nothing.
 func Default() Config {
 	return Config{
-		TLS: TLSOn, MaxPacket: 1 << 20, MaxClients: 10_000, ReceiveMaximum: 256,
+		TLS: TLSOn, MaxPacket: 1 << 20, MaxClients: 10_000, Admit: 300, ReceiveMaximum: 256,
 		SessionExpiry: config.Duration(time.Hour), Retry: config.Duration(30 * time.Second),
 		Subscriptions: 100, Queue: 1000, QueueBytes: 64 << 20, Retained: 10_000, RetainedBytes: 16 << 20,
 	}
@@ -77,6 +78,7 @@ func (c *Config) Validate() error {
 	}
 	within("max_packet", int64(c.MaxPacket), 1<<10, 4<<20)
 	within("max_clients", int64(c.MaxClients), 1, 1<<20)
+	within("admit", int64(c.Admit), 1, 1<<20)
 	within("receive_maximum", int64(c.ReceiveMaximum), 1, math.MaxUint16)
 	within("subscriptions", int64(c.Subscriptions), 1, 10_000)
 	within("queue", int64(c.Queue), 1, 1<<20)

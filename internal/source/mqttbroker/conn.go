@@ -14,9 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/door"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/source/mqttbroker/fanout"
-	"github.com/penstock/penstock/internal/source/mqttbroker/gate"
 	"github.com/penstock/penstock/internal/source/mqttbroker/wire"
 )
 
@@ -37,7 +37,7 @@ type ending struct {
 func (e *ending) Error() string { return e.text }
 
 var (
-	endPending = &ending{wire.ServerBusy, "the client did not show who it is while others waited", evidence.Timeout}
+	endCrowd   = &ending{wire.ServerBusy, door.ErrTooMany.Error(), evidence.Refused}
 	endStopped = &ending{wire.ShuttingDown, "the gateway stops", evidence.Lost}
 	endTaken   = &ending{wire.TakenOver, "the client has connected again", evidence.Lost}
 	endRevoked = &ending{wire.NotAuthorized, "the credential was revoked, or has ended", evidence.Refused}
@@ -61,11 +61,11 @@ type conn struct {
 	out     outgoing
 	work    sync.WaitGroup
 
-	pending *gate.Place
-	done    chan struct{} // closed when the connection has begun to end
-	gone    chan struct{} // closed when nothing of it is left
-	closer  sync.Once
-	why     *ending // set before done is closed
+	guest  *door.Guest   // nil until it is let in
+	done   chan struct{} // closed when the connection has begun to end
+	gone   chan struct{} // closed when nothing of it is left
+	closer sync.Once
+	why    *ending // set before done is closed
 }
 
 func newConn(b *broker, nc net.Conn) *conn {
@@ -86,7 +86,7 @@ type outgoing struct {
 // serve is the connection's life.
 func (c *conn) serve(ctx context.Context) {
 	defer close(c.gone)
-	defer c.pending.Leave()
+	defer func() { c.guest.Depart() }()
 	defer context.AfterFunc(ctx, func() { c.end(endStopped) })()
 	defer c.contain()
 	if err := c.begin(ctx); err != nil {
@@ -166,12 +166,17 @@ func (c *conn) endWith(err error) {
 func (c *conn) write(b []byte) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if c.out.ending.Load() {
+	return c.out.send(c, b)
+}
+
+// send sends packets to a client. o.mu is held.
+func (o *outgoing) send(c *conn, b []byte) error {
+	if o.ending.Load() {
 		return net.ErrClosed
 	}
-	if now := time.Now(); c.out.deadline.Sub(now) < writePatience/2 {
-		c.out.deadline = now.Add(writePatience)
-		if err := c.raw.SetWriteDeadline(c.out.deadline); err != nil {
+	if now := time.Now(); o.deadline.Sub(now) < writePatience/2 {
+		o.deadline = now.Add(writePatience)
+		if err := c.raw.SetWriteDeadline(o.deadline); err != nil {
 			return err
 		}
 	}
@@ -179,14 +184,35 @@ func (c *conn) write(b []byte) error {
 	return err
 }
 
-// shake makes the connection ready to be read: the handshake of TLS, where the
-// broker speaks it.
+// let sends the packet that lets the client in. From then on it is told why its
+// connection ends.
+func (o *outgoing) let(c *conn, connack []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.send(c, connack)
+	if err == nil {
+		o.open = c.net
+	}
+	return err
+}
+
+// shake makes the connection ready to be read when it is let in: the handshake of
+// TLS, where the broker speaks it.
 func (c *conn) shake(ctx context.Context) error {
+	guest, err := c.door.Receive(ctx, c.raw, connectPatience)
+	if errors.Is(err, door.ErrTooMany) {
+		return endCrowd
+	}
+	if err != nil {
+		return err
+	}
+	c.guest, c.net = guest, guest
+	defer guest.Leave()
 	if err := c.raw.SetDeadline(time.Now().Add(connectPatience)); err != nil {
 		return err
 	}
 	if c.tls != nil {
-		t := tls.Server(c.raw, c.tls)
+		t := tls.Server(guest, c.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
 			var plain tls.RecordHeaderError
 			if errors.As(err, &plain) {

@@ -69,7 +69,7 @@ func (c *conn) begin(ctx context.Context) error {
 	if r != nil {
 		return c.refuse(r)
 	}
-	c.pending.Leave()
+	c.guest.Depart()
 	return c.welcome(present)
 }
 
@@ -154,12 +154,9 @@ func (c *conn) welcome(present bool) error {
 	if err := c.raw.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if err := c.write(wire.AppendConnack(nil, c.version, answer)); err != nil {
+	if err := c.out.let(c, wire.AppendConnack(nil, c.version, answer)); err != nil {
 		return err
 	}
-	c.out.mu.Lock()
-	c.out.open = c.net
-	c.out.mu.Unlock()
 	c.count(evidence.Connected)
 	c.log.Debug("a client has connected", "client", c.client.ID, "peer", c.client.Peer, "credential", c.client.Principal.Credential, "session_present", present)
 	c.start(c.deliver)

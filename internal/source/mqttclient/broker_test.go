@@ -22,14 +22,15 @@ import (
 // connects.
 type broker struct {
 	*mosquitto.Broker
-	tap *tap
+	tap     *tap
+	version string // that Mosquitto's client speaks
 }
 
 // startBroker starts Mosquitto with further lines of its configuration.
 func startBroker(t testing.TB, extra string) *broker {
 	t.Helper()
 	b := mosquitto.Start(t, extra)
-	return &broker{Broker: b, tap: newTap(t, b.Address)}
+	return &broker{Broker: b, tap: newTap(t, b.Address), version: "mqttv5"}
 }
 
 // client runs Mosquitto's own client.
@@ -37,7 +38,7 @@ func (b *broker) client(ctx context.Context, args ...string) error { return b.pi
 
 func (b *broker) pipe(ctx context.Context, in []byte, args ...string) error {
 	host, port, _ := net.SplitHostPort(b.Address)
-	cmd := exec.CommandContext(ctx, "mosquitto_pub", append([]string{"-h", host, "-p", port, "-V", "mqttv5"}, args...)...)
+	cmd := exec.CommandContext(ctx, "mosquitto_pub", append([]string{"-h", host, "-p", port, "-V", b.version}, args...)...)
 	cmd.Stdin = bytes.NewReader(in)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mosquitto_pub: %w: %s", err, out)
@@ -88,6 +89,7 @@ type tap struct {
 	news  chan struct{} // closed and replaced at every acknowledgement
 	mute  bool          // acknowledgements go no further
 	hole  bool          // nothing goes further, and nobody is told
+	old   bool          // the source speaks 3.1.1: publishes have no properties
 	work  sync.WaitGroup
 }
 
@@ -240,7 +242,7 @@ func readPacket(r io.Reader) (packet []byte, start int, err error) {
 	return packet, start, err
 }
 
-const kindPublish, kindPuback = 3, 4
+const kindConnect, kindPublish, kindPuback = 1, 3, 4
 
 func (s *session) fromBroker(kind, flags byte, body []byte) error {
 	if kind != kindPublish || flags>>1&3 != 1 {
@@ -248,14 +250,23 @@ func (s *session) fromBroker(kind, flags byte, body []byte) error {
 	}
 	body = body[2+binary.BigEndian.Uint16(body):]
 	id := binary.BigEndian.Uint16(body)
-	properties, n := binary.Uvarint(body[2:])
 	s.tap.mu.Lock()
 	defer s.tap.mu.Unlock()
-	s.open[id] = string(body[2+n+int(properties):])
+	payload := body[2:]
+	if !s.tap.old {
+		properties, n := binary.Uvarint(payload)
+		payload = payload[n+int(properties):]
+	}
+	s.open[id] = string(payload)
 	return nil
 }
 
 func (s *session) fromSource(kind, _ byte, body []byte) error {
+	if kind == kindConnect {
+		s.tap.mu.Lock()
+		s.tap.old = body[6] == 4
+		s.tap.mu.Unlock()
+	}
 	if kind != kindPuback {
 		return nil
 	}

@@ -18,6 +18,7 @@ type Config struct {
 	Server         string            `yaml:"server" jsonschema_description:"broker: mqtts://host:8883, or mqtt://host:1883 without TLS"`
 	PlainText      bool              `yaml:"plain_text,omitempty" jsonschema_description:"allow a broker without TLS that is not on this machine"`
 	TLS            tlsfiles.Client   `yaml:"tls,omitempty" jsonschema_description:"whom to believe and what to show"`
+	Version        string            `yaml:"version,omitempty" jsonschema_description:"of MQTT: 5, or 3.1.1 for brokers that know nothing else; when left out 5, and 3.1.1 where the broker refuses that"`
 	ClientID       string            `yaml:"client_id,omitempty" jsonschema_description:"name of the session at the broker, unique there; penstock-NAME when left out"`
 	User           string            `yaml:"user,omitempty" jsonschema_description:"user at the broker"`
 	Password       config.Secret     `yaml:"password,omitempty" jsonschema_description:"password at the broker"`
@@ -31,6 +32,12 @@ type Config struct {
 	MaxPacket      config.Size       `yaml:"max_packet,omitempty" jsonschema_description:"largest packet that is taken; 1MiB when left out"`
 	Sparkplug      *sparkplug.Config `yaml:"sparkplug,omitempty" jsonschema_description:"for topics with payload: sparkplug"`
 }
+
+// The versions of MQTT.
+const (
+	Version5   = "5"
+	Version311 = "3.1.1"
+)
 
 // What the settings are when left out.
 const (
@@ -105,6 +112,8 @@ func (s *settings) fill() error {
 		s.MaxPacket = defaultMaxPacket
 	}
 	switch {
+	case s.Version != "" && s.Version != Version5 && s.Version != Version311:
+		return penstock.Errorf(penstock.Invalid, "version: %q is neither %s nor %s", s.Version, Version5, Version311)
 	case keepalive < 5*time.Second || keepalive > 18*time.Hour:
 		return penstock.Errorf(penstock.Invalid, "keepalive: %v is not between 5s and 18h", keepalive)
 	case session < time.Minute || session.Seconds() >= math.MaxUint32:

@@ -2,7 +2,12 @@ package mqttclient
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
+	"io"
 	"net"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/penstock/penstock"
 )
@@ -13,7 +18,9 @@ type conn struct {
 	net.Conn
 	ahead *bufio.Reader
 	limit int
-	left  int // bytes of the packet that is being read
+	left  int         // bytes of the packet that is being read
+	begun bool        // a packet came
+	older atomic.Bool // CONNECT was answered as brokers do that do not know MQTT 5
 }
 
 // readAhead is what is read from the network at once.
@@ -31,16 +38,35 @@ func (c *conn) Read(b []byte) (int, error) {
 	if c.left == 0 {
 		size, err := c.nextPacket()
 		if err != nil {
+			c.first(err)
 			return 0, err
 		}
 		if size > c.limit {
 			return 0, penstock.Errorf(penstock.TooLarge, "the broker sends a packet of %d bytes, above max_packet (%d)", size, c.limit)
 		}
 		c.left = size
+		c.first(nil)
 	}
 	n, err := c.ahead.Read(b[:min(len(b), c.left)])
 	c.left -= n
 	return n, err
+}
+
+// first looks at the answer to CONNECT. A broker that knows nothing of MQTT 5 says so in
+// the words of 3.1.1, which no library of MQTT 5 can read, or closes the connection
+// without a word.
+func (c *conn) first(err error) {
+	if c.begun {
+		return
+	}
+	if err != nil {
+		c.older.Store(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET))
+		return
+	}
+	c.begun = true
+	const protocol = 1 // the return code
+	b, err := c.ahead.Peek(min(c.left, 4))
+	c.older.Store(err == nil && bytes.Equal(b, []byte{kindConnack << 4, 2, 0, protocol}))
 }
 
 // nextPacket returns the size of the next packet with its header: a byte, and a
@@ -57,5 +83,5 @@ func (c *conn) nextPacket() (int, error) {
 			return 1 + i + size, nil
 		}
 	}
-	return 0, penstock.Errorf(penstock.Invalid, "what the broker sends is not MQTT: a length has more than four bytes")
+	return 0, errLength()
 }

@@ -1,5 +1,5 @@
 // Package mqttclient is the source that subscribes at somebody else's MQTT
-// broker, with MQTT 5.
+// broker, with MQTT 5 or 3.1.1.
 //
 // # What is guaranteed
 //
@@ -30,6 +30,12 @@
 // The broker speaks for all controllers that the configuration names, and a topic
 // that names a controller speaks for that one alone.
 //
-// Brokers without MQTT 5 are not supported: the older versions cannot bound what
-// is under way, and a client for them would be a second one.
+// # Brokers of 3.1.1
+//
+// The library speaks MQTT 5. For a client that subscribes, the two versions differ by a
+// few bytes a packet, which are changed on the way: no second client is needed. The
+// session is persistent (clean session 0), and lasts as long as the broker's own setting
+// says. The version cannot bound what is under way: beyond receive_maximum nothing more is
+// read, so that memory stays bounded, and a node that takes nothing for longer than the
+// keepalive loses the connection, and nothing else.
 package mqttclient

@@ -18,6 +18,15 @@ type intake struct {
 	client *paho.Client
 	window *source.Window[*paho.Publish] // nil stands for a message of a connection before
 	ready  chan struct{}                 // closed when messages may be taken
+
+	old     bool // the broker speaks 3.1.1
+	present bool // the session was there when the connection was made
+}
+
+// stale tells whether a message is a retained one that nobody wants. A broker of 3.1.1
+// sends those at each subscription; in MQTT 5 it was told when to.
+func (in *intake) stale(p *paho.Publish) bool {
+	return in.old && p.Retain && (in.present || !in.Retained)
 }
 
 // receive takes a message; while it waits, nothing is read from the broker.
@@ -32,6 +41,10 @@ func (in *intake) receive(ctx context.Context, p *paho.Publish) {
 		return // the connection ends, and the broker sends it again
 	}
 	in.port.Count(evidence.Received)
+	if in.stale(p) {
+		slot.Submit(ctx, nil)
+		return
+	}
 	m, found := in.router.Match(p.Topic)
 	if found && m.Payload == topic.Sparkplug {
 		in.edges.Take(ctx, in, origin{in, slot}, p.Topic, p.Payload)

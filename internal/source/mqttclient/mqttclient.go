@@ -2,6 +2,8 @@ package mqttclient
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -49,21 +51,43 @@ func New(c Config, env source.Env) (*Source, error) {
 	return src, err
 }
 
-// Run implements [penstock.Source]: one connection, until it breaks.
+// Run implements [penstock.Source]: one connection, until it breaks. A broker that
+// refuses MQTT 5, or hangs up when it hears it, is asked again in 3.1.1.
 func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
+	if s.Version == Version311 {
+		return s.speak(ctx, next, true)
+	}
+	err := s.speak(ctx, next, false)
+	if s.Version == "" && errors.Is(err, errOlder) {
+		s.env.Log.Info("the broker does not speak MQTT 5: trying 3.1.1; version: 3.1.1 saves the first attempt", "server", s.server.Address)
+		return s.speak(ctx, next, true)
+	}
+	return err
+}
+
+// errOlder says that the broker knows nothing of MQTT 5.
+var errOlder = errors.New("it does not speak MQTT 5")
+
+// speak is one connection in MQTT 5, or in 3.1.1.
+func (s *Source) speak(ctx context.Context, next penstock.Handler, old bool) error {
 	network, err := s.server.Dial(ctx, s.TLS)
 	if err != nil {
 		return err
+	}
+	limited := newConn(network, int(s.MaxPacket))
+	var carrier net.Conn = limited
+	if old {
+		carrier = newOlder(limited)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failed := newFailure()
 	in := &intake{
-		Source: s, ready: make(chan struct{}),
+		Source: s, ready: make(chan struct{}), old: old,
 		window: source.NewWindow[*paho.Publish](next, s.env.Status, s.ReceiveMaximum),
 	}
 	in.client = paho.NewClient(paho.ClientConfig{
-		Conn: packets.NewThreadSafeConn(newConn(network, int(s.MaxPacket))),
+		Conn: packets.NewThreadSafeConn(carrier),
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			in.receive(ctx, p.Packet)
 			return true, nil
@@ -74,7 +98,10 @@ func (s *Source) Run(ctx context.Context, next penstock.Handler) error {
 		SendAcksInterval:           ackInterval,
 		PacketTimeout:              answerTimeout,
 	})
-	if err := s.connect(ctx, in.client); err != nil {
+	if in.present, err = s.connect(ctx, in.client, old); err != nil {
+		if !old && limited.older.Load() {
+			err = s.refused(errOlder)
+		}
 		return err // the client has closed the connection
 	}
 	var work sync.WaitGroup
@@ -131,7 +158,8 @@ func (f failure) wait(ctx context.Context) error {
 	}
 }
 
-func (s *Source) connect(ctx context.Context, client *paho.Client) error {
+// connect begins the session, and tells whether the broker had it.
+func (s *Source) connect(ctx context.Context, client *paho.Client, old bool) (present bool, err error) {
 	receiveMaximum, maxPacket := uint16(s.ReceiveMaximum), uint32(s.MaxPacket)
 	answer, err := client.Connect(ctx, &paho.Connect{
 		ClientID:     s.ClientID,
@@ -152,12 +180,23 @@ func (s *Source) connect(ctx context.Context, client *paho.Client) error {
 		if !answer.SessionPresent {
 			s.env.Log.Info("the broker has no session of this client: what was published before now will not come", "client_id", s.ClientID)
 		}
-		return nil
+		return answer.SessionPresent, nil
+	case answer != nil && answer.ReasonCode == unsupportedVersion && !old:
+		return false, s.refused(errOlder)
 	case answer != nil && answer.ReasonCode >= 0x80:
-		return penstock.Errorf(penstock.Unavailable, "the broker %s refused the connection: %s", s.server.Address, reason(answer.ReasonCode))
+		return false, s.refused(errors.New(reason(answer.ReasonCode)))
+	case old:
+		return false, penstock.Errorf(penstock.Unavailable, "connect to the broker %s with MQTT 3.1.1: %w", s.server.Address, err)
 	}
-	return penstock.Errorf(penstock.Unavailable, "connect to the broker %s with MQTT 5: %w", s.server.Address, err)
+	return false, penstock.Errorf(penstock.Unavailable, "connect to the broker %s with MQTT 5: %w", s.server.Address, err)
 }
+
+func (s *Source) refused(why error) error {
+	return penstock.Errorf(penstock.Unavailable, "the broker %s refused the connection: %w", s.server.Address, why)
+}
+
+// unsupportedVersion is the reason code for a version that a broker does not speak.
+const unsupportedVersion = 0x84
 
 func (s *Source) subscribe(ctx context.Context, client *paho.Client) error {
 	const onlyWhenNew, never = 1, 2
@@ -183,8 +222,8 @@ func disconnected(d *paho.Disconnect) error {
 // reason says what a reason code of MQTT 5 means for the person who must act.
 func reason(code byte) string {
 	switch code {
-	case 0x84:
-		return "it does not speak MQTT 5"
+	case unsupportedVersion:
+		return "it does not speak this version of MQTT"
 	case 0x85:
 		return "it does not take the client_id"
 	case 0x86, 0x87: // brokers give either for a wrong password

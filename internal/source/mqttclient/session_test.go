@@ -92,8 +92,12 @@ func TestOtherServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	answers := [][]byte{
-		{0x20, 3, 0, 0x84, 0},              // CONNACK: it does not speak MQTT 5
-		{0x20, 2, 0, 1},                    // the same in the words of 3.1.1
+		{0x20, 3, 0, 0x84, 0}, // CONNACK: it does not speak MQTT 5
+		{0x20, 2, 0, 1},       // nor 3.1.1
+		{0x20, 2, 0, 1},       // the same, in the words of 3.1.1
+		nil,                   // to 3.1.1 it says nothing
+		nil,                   // nor to MQTT 5
+		nil,
 		[]byte("HTTP/1.1 400 Bad Request"), // a web server
 		{0x30, 0xff, 0xff, 0xff, 0x7f},     // a packet of 256 MiB
 		{0x30, 0xff, 0xff, 0xff, 0xff},     // a length that does not end
@@ -103,7 +107,7 @@ func TestOtherServers(t *testing.T) {
 	t.Cleanup(func() { l.Close(); work.Wait() })
 	c := mqttclient.Config{Server: "mqtt://" + l.Addr().String(), Controllers: []string{"*"}, Topics: []topic.Route{{Topic: "#"}}}
 	s := begin(t, c)
-	for _, words := range []string{"does not speak MQTT 5", "with MQTT 5", "above max_packet"} {
+	for _, words := range []string{"this version of MQTT", "with MQTT 3.1.1", "with MQTT 5", "above max_packet"} {
 		testkit.Eventually(t, func() bool { return s.log.told(words) }, "the word "+words)
 	}
 }

@@ -33,7 +33,7 @@ type Group struct {
 
 // Node is one variable of the server.
 type Node struct {
-	Node       string  `yaml:"node" jsonschema_description:"the variable's node id, as in ns=2;s=Pump17.Flow"`
+	Node       string  `yaml:"node" jsonschema_description:"the variable's node id, as in ns=2;s=Pump17.Flow, or nsu=urn:maker:plant;s=Pump17.Flow with the URI of the namespace, whose number may be another when the server starts anew"`
 	Controller string  `yaml:"controller" jsonschema_description:"name of the controller"`
 	Point      string  `yaml:"point" jsonschema_description:"name of the point"`
 	Unit       string  `yaml:"unit,omitempty" jsonschema_description:"unit (UCUM) of the value"`

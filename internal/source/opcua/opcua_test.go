@@ -348,6 +348,57 @@ func TestNodesThatAreNotWatchedAreTold(t *testing.T) {
 	})
 }
 
+// The number of a namespace is the server's, and may be another at the next
+// connection.
+func TestNamespacesAreFoundByTheirURI(t *testing.T) {
+	f := newFake(t)
+	f.with(func() {
+		f.values["i=2255"] = value([]string{"http://opcfoundation.org/UA/", "urn:maker;100%"}, base)
+		f.unknown["ns=65535;s=level"] = true
+	})
+	c := settings(f.endpoint())
+	c.Groups[0].Nodes = []opcua.Node{
+		{Node: "nsu=urn:maker%3B100%25;s=flow", Controller: "pump-17", Point: "flow"},
+		{Node: "nsu=urn:other;s=level", Controller: "pump-17", Point: "level"},
+	}
+	s := operate(t, c)
+	f.change(sent, "ns=1;s=flow", value(1.0, base))
+	s.floats(1)
+	testkit.Eventually(t, func() bool { return len(s.samples("level")) == 1 }, "the sample without a value")
+	s.mu.Lock()
+	if state := s.states[0]; !strings.Contains(state, "nsu=urn:other;s=level") {
+		t.Errorf("the state is %q", state)
+	}
+	s.mu.Unlock()
+	f.with(func() {
+		clear(f.subs)
+		f.values["i=2255"] = value([]string{"http://opcfoundation.org/UA/", "urn:new", "urn:maker;100%"}, base)
+	})
+	f.cut()
+	testkit.Eventually(t, func() bool {
+		there := false
+		f.with(func() {
+			for _, sub := range f.subs {
+				_, there = sub.handles["ns=2;s=flow"]
+			}
+		})
+		return there
+	}, "the node at its new number")
+}
+
+func TestAServerWithoutNamespacesIsToldOf(t *testing.T) {
+	f := newFake(t)
+	c := settings(f.endpoint())
+	c.Groups[0].Nodes[0].Node = "nsu=urn:maker;s=flow"
+	src, err := opcua.New(c, sourcetest.Env(evidence.NewBook(time.Now), &station{}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(t.Context(), sourcetest.NewDesk(nil)); penstock.CodeOf(err) != penstock.Unsupported || !strings.Contains(err.Error(), "nsu=") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestTheUserIsShown(t *testing.T) {
 	f := newFake(t)
 	c := settings(f.endpoint())

@@ -70,6 +70,9 @@ func (f *feed) Flush() error { return nil }
 // fails. One request is under way at a time, so that messages keep their order;
 // what changes meanwhile the server sends together.
 func (f *feed) run(ctx context.Context) error {
+	if err := f.resolve(ctx); err != nil {
+		return err
+	}
 	if err := f.subscribe(ctx); err != nil {
 		return err
 	}

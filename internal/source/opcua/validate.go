@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -36,8 +35,9 @@ type group struct {
 // node is a variable that is watched.
 type node struct {
 	Node
-	id    *ua.NodeID
-	index string // IndexRange of the standard, empty for all of the value
+	id    *ua.NodeID // of no use before the namespace is known, where that is named by its URI
+	named *named     // nil where the namespace is a number
+	index string     // IndexRange of the standard, empty for all of the value
 }
 
 // Validate returns all that is wrong, with code [penstock.Invalid].
@@ -128,16 +128,12 @@ func (p *checker) group(key string, c *Group, seen map[string]string) group {
 	return g
 }
 
-// nodeID is how a node id is written; the library takes any text for one.
-var nodeID = regexp.MustCompile(`^(ns=[0-9]+;)?[isgb]=.+$`)
-
 func (p *checker) node(key string, c Node, seen map[string]string) node {
 	n := node{Node: c}
-	id, err := ua.ParseNodeID(c.Node)
-	if err != nil || !nodeID.MatchString(c.Node) {
-		p.refuse(key+".node", "%q is no node id: write it as in ns=2;s=Pump17.Flow or ns=2;i=1004", c.Node)
+	var err error
+	if n.id, n.named, err = parseNode(c.Node); err != nil {
+		p.refuse(key+".node", "%v", err)
 	}
-	n.id = id
 	if c.Index != nil {
 		n.index = fmt.Sprint(*c.Index)
 	}

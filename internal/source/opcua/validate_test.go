@@ -43,6 +43,9 @@ func TestValidate(t *testing.T) {
 		{"a point twice", func(c *opcua.Config) { g := &c.Groups[0]; g.Nodes = append(g.Nodes, g.Nodes[0]) }, "groups[0].nodes[0] is the point"},
 		{"no node id", func(c *opcua.Config) { c.Groups[0].Nodes[0].Node = "flow=" }, "groups[0].nodes[0].node"},
 		{"no node id at all", func(c *opcua.Config) { c.Groups[0].Nodes[0].Node = "" }, "groups[0].nodes[0].node"},
+		{"a namespace by its URI", func(c *opcua.Config) { c.Groups[0].Nodes[0].Node = "nsu=urn:maker:plant;i=7" }, ""},
+		{"a namespace without a node", func(c *opcua.Config) { c.Groups[0].Nodes[0].Node = "nsu=urn:maker:plant" }, "groups[0].nodes[0].node"},
+		{"a namespace with half a node", func(c *opcua.Config) { c.Groups[0].Nodes[0].Node = "nsu=urn:maker;i=x" }, "groups[0].nodes[0].node"},
 		{"no controller", func(c *opcua.Config) { c.Groups[0].Nodes[0].Controller = "a/b" }, "groups[0].nodes[0].controller"},
 		{"no point", func(c *opcua.Config) { c.Groups[0].Nodes[0].Point = "" }, "groups[0].nodes[0].point"},
 		{"both samplings", func(c *opcua.Config) {

@@ -26,6 +26,7 @@ type Desk struct {
 	envelopes int
 	accepted  map[string]penstock.Report
 	order     []penstock.Report
+	refusals  []error
 }
 
 // NewDesk returns an open desk that accepts everything once.
@@ -101,6 +102,13 @@ func (d *Desk) Accepted() []penstock.Report {
 	return append([]penstock.Report(nil), d.order...)
 }
 
+// Refusals returns what the source itself refused, in order.
+func (d *Desk) Refusals() []error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]error(nil), d.refusals...)
+}
+
 // Envelopes returns how many envelopes came.
 func (d *Desk) Envelopes() int {
 	d.mu.Lock()
@@ -137,6 +145,10 @@ func (d *Desk) decideLocked(es []penstock.Envelope) []penstock.Outcome {
 func (d *Desk) judge(e *penstock.Envelope) penstock.Outcome {
 	if d.outage != nil {
 		return penstock.Outcome{Err: d.outage}
+	}
+	if e.Refusal != nil {
+		d.refusals = append(d.refusals, e.Refusal)
+		return penstock.Outcome{Err: e.Refusal}
 	}
 	reports, err := d.decode(e)
 	if err != nil {

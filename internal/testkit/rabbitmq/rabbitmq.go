@@ -22,11 +22,14 @@ import (
 type Server struct {
 	// Address is where it listens for AMQP.
 	Address string
-	dir     string
-	epmd    *exec.Cmd
-	server  *exec.Cmd
-	output  *os.File
-	env     []string
+	// MQTT is where it listens for MQTT, of version 3.1.1 alone; empty without its
+	// plugin.
+	MQTT   string
+	dir    string
+	epmd   *exec.Cmd
+	server *exec.Cmd
+	output *os.File
+	env    []string
 }
 
 func freePort(t testing.TB) string {
@@ -44,12 +47,26 @@ func freePort(t testing.TB) string {
 // test, on loopback, with little memory.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return start(t, "", "")
+}
+
+// StartMQTT is [Start] with the plugin for MQTT.
+func StartMQTT(t testing.TB) *Server {
+	t.Helper()
+	address := "127.0.0.1:" + freePort(t)
+	r := start(t, "rabbitmq_mqtt", "mqtt.listeners.tcp.1 = "+address+"\n")
+	r.MQTT = address
+	return r
+}
+
+func start(t testing.TB, plugins, settings string) *Server {
+	t.Helper()
 	dir, port, names := t.TempDir(), freePort(t), freePort(t)
 	r := &Server{dir: dir, Address: "127.0.0.1:" + port}
 	files := map[string]string{
 		"rabbitmq.conf": "listeners.tcp.1 = " + r.Address + "\nvm_memory_high_watermark.absolute = 512MiB\n" +
-			"disk_free_limit.absolute = 50MB\nlog.console = true\nlog.console.level = warning\nlog.file = false\n",
-		"plugins": "[].",
+			"disk_free_limit.absolute = 50MB\nlog.console = true\nlog.console.level = warning\nlog.file = false\n" + settings,
+		"plugins": "[" + plugins + "].",
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

@@ -208,7 +208,7 @@ static int gcm(void *user, int encrypt, const uint8_t nonce[12], const uint8_t *
     return gcm_crypt(user, encrypt, nonce, associated, associated_size, data, size, tag);
 }
 
-/* start makes a client: carrier, polled, epoch, and for sealed ones key id, secret and boot. */
+/* start makes a client: carrier, polled, epoch, and for sealed ones key id, secret, boot, and an address. */
 static void start(const char *rest)
 {
     static uint8_t secret[32];
@@ -216,7 +216,8 @@ static void start(const char *rest)
     penstock_config c;
     int carrier, polled;
     uint64_t epoch, boot;
-    int words = sscanf(rest, "%d %d %" SCNu64 " %16s %64s %" SCNu64, &carrier, &polled, &epoch, id, key, &boot);
+    unsigned address = 0;
+    int words = sscanf(rest, "%d %d %" SCNu64 " %16s %64s %" SCNu64 " %u", &carrier, &polled, &epoch, id, key, &boot, &address);
     memset(&c, 0, sizeof c);
     c.write = write_bytes;
     c.now = read_clock;
@@ -230,13 +231,14 @@ static void start(const char *rest)
     c.epoch = epoch;
     c.carrier = (uint8_t)carrier;
     c.polled = (uint8_t)polled;
+    c.address = (uint16_t)address;
     c.memory = memory;
     c.memory_size = sizeof memory;
     c.in = in;
     c.in_size = sizeof in;
     c.out = out;
     c.out_size = sizeof out;
-    if (words == 6) {
+    if (words >= 6) {
         from_hex(id, c.key_id);
         from_hex(key, secret);
         c.user = secret;

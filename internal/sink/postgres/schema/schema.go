@@ -2,7 +2,7 @@ package schema
 
 import (
 	"context"
-	"embed"
+	_ "embed"
 	"fmt"
 	"hash/fnv"
 	"strings"
@@ -14,12 +14,13 @@ import (
 
 // Schema is the tables in one schema of a database.
 type Schema struct {
-	name string // as an identifier, quoted
-	bare string
+	name  string // as an identifier, quoted
+	bare  string
+	steps []migration
 }
 
 // New returns the tables in the schema of the name.
-func New(name string) Schema { return Schema{name: pgx.Identifier{name}.Sanitize(), bare: name} }
+func New(name string) Schema { return Schema{pgx.Identifier{name}.Sanitize(), name, steps} }
 
 // SQL returns the statement with the schema's name for each {s}.
 func (s Schema) SQL(statement string) string { return strings.ReplaceAll(statement, "{s}", s.name) }
@@ -57,24 +58,26 @@ func (s Schema) Check(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-//go:embed migrations/*.sql
-var migrations embed.FS
+//go:embed migrations/0001.sql
+var first string
 
 // migration is a step from one version of the tables to the next.
 type migration struct {
 	number int
 	// oldest is the version of the oldest program that may still write after this
-	// step: steps only add, so that nodes are upgraded one after the other.
+	// step. A step that only adds leaves it as it was, so that nodes are upgraded one
+	// after the other; what an older program needs goes a version later at the
+	// earliest, in a step that raises it.
 	oldest int
-	file   string
+	text   string
 }
 
 var steps = []migration{
-	{number: 1, oldest: 1, file: "migrations/0001.sql"},
+	{number: 1, oldest: 1, text: first},
 }
 
-// Version is the version of the tables that this program knows.
-func Version() int { return steps[len(steps)-1].number }
+// knows is the version of the tables that this program knows.
+func (s Schema) knows() int { return s.steps[len(s.steps)-1].number }
 
 // Migrate makes the tables, or brings them to this program's version. One node
 // does so at a time. Tables of a newer program are left as they are: with code
@@ -87,29 +90,60 @@ func (s Schema) Migrate(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	if oldest > Version() {
-		return penstock.Errorf(penstock.Unsupported,
-			"the tables in schema %s have version %d, which programs before version %d must not write; this one knows %d: upgrade it",
-			s.bare, version, oldest, Version())
+	if err := s.fits(version, oldest); err != nil {
+		return err
 	}
-	for _, step := range steps {
+	for _, step := range s.steps {
 		if step.number <= version {
 			continue
 		}
 		if err := s.apply(ctx, tx, step); err != nil {
 			return fmt.Errorf("making version %d of the tables in schema %s: %w", step.number, s.bare, err)
 		}
+		if version == 0 || step.oldest <= oldest {
+			continue
+		}
+		// Whoever still writes finds the row of his node changed, asks anew, and learns
+		// whether he may.
+		if _, err := tx.Exec(ctx, s.SQL("UPDATE {s}.nodes SET changes = changes + 1")); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// version returns the version of the tables, 0 when there are none.
+// Fits returns an error of code [penstock.Unsupported] when this program must not
+// write the tables that are there. It changes nothing.
+func (s Schema) Fits(ctx context.Context, tx pgx.Tx) error {
+	version, oldest, _, err := s.noted(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return s.fits(version, oldest)
+}
+
+func (s Schema) fits(version, oldest int) error {
+	if oldest <= s.knows() {
+		return nil
+	}
+	return penstock.Errorf(penstock.Unsupported,
+		"the tables in schema %s have version %d, which programs before version %d must not write; this one knows %d: upgrade it",
+		s.bare, version, oldest, s.knows())
+}
+
+// noted returns what the tables say of their version, where there are any.
+func (s Schema) noted(ctx context.Context, tx pgx.Tx) (version, oldest int, there bool, err error) {
+	err = tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", s.SQL("{s}.migrations")).Scan(&there)
+	if err == nil && there {
+		err = tx.QueryRow(ctx, s.SQL("SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM {s}.migrations")).Scan(&version, &oldest)
+	}
+	return version, oldest, there, err
+}
+
+// version returns the version of the tables, 0 when there were none.
 func (s Schema) version(ctx context.Context, tx pgx.Tx) (version, oldest int, err error) {
-	var there bool
-	if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", s.SQL("{s}.migrations")).Scan(&there); err != nil || there {
-		if err == nil {
-			err = tx.QueryRow(ctx, s.SQL("SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM {s}.migrations")).Scan(&version, &oldest)
-		}
+	version, oldest, there, err := s.noted(ctx, tx)
+	if err != nil || there {
 		return version, oldest, err
 	}
 	if err := tx.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL", s.name).Scan(&there); err != nil {
@@ -128,10 +162,6 @@ func (s Schema) version(ctx context.Context, tx pgx.Tx) (version, oldest int, er
 // apply runs one step. Its file has several statements, which only the simple
 // protocol takes.
 func (s Schema) apply(ctx context.Context, tx pgx.Tx, step migration) error {
-	text, err := migrations.ReadFile(step.file)
-	if err != nil {
-		return err
-	}
 	keeper, err := keeperOf(ctx, tx)
 	if err != nil {
 		return err
@@ -140,7 +170,7 @@ func (s Schema) apply(ctx context.Context, tx pgx.Tx, step migration) error {
 	if keeper == timescale {
 		partitioned = ""
 	}
-	statements := strings.ReplaceAll(s.SQL(string(text)), "{partitioned}", partitioned)
+	statements := strings.ReplaceAll(s.SQL(step.text), "{partitioned}", partitioned)
 	if _, err := tx.Conn().PgConn().Exec(ctx, statements).ReadAll(); err != nil {
 		return err
 	}

@@ -64,8 +64,9 @@ type Conn struct {
 	files  []*os.File // that came, for the frames to come; only Receive uses it
 
 	mu      sync.Mutex // guards everything below
-	changed sync.Cond  // pending or err are another
+	changed sync.Cond  // pending, writing or err are another
 	pending []byte
+	writing bool // what was pending is on its way
 	spare   []byte
 	along   []attached
 	err     error // nothing is sent any more
@@ -115,6 +116,16 @@ func (c *Conn) SendFile(kind Kind, body []byte, file *os.File) error {
 	return nil
 }
 
+// Flush returns when all that was sent is with the kernel, which delivers it even if
+// this process dies, or when the connection is broken.
+func (c *Conn) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for (c.writing || len(c.pending) > 0) && c.err == nil {
+		c.changed.Wait()
+	}
+}
+
 // Run writes what is sent until the connection breaks, or is finished and
 // everything is written.
 func (c *Conn) Run() {
@@ -132,7 +143,7 @@ func (c *Conn) Run() {
 			return
 		}
 		batch, along := c.pending, c.along
-		c.pending, c.along = c.spare[:0], nil
+		c.pending, c.along, c.writing = c.spare[:0], nil, true
 		c.changed.Broadcast()
 		c.mu.Unlock()
 		err := c.write(batch, along)
@@ -140,7 +151,8 @@ func (c *Conn) Run() {
 			batch = nil // one large frame does not cost its memory for ever
 		}
 		c.mu.Lock()
-		c.spare = batch
+		c.spare, c.writing = batch, false
+		c.changed.Broadcast()
 		c.mu.Unlock()
 		if err != nil {
 			c.end(err)

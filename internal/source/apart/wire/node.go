@@ -9,6 +9,7 @@ type Task struct {
 	Files    string // directory for what the source keeps
 	SameDisk bool
 	Choosy   bool       // the node asks of each datagram whether it may come in
+	Strange  bool       // the node asks the record about controllers that it does not know
 	Level    slog.Level // from which on log records are wanted
 	Memory   uint64     // bytes that the process may have
 	Recall   []byte     // what a process before this one retained, empty for nothing
@@ -21,6 +22,7 @@ func (o *Out) Task(t Task) {
 	o.Text(t.Files)
 	o.Bool(t.SameDisk)
 	o.Bool(t.Choosy)
+	o.Bool(t.Strange)
 	o.Int(int64(t.Level))
 	o.Uint(t.Memory)
 	o.Bytes(t.Recall)
@@ -29,7 +31,7 @@ func (o *Out) Task(t Task) {
 // Task reads a task.
 func (i *In) Task() Task {
 	return Task{
-		Name: i.Text(), Config: i.Bytes(), Files: i.Text(), SameDisk: i.Bool(), Choosy: i.Bool(), Level: slog.Level(i.Int()), Memory: i.Uint(),
+		Name: i.Text(), Config: i.Bytes(), Files: i.Text(), SameDisk: i.Bool(), Choosy: i.Bool(), Strange: i.Bool(), Level: slog.Level(i.Int()), Memory: i.Uint(),
 		Recall: i.Bytes(),
 	}
 }
@@ -47,4 +49,6 @@ const (
 	Listen                           // a name and an address: the number of a listener and its address
 	Accept                           // the number of a listener: a connection
 	ListenPacket                     // a name and an address: a socket
+	Meet                             // a controller and an epoch: nothing
+	Await                            // the same, and the answer may take a while
 )

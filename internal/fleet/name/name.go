@@ -1,4 +1,5 @@
-package fleet
+// Package name checks the names of a fleet, beyond the rules of the domain.
+package name
 
 import (
 	"strings"
@@ -9,11 +10,11 @@ import (
 	"github.com/penstock/penstock"
 )
 
-// CheckControllerName returns an error of code [penstock.Invalid] when a
+// CheckController returns an error of code [penstock.Invalid] when a
 // controller may not register under the name. Beyond the domain's rules it must
 // be in Unicode's normal form C, so that two ways to write one letter are not two
 // controllers, and free of what a scope or a topic would take for a wildcard.
-func CheckControllerName(name string) error {
+func CheckController(name string) error {
 	if err := penstock.CheckControllerName(name); err != nil {
 		return err
 	}
@@ -29,7 +30,8 @@ func CheckControllerName(name string) error {
 	return nil
 }
 
-func checkPointName(name string) error {
+// CheckPoint is [CheckController] for a point.
+func CheckPoint(name string) error {
 	if err := penstock.CheckPointName(name); err != nil {
 		return err
 	}
@@ -39,8 +41,8 @@ func checkPointName(name string) error {
 	return nil
 }
 
-// checkText refuses what would hurt in a log or on a screen.
-func checkText(what, s string) error {
+// CheckText refuses what would hurt in a log or on a screen.
+func CheckText(what, s string) error {
 	if !utf8.ValidString(s) {
 		return penstock.Errorf(penstock.Invalid, "the %s %q is not valid UTF-8", what, s)
 	}
@@ -52,11 +54,11 @@ func checkText(what, s string) error {
 	return nil
 }
 
-// checkPattern checks an entry of a scope: a controller's name in which '*'
+// CheckPattern checks an entry of a scope: a controller's name in which '*'
 // stands for any run of characters.
-func checkPattern(pattern string) error {
+func CheckPattern(pattern string) error {
 	if len(pattern) > penstock.MaxName {
 		return penstock.Errorf(penstock.Invalid, "an entry of a scope has at most %d bytes, one has %d", penstock.MaxName, len(pattern))
 	}
-	return CheckControllerName(strings.ReplaceAll(pattern, "*", "x"))
+	return CheckController(strings.ReplaceAll(pattern, "*", "x"))
 }

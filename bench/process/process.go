@@ -1,4 +1,6 @@
-package main
+// Package process runs the servers that benchmarks measure: a gateway, or what is
+// measured beside it.
+package process
 
 import (
 	"bytes"
@@ -20,25 +22,25 @@ import (
 	"github.com/penstock/penstock/internal/sim"
 )
 
-// A process is a server under measurement.
-type process struct {
-	endpoint sim.Endpoint
-	bound    string // the file in which it says where it listens
-	books    bool   // it answers GET /v1/ledger
+// A Process is a server under measurement.
+type Process struct {
+	Endpoint sim.Endpoint
+	Books    bool         // it answers GET /v1/ledger
+	Words    bytes.Buffer // what it printed; to be read when it has ended
+	bound    string       // the file in which it says where it listens
 	command  *exec.Cmd
-	words    bytes.Buffer
 	waiter   sync.WaitGroup
 	ended    chan struct{}
 }
 
-// start runs a program and waits until ready finds how to reach it. The caller
+// Start runs a program and waits until ready finds how to reach it. The caller
 // must not leave the thread that it runs on: the kernel ends a child whose
 // parent thread ends.
-func start(ctx context.Context, ready func() (sim.Endpoint, error), program string, arguments ...string) (*process, error) {
+func Start(ctx context.Context, ready func() (sim.Endpoint, error), program string, arguments ...string) (*Process, error) {
 	runtime.LockOSThread()
-	p := &process{command: exec.Command(program, arguments...), ended: make(chan struct{})}
-	p.command.Stdout = &p.words
-	p.command.Stderr = &p.words
+	p := &Process{command: exec.Command(program, arguments...), ended: make(chan struct{})}
+	p.command.Stdout = &p.Words
+	p.command.Stderr = &p.Words
 	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
@@ -51,30 +53,30 @@ func start(ctx context.Context, ready func() (sim.Endpoint, error), program stri
 	defer deadline.Stop()
 	for {
 		var err error
-		if p.endpoint, err = ready(); err == nil {
+		if p.Endpoint, err = ready(); err == nil {
 			return p, nil
 		}
 		select {
 		case <-p.ended:
-			return nil, fmt.Errorf("%s ended at once:\n%s", program, &p.words)
+			return nil, fmt.Errorf("%s ended at once:\n%s", program, &p.Words)
 		case <-deadline.C:
-			p.kill()
-			return nil, fmt.Errorf("%s did not get ready: %w:\n%s", program, err, &p.words)
+			p.Kill()
+			return nil, fmt.Errorf("%s did not get ready: %w:\n%s", program, err, &p.Words)
 		case <-ctx.Done():
-			p.kill()
+			p.Kill()
 			return nil, ctx.Err()
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
 }
 
-// rest waits until the server has written to its record all that it took. A
+// Rest waits until the server has written to its record all that it took. A
 // server without books has nothing to write.
-func (p *process) rest(ctx context.Context) error {
-	if !p.books {
+func (p *Process) Rest(ctx context.Context) error {
+	if !p.Books {
 		return nil
 	}
-	r := sim.NewReader(p.endpoint)
+	r := sim.NewReader(p.Endpoint)
 	defer r.Close()
 	for {
 		var books struct {
@@ -88,49 +90,51 @@ func (p *process) rest(ctx context.Context) error {
 		if books.Total.InSpool == 0 {
 			return nil
 		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// stop ends the process in peace, or not.
-func (p *process) stop() {
+// Stop ends the process in peace, or not.
+func (p *Process) Stop() {
 	_ = p.command.Process.Signal(syscall.SIGTERM) // it may have ended: then there is nothing to do
 	select {
 	case <-p.ended:
 	case <-time.After(20 * time.Second):
-		p.kill()
+		p.Kill()
 	}
 	p.waiter.Wait()
 }
 
-// kill ends the process as a power cut would.
-func (p *process) kill() {
+// Kill ends the process as a power cut would.
+func (p *Process) Kill() {
 	_ = p.command.Process.Kill() // it may have ended: then there is nothing to do
 	p.waiter.Wait()
 }
 
-// startGateway runs the gateway with its data in a directory.
-func startGateway(ctx context.Context, program, directory string) (*process, error) {
+// Gateway runs the gateway with its data in a directory, and more arguments.
+func Gateway(ctx context.Context, program, directory string, more ...string) (*Process, error) {
 	addresses := filepath.Join(directory, "run", "addresses.json")
 	if err := os.Remove(addresses); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	p, err := start(ctx, func() (sim.Endpoint, error) { return gatewayEndpoint(ctx, directory, addresses) },
-		program, "serve", "--data", directory, "--allow-root",
-		"--set", "listen.https=127.0.0.1:0", "--set", "listen.link=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn",
-		"--set", "listen.mqtt=127.0.0.1:0", "--set", "mqtt.tls=off")
+	p, err := Start(ctx, func() (sim.Endpoint, error) { return EndpointOf(ctx, directory, addresses) },
+		program, append([]string{"serve", "--data", directory, "--allow-root",
+			"--set", "listen.https=127.0.0.1:0", "--set", "listen.link=127.0.0.1:0", "--set", "listen.health=off", "--set", "log.level=warn",
+			"--set", "listen.mqtt=127.0.0.1:0", "--set", "mqtt.tls=off"}, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	p.books, p.bound = true, addresses
+	p.Books, p.bound = true, addresses
 	return p, nil
 }
 
-// gatewayEndpoint reads what the gateway left for its clients, and asks it
+// EndpointOf reads what the gateway left for its clients, and asks it
 // something.
-func gatewayEndpoint(ctx context.Context, directory, addresses string) (sim.Endpoint, error) {
+func EndpointOf(ctx context.Context, directory, addresses string) (sim.Endpoint, error) {
 	var bound map[string]string
 	raw, err := os.ReadFile(addresses)
 	if err != nil {
@@ -143,7 +147,7 @@ func gatewayEndpoint(ctx context.Context, directory, addresses string) (sim.Endp
 	if err != nil {
 		return sim.Endpoint{}, err
 	}
-	roots, err := readRoots(filepath.Join(directory, "tls", "cert.pem"))
+	roots, err := ReadRoots(filepath.Join(directory, "tls", "cert.pem"))
 	if err != nil {
 		return sim.Endpoint{}, err
 	}
@@ -154,7 +158,8 @@ func gatewayEndpoint(ctx context.Context, directory, addresses string) (sim.Endp
 	return e, err
 }
 
-func readRoots(file string) (*x509.CertPool, error) {
+// ReadRoots reads a file of certificates.
+func ReadRoots(file string) (*x509.CertPool, error) {
 	certificate, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -166,8 +171,8 @@ func readRoots(file string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// cpu returns how much processor time the process has used.
-func (p *process) cpu() (time.Duration, error) {
+// CPU returns how much processor time the process has used.
+func (p *Process) CPU() (time.Duration, error) {
 	const ticksPerSecond = 100 // USER_HZ, the same on every Linux
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
 	if err != nil {
@@ -190,9 +195,9 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
-// memory returns the resident memory of the process, now and at its peak, in
+// Memory returns the resident memory of the process, now and at its peak, in
 // bytes.
-func (p *process) memory() (now, peak int64, err error) {
+func (p *Process) Memory() (now, peak int64, err error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
 		return 0, 0, err
@@ -212,4 +217,23 @@ func (p *process) memory() (now, peak int64, err error) {
 		}
 	}
 	return now, peak, nil
+}
+
+// Listens returns the address of a listener. It may come a moment after the
+// others.
+func (p *Process) Listens(key string) (string, error) {
+	for end := time.Now().Add(10 * time.Second); ; {
+		var bound map[string]string
+		raw, err := os.ReadFile(p.bound)
+		if err == nil {
+			err = json.Unmarshal(raw, &bound)
+		}
+		if bound[key] != "" {
+			return bound[key], nil
+		}
+		if time.Now().After(end) {
+			return "", fmt.Errorf("the server does not say where %s is: %w", key, err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }

@@ -1,4 +1,7 @@
-package linkgate
+// Package door lets connections in to a listener that many senders share, so that a
+// storm of them, all back at once after an outage, is taken in at a rate that the
+// handshakes bear, in turns, and nobody is kept out by others.
+package door
 
 import (
 	"context"
@@ -15,11 +18,11 @@ const (
 	leastOutside = 64  // connections before their handshake that any address may have
 )
 
-// doorman lets connections in to their handshake: a number a second, with one
+// Doorman lets connections in to their handshake: a number a second, with one
 // second's worth at once after a quiet time, and a number side by side. Addresses
 // take turns, and none holds more slots than are free; so whoever floods the
 // listener, or stalls in his handshakes, holds up himself.
-type doorman struct {
+type Doorman struct {
 	each  time.Duration // between two that come in
 	limit int           // connections of one address before or in their handshake
 	wake  chan struct{} // told when somebody came or left
@@ -39,8 +42,11 @@ type house struct {
 	waiting []chan struct{} // closed when its turn has come
 }
 
-func newDoorman(perSecond, connections int) *doorman {
-	return &doorman{
+// New returns a doorman who lets so many connections in a second. Of the connections
+// that a listener may have, an address has at most a quarter before they showed who
+// they are.
+func New(perSecond, connections int) *Doorman {
+	return &Doorman{
 		each: time.Second / time.Duration(perSecond), limit: max(connections/4, leastOutside),
 		wake: make(chan struct{}, 1), houses: map[netip.Prefix]*house{},
 	}
@@ -59,7 +65,7 @@ func origin(c net.Conn) netip.Prefix {
 
 // arrive notes a connection; false says that its house has too many. One that
 // arrived has to depart when its handshake is over.
-func (d *doorman) arrive(from netip.Prefix) bool {
+func (d *Doorman) arrive(from netip.Prefix) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := d.houses[from]
@@ -74,7 +80,7 @@ func (d *doorman) arrive(from netip.Prefix) bool {
 	return true
 }
 
-func (d *doorman) depart(from netip.Prefix) {
+func (d *Doorman) depart(from netip.Prefix) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := d.houses[from]
@@ -84,7 +90,7 @@ func (d *doorman) depart(from netip.Prefix) {
 }
 
 // enter waits for a turn and a slot. Without an error the caller has to leave.
-func (d *doorman) enter(ctx context.Context, from netip.Prefix) error {
+func (d *Doorman) enter(ctx context.Context, from netip.Prefix) error {
 	turn := make(chan struct{})
 	d.mu.Lock()
 	h := d.houses[from]
@@ -104,7 +110,7 @@ func (d *doorman) enter(ctx context.Context, from netip.Prefix) error {
 }
 
 // giveUp takes somebody who waits out of the row.
-func (d *doorman) giveUp(from netip.Prefix, turn chan struct{}) {
+func (d *Doorman) giveUp(from netip.Prefix, turn chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := d.houses[from]
@@ -119,7 +125,7 @@ func (d *doorman) giveUp(from netip.Prefix, turn chan struct{}) {
 	}
 }
 
-func (d *doorman) leave(from netip.Prefix) {
+func (d *Doorman) leave(from netip.Prefix) {
 	d.mu.Lock()
 	d.inside--
 	d.houses[from].inside--
@@ -127,15 +133,15 @@ func (d *doorman) leave(from netip.Prefix) {
 	d.nudge()
 }
 
-func (d *doorman) nudge() {
+func (d *Doorman) nudge() {
 	select {
 	case d.wake <- struct{}{}:
 	default: // he was told already
 	}
 }
 
-// run lets connections in until ctx ends.
-func (d *doorman) run(ctx context.Context) {
+// Run lets connections in until ctx ends.
+func (d *Doorman) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -153,7 +159,7 @@ func (d *doorman) run(ctx context.Context) {
 
 // admit lets in whoever may come in now. It returns how long the next has to wait,
 // 0 when somebody has to come or to leave first.
-func (d *doorman) admit(now time.Time) time.Duration {
+func (d *Doorman) admit(now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if earliest := now.Add(-time.Second); d.free.Before(earliest) {

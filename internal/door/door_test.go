@@ -1,4 +1,4 @@
-package linkgate
+package door
 
 import (
 	"context"
@@ -13,17 +13,17 @@ func house4(n byte) netip.Prefix {
 }
 
 // door runs a doorman in a bubble.
-func door(t *testing.T, perSecond, connections int) *doorman {
-	d := newDoorman(perSecond, connections)
+func door(t *testing.T, perSecond, connections int) *Doorman {
+	d := New(perSecond, connections)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { d.run(ctx); close(done) }()
+	go func() { d.Run(ctx); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return d
 }
 
 // visit brings a connection to the door, and tells when it is let in.
-func visit(t *testing.T, d *doorman, from netip.Prefix) (inside chan struct{}) {
+func visit(t *testing.T, d *Doorman, from netip.Prefix) (inside chan struct{}) {
 	t.Helper()
 	if !d.arrive(from) {
 		t.Fatalf("%v is turned away", from)
@@ -147,7 +147,7 @@ func TestWhoGivesUpIsForgotten(t *testing.T) {
 
 // An address has a part of all connections before it has shown who it is.
 func TestTooManyOfOneAddressAreRefused(t *testing.T) {
-	d := newDoorman(1, 400)
+	d := New(1, 400)
 	for range 100 {
 		if !d.arrive(house4(1)) {
 			t.Fatal("turned away too early")

@@ -1,0 +1,9 @@
+package door
+
+import (
+	"testing"
+
+	"github.com/penstock/penstock/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
