@@ -132,7 +132,7 @@ func (f *Fleet) Back(ctx context.Context, broken time.Time) ([]Return, error) {
 
 // all waits until something holds for every member.
 func (f *Fleet) all(ctx context.Context, what string, holds func(*member) bool) error {
-	const longest = 5 * time.Minute
+	const longest = 10 * time.Minute
 	end := time.Now().Add(longest)
 	for i := range f.members {
 		m := &f.members[i]

@@ -135,7 +135,7 @@ func (r *Server) Begin(t testing.TB) {
 		}
 		return err == nil
 	}
-	for range 3 { // a busy machine needs longer than one patience
+	for range 6 { // a busy machine needs longer than one patience
 		if testkit.Within(up) {
 			return
 		}
