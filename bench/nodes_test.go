@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/bodies"
+	"github.com/penstock/penstock/bench/process"
 	"github.com/penstock/penstock/internal/sim"
 	"github.com/penstock/penstock/internal/testkit"
 	"github.com/penstock/penstock/internal/testkit/pgtest"
@@ -43,12 +44,12 @@ func BenchmarkNodes(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer database.Close()
-			nodes := make([]*process, n)
+			nodes := make([]*process.Process, n)
 			for i := range nodes {
 				if nodes[i], err = startNode(b.Context(), program, b.TempDir(), database); err != nil {
 					b.Fatal(err)
 				}
-				defer nodes[i].stop()
+				defer nodes[i].Stop()
 			}
 			testkit.Eventually(b, func() bool {
 				return database.Number(b, "postgres", "SELECT count(*) FROM pg_tables WHERE schemaname = 'penstock' AND tablename = 'settled'") > 0
@@ -61,7 +62,7 @@ func BenchmarkNodes(b *testing.B) {
 }
 
 // startNode starts a gateway whose record is the database.
-func startNode(ctx context.Context, program, dir string, database *pgtest.Server) (*process, error) {
+func startNode(ctx context.Context, program, dir string, database *pgtest.Server) (*process.Process, error) {
 	config, data := filepath.Join(dir, "penstock.yaml"), filepath.Join(dir, "data")
 	text := fmt.Sprintf(`listen: {https: "127.0.0.1:0", health: "off"}
 log: {level: warn}
@@ -70,19 +71,19 @@ sinks: [{name: central, record: true, postgres: {server: "postgres://127.0.0.1:%
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, func() (sim.Endpoint, error) {
-		return gatewayEndpoint(ctx, data, filepath.Join(data, "run", "addresses.json"))
+	p, err := process.Start(ctx, func() (sim.Endpoint, error) {
+		return process.EndpointOf(ctx, data, filepath.Join(data, "run", "addresses.json"))
 	}, program, "serve", "--config", config, "--data", data, "--allow-root")
 	if err != nil {
 		return nil, err
 	}
-	p.books = true
+	p.Books = true
 	return p, nil
 }
 
 // weigh loads all nodes at once and reports what that cost, until the database has
 // everything.
-func weigh(b *testing.B, nodes []*process, database *pgtest.Server) {
+func weigh(b *testing.B, nodes []*process.Process, database *pgtest.Server) {
 	epoch := uint64(time.Now().UnixMicro())
 	stored := database.Number(b, "postgres", "SELECT coalesce(sum(samples), 0)::bigint FROM penstock.settled")
 	ours, theirs, began := nodesTime(b, nodes), serverTime(b, database), time.Now()
@@ -90,7 +91,7 @@ func weigh(b *testing.B, nodes []*process, database *pgtest.Server) {
 	var work sync.WaitGroup
 	for i, node := range nodes {
 		l := load{
-			endpoint: node.endpoint, connections: nodeConnections, length: nodeLength, media: link.MediaType,
+			endpoint: node.Endpoint, connections: nodeConnections, length: nodeLength, media: link.MediaType,
 			body: func(connection int) bodies.Maker {
 				return bodies.Binary(i*nodeConnections+connection, nodeReadings, epoch)
 			},
@@ -108,9 +109,9 @@ func weigh(b *testing.B, nodes []*process, database *pgtest.Server) {
 	b.ReportMetric((serverTime(b, database)-theirs).Seconds()/samples*1e6, "postgres-cpu-s/million")
 }
 
-func nodesTime(b *testing.B, nodes []*process) (total time.Duration) {
+func nodesTime(b *testing.B, nodes []*process.Process) (total time.Duration) {
 	for _, n := range nodes {
-		used, err := n.cpu()
+		used, err := n.CPU()
 		if err != nil {
 			b.Fatal(err)
 		}
