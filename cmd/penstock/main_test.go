@@ -134,7 +134,7 @@ func small() cli.Program {
 		Log logging.Config `yaml:"log"`
 	}
 	defaults := func() *keys { return &keys{Data: "penstock-data", Log: logging.Default()} }
-	run := func(ctx context.Context, _ *keys, _ func(context.Context) (*keys, error), s cli.Start) error {
+	run := func(ctx context.Context, _ *keys, _ cli.Again[keys], s cli.Start) error {
 		s.Started(cli.Facts{PID: os.Getpid()})
 		if err := os.WriteFile("started", nil, 0o600); err != nil {
 			return err

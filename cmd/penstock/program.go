@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/penstock/penstock/internal/app"
@@ -36,17 +37,25 @@ func defaults() *settings.Config {
 }
 
 // serve runs the gateway of a configuration.
-func serve(ctx context.Context, c *settings.Config, next func(context.Context) (*settings.Config, error), s cli.Start) error {
+func serve(ctx context.Context, c *settings.Config, again cli.Again[settings.Config], s cli.Start) error {
 	logs, err := logging.Open(c.Log, logging.Options{Stderr: s.Log, Terminal: s.Terminal, Program: "penstock", Now: time.Now})
 	if err != nil {
 		return err
 	}
 	defer logs.Close()
 	return app.Run(ctx, app.Options{
-		Config: *c, Next: next, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Lever: s.Lever, Version: s.Version, Logs: logs,
+		Config: *c, ConfigFile: absolute(s.File), Asked: again.Asked, Load: again.Load, AllowRoot: s.AllowRoot, TakeOver: s.TakeOver, Lever: s.Lever, Version: s.Version, Logs: logs,
 		Printed: func() ([]byte, error) { return config.Print(c, s.Loaded) }, Now: time.Now,
 		Started: func(started app.Started) { s.Started(facts(started)) },
 	})
+}
+
+// absolute returns a path that means the same in every directory.
+func absolute(file string) string {
+	if path, err := filepath.Abs(file); err == nil && file != "" {
+		return path
+	}
+	return file
 }
 
 func facts(s app.Started) cli.Facts {

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"context"
+
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api/ops"
 )
@@ -9,7 +11,7 @@ import (
 type fakeLog struct{ set map[string]string }
 
 func newFakeOps() ops.Parts {
-	return ops.Parts{Log: &fakeLog{set: map[string]string{}}, Flow: fakeFlow{}}
+	return ops.Parts{Log: &fakeLog{set: map[string]string{}}, Flow: fakeFlow{}, Reloader: fakeReloader{}, Gaps: fakeGaps{}}
 }
 
 func (l *fakeLog) Levels() (string, []ops.Level) {
@@ -48,3 +50,27 @@ func (fakeFlow) Flow(worst int, shown func(string) bool) ops.FlowInfo {
 	}
 	return f
 }
+
+type fakeReloader struct{}
+
+func (fakeReloader) Reload(_ context.Context, dry bool) (ops.ReloadInfo, error) {
+	return ops.ReloadInfo{
+		DryRun: dry, Restart: true,
+		Changes: []ops.ConfigChange{{Key: "unknown", Before: "register", After: "hold", Effect: "restart", Why: "it is read at the start"}},
+		Deletes: []string{"the historian deletes all samples of the days before 2026-11-15 (UTC), for good"},
+	}, nil
+}
+
+type fakeGaps struct{}
+
+func (fakeGaps) Gaps(limit int, shown func(string) bool) ops.GapsInfo {
+	info := ops.GapsInfo{Gaps: []ops.Gap{}}
+	for _, name := range []string{"pump-17", "tank-1"} {
+		if shown(name) && len(info.Gaps) < limit {
+			info.Gaps = append(info.Gaps, ops.Gap{Controller: name, Epoch: 1, First: 4, Last: 6})
+		}
+	}
+	return info
+}
+
+func (fakeGaps) DeclareLost(_ context.Context, _ []ops.Gap, _ bool) error { return nil }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/backup"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -40,6 +41,9 @@ func openDirectory(path string) (*Directory, error) {
 	}
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, penstock.Errorf(penstock.Invalid, "the data directory cannot be made: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(path, backup.MarkName)); err == nil {
+		return nil, penstock.Errorf(penstock.Invalid, "a restore into %s is under way or was cut off: run 'penstock restore' again, or move the directory away", path)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {

@@ -15,16 +15,24 @@ type mappings struct {
 
 // replace takes over the mappings of a configuration that was validated.
 func (m *mappings) replace(declared map[string]mapping.Config) error {
+	commit, err := m.prepare(declared)
+	if err == nil {
+		commit()
+	}
+	return err
+}
+
+// prepare compiles mappings, and returns what puts them to work.
+func (m *mappings) prepare(declared map[string]mapping.Config) (commit func(), err error) {
 	formats := make(map[string]pipeline.Format, len(declared))
 	for name, c := range declared {
 		compiled, err := mapping.New(name, c)
 		if err != nil {
-			return penstock.Errorf(penstock.CodeOf(err), "mappings.%s: %w", name, err)
+			return nil, penstock.Errorf(penstock.CodeOf(err), "mappings.%s: %w", name, err)
 		}
 		formats[name] = formatOf(compiled)
 	}
-	m.formats.Store(&formats)
-	return nil
+	return func() { m.formats.Store(&formats) }, nil
 }
 
 // format returns the format of a mapping.

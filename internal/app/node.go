@@ -40,6 +40,8 @@ import (
 // listeners: what a crash test takes down and brings up again.
 type node struct {
 	log       *slog.Logger
+	ring      *keyring.Keyring
+	keysDir   string // of the key-encryption key
 	store     *store.Store
 	historian *historian.Historian
 	spool     *spool.Spool
@@ -107,21 +109,20 @@ func openNode(o nodeOptions) (_ *node, err error) {
 		o.log.Log(context.Background(), level, "health", "component", component, "state", string(s), "why", why)
 	}})
 	n.spoolHealth, n.storeHealth = n.health.Needed("spool"), n.health.Watched("store")
-	keys := o.config.Keys
-	if keys == "" {
-		keys = filepath.Join(o.dir, "keys")
+	if n.keysDir = o.config.Keys; n.keysDir == "" {
+		n.keysDir = filepath.Join(o.dir, "keys")
 	}
-	ring, err := keyring.OpenApart(o.fs, filepath.Join(o.dir, "keys"), keys, rand.Reader)
+	n.ring, err = keyring.OpenApart(o.fs, filepath.Join(o.dir, "keys"), n.keysDir, rand.Reader)
 	if err != nil {
 		return nil, penstock.Errorf(penstock.CodeOf(err), "keys: %w", err)
 	}
-	for _, note := range ring.Notes() {
+	for _, note := range n.ring.Notes() {
 		o.log.Warn("the keyring was mended", "note", note)
 	}
-	if err := n.openRecord(o, ring); err != nil {
+	if err := n.openRecord(o, n.ring); err != nil {
 		return nil, err
 	}
-	if err := n.openSpool(o, ring); err != nil {
+	if err := n.openSpool(o, n.ring); err != nil {
 		return nil, err
 	}
 	if err := n.openFleet(o); err != nil {

@@ -2,75 +2,51 @@ package app
 
 import (
 	"context"
-	"reflect"
-	"slices"
-	"strings"
 
+	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/changes"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/source"
-	"github.com/penstock/penstock/internal/source/linkgate"
-	"github.com/penstock/penstock/internal/source/mqttbroker"
 )
 
-// reload takes over each new configuration: what can change in a gateway that
-// runs does, and of the rest the log says that it needs a restart.
-func (g *gateway) reload(ctx context.Context, sources *source.Set) error {
-	current := g.Config
-	for {
-		next, err := g.Next(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			g.Log.Error("the new configuration does not hold; the gateway goes on with the one before", "error", err)
-			continue
-		}
-		g.herald.reloading()
-		g.Logs.Reload(next.Log)
-		g.complain("the new mappings could not be taken over", g.mappings.replace(next.Mappings))
-		if err := g.scripts.replace(scriptOf(next.Middleware)); err != nil {
-			g.Log.Error("the new script does not load; the one before goes on", "error", err)
-		}
-		g.knowLines(next.Sources)
-		specs := next.SourceSpecs()
-		g.bound.keep(specs)
-		sources.Apply(specs)
-		g.complain("the new sinks could not be taken over", g.reloadSinks(next))
-		g.Log.Info("the configuration was read again")
-		if keys := needRestart(current, *next); len(keys) > 0 {
-			g.Log.Warn("changes that take hold at the next start only", "keys", keys)
-		}
-		current = *next
-		g.herald.ready()
-	}
+func (g *gateway) newReloader() *changes.Reloader {
+	return changes.NewReloader(changes.Parts{
+		Start: &g.Config, Load: g.Load, Prepare: g.prepareReload, Apply: g.reloadSinks,
+		Facts: func() changes.Facts {
+			return changes.Facts{Record: g.record.Name, SpoolUsed: g.spool.State().Used, Now: g.Now()}
+		},
+		Retain: func(ctx context.Context) { g.complain("old samples could not be deleted", g.retain(ctx)) },
+		Under:  func() func() { g.herald.reloading(); return g.herald.ready }, Log: g.Log,
+	})
 }
 
-// needRestart returns the keys that differ and that a running gateway keeps as
-// they were.
-func needRestart(before, after settings.Config) (keys []string) {
-	before.Log.Level, after.Log.Level = "", ""
-	before.Log.Levels, after.Log.Levels = nil, nil
-	before.Sources, after.Sources = nil, nil
-	sinks := before.RecordName() != after.RecordName()
-	before.Sinks, after.Sinks = nil, nil
-	before.Mappings, after.Mappings = nil, nil
-	if sameButScript(before.Middleware, after.Middleware) {
-		before.Middleware, after.Middleware = nil, nil
+// prepareReload makes what can fail of a configuration, and returns what takes it over
+// and what gives it up.
+func (g *gateway) prepareReload(next *settings.Config) (commit, discard func(), err error) {
+	mappings, err := g.mappings.prepare(next.Mappings)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, c := range []*settings.Config{&before, &after} { // what sources are made from
-		c.Listen.MQTT, c.Listen.Link, c.Listen.LinkUDP = "", "", ""
-		c.MQTT, c.Link = mqttbroker.Config{}, linkgate.Config{}
+	if err := g.spool.CheckQuota(int64(next.Spool.Quota)); err != nil {
+		return nil, nil, penstock.Errorf(penstock.CodeOf(err), "spool.quota: %w", err)
 	}
-	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
-	for i := range a.NumField() {
-		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("yaml"), ",")
-			keys = append(keys, key)
-		}
+	script, discard, err := g.scripts.prepare(scriptOf(next.Middleware))
+	if err != nil {
+		return nil, nil, penstock.Errorf(penstock.Invalid, "the new script does not load: %w", err)
 	}
-	if sinks {
-		keys = append(keys, "sinks: which of them is the record")
-	}
-	slices.Sort(keys)
-	return keys
+	return func() {
+		g.Logs.Reload(next.Log)
+		mappings()
+		script()
+		g.complain("the new quota could not be taken over", g.spool.SetQuota(int64(next.Spool.Quota)))
+		g.keeper.Keep(keepOf(g.record.Name, next))
+	}, discard, nil
+}
+
+// follow has the sources follow a configuration.
+func (g *gateway) follow(next *settings.Config, sources *source.Set) {
+	g.knowLines(next.Sources)
+	specs := next.SourceSpecs()
+	g.bound.keep(specs)
+	sources.Apply(specs)
 }

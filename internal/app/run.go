@@ -17,7 +17,9 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
+	"github.com/penstock/penstock/internal/app/changes"
 	"github.com/penstock/penstock/internal/app/doors"
+	"github.com/penstock/penstock/internal/app/gaps"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
@@ -34,16 +36,18 @@ import (
 
 // Options are what a gateway needs beside its configuration.
 type Options struct {
-	Config    settings.Config
-	Next      func(context.Context) (*settings.Config, error) // waits for a new configuration; nil for none ever
-	AllowRoot bool
-	TakeOver  time.Duration // how long to wait for another process to give the data directory up
-	Lever     string        // file that slows the store down in a drill; empty but there
-	Version   string
-	Logs      *logging.Logs
-	Printed   func() ([]byte, error) // the configuration as YAML, secrets redacted
-	Now       func() time.Time
-	Started   func(Started) // called once, when the gateway answers
+	Config     settings.Config
+	Asked      func(context.Context) error      // waits until a signal asks to read the configuration again
+	Load       func() (*settings.Config, error) // reads the configuration again; its error says what does not hold
+	ConfigFile string                           // where the configuration comes from; empty for none
+	AllowRoot  bool
+	TakeOver   time.Duration // how long to wait for another process to give the data directory up
+	Lever      string        // file that slows the store down in a drill; empty but there
+	Version    string
+	Logs       *logging.Logs
+	Printed    func() ([]byte, error) // the configuration as YAML, secrets redacted
+	Now        func() time.Time
+	Started    func(Started) // called once, when the gateway answers
 }
 
 // Started says where a gateway is to be found.
@@ -112,6 +116,7 @@ func Run(ctx context.Context, o Options) error {
 	g := &gateway{Options: o, node: n, dir: dir, listeners: l, Log: o.Logs.Logger(), herald: h, doors: doors}
 	g.memory = n.guard(o.Config.Memory)
 	g.watcher = g.newWatcher()
+	g.reloader = g.newReloader()
 	return errors.Join(g.serve(ctx), n.close())
 }
 
@@ -185,6 +190,7 @@ type gateway struct {
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
 	bound     *bound
+	reloader  *changes.Reloader
 }
 
 // serve answers until ctx ends or a part fails, and stops in good order: first
@@ -220,9 +226,8 @@ func (g *gateway) serve(ctx context.Context) error {
 		defer stopDelivery() // the sources give leases up, which are in the record
 		return sources.Run(ctx)
 	})
-	if g.Next != nil {
-		part("configuration", func(ctx context.Context) error { return g.reload(ctx, sources) })
-	}
+	g.reloader.Begin(func(next *settings.Config) { g.follow(next, sources) })
+	part("configuration", func(ctx context.Context) error { return g.reloader.Run(ctx, g.Asked) })
 	part("upkeep", g.upkeep)
 	part("memory", func(ctx context.Context) error { g.memory.Run(ctx); return nil })
 	part("admin socket", g.answerLocally)
@@ -290,6 +295,13 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	if err := g.bound.write(started.Addresses...); err != nil {
 		return nil, Started{}, err
 	}
+	missing, err := gaps.Open(gaps.Parts{
+		FS: vfs.Default, Dir: g.dir.path, Intake: g.intake, SameDisk: g.record.Name == settings.HistorianName, Log: g.Log,
+		Health: func() gaps.Health { return g.health.Watched("restore") },
+	})
+	if err != nil {
+		return nil, Started{}, err
+	}
 	pages, err := console.New()
 	if err != nil {
 		return nil, Started{}, err
@@ -297,7 +309,7 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	server, err := api.New(api.Options{
 		Source: "https", Listener: g.memory.Listener(g.listeners.https), TLS: g.tls.Config(), Version: g.Version,
 		Auth: g.fleet, Registry: views.Registry{Fleet: g.fleet}, Sheets: views.Sheets{Fleet: g.fleet}, Historian: views.Queries{Historian: g.historian}, Ledger: views.Books{Intake: g.intake},
-		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
+		Spool: g.spool, Feed: g.feed, Evidence: g.evidence, Sources: g.sourceStates, Observer: g.metrics, Delivery: api.Delivery{Sinks: views.Sinks{Set: g.sinks, Ledger: g.intake}, Held: views.Quarantine{Set: g.sinks}}, Diagnosis: g.verdicts, Ops: ops.Parts{Log: g.watcher.Log(), Flow: g.watcher, Reloader: g.reloader, Gaps: missing, Console: pages}, Log: component(g.Log, "api"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, err
@@ -374,7 +386,7 @@ func (g *gateway) watch() {
 
 // retain deletes the days that are past their retention.
 func (g *gateway) retain(ctx context.Context) error {
-	keep := g.Config.Historian.Retention.Std()
+	keep := g.reloader.Config().Historian.Retention.Std()
 	if keep == 0 {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"reflect"
 	"sync"
 	"time"
 
@@ -65,24 +64,39 @@ func Examine(c *settings.Config) error {
 
 // replace loads the script again. An error leaves the one before at work.
 func (s *scripts) replace(settings *script.Config) error {
+	commit, _, err := s.prepare(settings)
+	if err == nil {
+		commit()
+	}
+	return err
+}
+
+// prepare loads a script, and returns what puts it to work and what gives it up.
+func (s *scripts) prepare(settings *script.Config) (commit, discard func(), err error) {
+	nothing := func() {}
 	if s.states == nil || settings == nil {
-		return nil // a step that comes or goes takes hold at the next start
+		return nothing, nothing, nil // a step that comes or goes takes hold at the next start
 	}
 	fresh, err := script.New(script.Options{Config: *settings, States: s.states, Log: s.log, Now: s.now})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	s.mu.Lock()
-	before := s.engine
-	s.engine = fresh
-	s.mu.Unlock()
-	if before == nil {
-		return nil
+	closing := func(e *script.Engine) {
+		if e == nil {
+			return
+		}
+		if err := e.Close(); err != nil {
+			s.log.Warn("the script before left something behind", "error", err)
+		}
 	}
-	if err := before.Close(); err != nil {
-		s.log.Warn("the script before left something behind", "error", err)
+	commit = func() {
+		s.mu.Lock()
+		before := s.engine
+		s.engine = fresh
+		s.mu.Unlock()
+		closing(before)
 	}
-	return nil
+	return commit, func() { closing(fresh) }, nil
 }
 
 // Run implements [pipeline.Script].
@@ -129,20 +143,4 @@ func (s *scripts) close() error {
 		err = engine.Close()
 	}
 	return errors.Join(err, s.flush())
-}
-
-// sameButScript tells whether two lists of steps differ in nothing that needs a
-// restart: the settings of a script do not.
-func sameButScript(a, b pipeline.Config) bool {
-	return reflect.DeepEqual(withoutScript(a), withoutScript(b))
-}
-
-func withoutScript(steps pipeline.Config) pipeline.Config {
-	plain := append(pipeline.Config{}, steps...)
-	for i := range plain {
-		if plain[i].Script != nil {
-			plain[i].Script = script.Default()
-		}
-	}
-	return plain
 }

@@ -188,19 +188,3 @@ func TestScriptInAGateway(t *testing.T) {
 		t.Errorf("with the script before it saw %v reports, not 24", got)
 	}
 }
-
-// Of a step script only its coming and going needs a restart.
-func TestScriptTakesHoldWithoutARestart(t *testing.T) {
-	list := func(c *script.Config) settings.Config {
-		all := settings.Default()
-		all.Middleware = append(pipeline.Default(), pipeline.Step{Script: c})
-		return all
-	}
-	a, b, none := list(&script.Config{File: "a.js"}), list(&script.Config{File: "b.js", Workers: 3}), settings.Default()
-	if keys := needRestart(a, b); len(keys) > 0 {
-		t.Errorf("%q", keys)
-	}
-	if keys := needRestart(none, a); len(keys) != 1 || keys[0] != "middleware" {
-		t.Errorf("%q", keys)
-	}
-}

@@ -37,14 +37,18 @@ func (n *node) openSinks(o nodeOptions) error {
 			return c, c.Remove
 		},
 	})
-	keep := o.config.Spool.Keep.Std()
-	if o.config.RecordName() == settings.HistorianName {
-		keep = 0 // it stands on the same disk
-	}
-	n.keeper = delivery.NewKeeper(keep)
+	n.keeper = delivery.NewKeeper(keepOf(o.config.RecordName(), &o.config))
 	specs := n.sinkSpecs(&o.config)
 	n.record = specs[slices.IndexFunc(specs, func(s sink.Spec) bool { return s.Name == o.config.RecordName() })]
 	return n.sinks.Apply(specs)
+}
+
+// keepOf returns for how long the spool keeps what the record has.
+func keepOf(record string, c *settings.Config) time.Duration {
+	if record == settings.HistorianName {
+		return 0 // it stands on the same disk
+	}
+	return c.Spool.Keep.Std()
 }
 
 // reloadSinks takes over the sinks of a new configuration. The system of record stays

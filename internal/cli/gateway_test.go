@@ -28,7 +28,7 @@ type settings struct {
 	Password config.Secret `yaml:"password"`
 }
 
-type next = func(context.Context) (*settings, error)
+type next = cli.Again[settings]
 
 // program has every part, so that every command exists.
 func program(run cli.RunGateway[settings]) cli.Program {
@@ -85,7 +85,9 @@ func TestServeReadsItsConfigurationAgain(t *testing.T) {
 		read = append(read, c.Data)
 		for _, text := range []string{"data: two\n", "datta: three\n", "data: four\n"} {
 			write(text)
-			if fresh, err := next(ctx); err != nil {
+			if err := next.Asked(ctx); err != nil {
+				read = append(read, "error")
+			} else if fresh, err := next.Load(); err != nil {
 				read = append(read, "error")
 			} else {
 				read = append(read, fresh.Data)

@@ -56,13 +56,20 @@ type Start struct {
 	Log       io.Writer      // where log lines go
 	Terminal  bool           // a person reads the log
 	Loaded    *config.Loaded // says where each key got its value
+	File      string         // of the configuration; empty for none
 	Started   func(Facts)    // to be called once, when the gateway answers
 }
 
-// RunGateway runs a gateway until ctx ends. next waits until the gateway is asked
-// to read its configuration again, and returns it; an error that is not that of
-// ctx says why it does not hold.
-type RunGateway[C any] func(ctx context.Context, c *C, next func(context.Context) (*C, error), s Start) error
+// RunGateway runs a gateway until ctx ends.
+type RunGateway[C any] func(ctx context.Context, c *C, again Again[C], s Start) error
+
+// Again is how a gateway comes to a new configuration.
+type Again[C any] struct {
+	// Asked waits until a signal asks for it, or ctx ends.
+	Asked func(ctx context.Context) error
+	// Load reads the configuration again. Its error is a *config.Error.
+	Load func() (*C, error)
+}
 
 // NewGateway returns the gateway whose configuration is a C: defaults makes one
 // with its defaults, run runs it, examine looks at the files that one names.
@@ -106,16 +113,13 @@ func (c configured[C]) Examine() error { return c.gateway.examine(c.config) }
 func (c configured[C]) Warnings() []string { return c.loaded.Warnings }
 
 func (c configured[C]) Run(ctx context.Context, hangup func(context.Context) error, s Start) error {
-	s.Loaded = c.loaded
-	next := func(ctx context.Context) (*C, error) {
-		if err := hangup(ctx); err != nil {
-			return nil, err
-		}
+	s.Loaded, s.File = c.loaded, c.from.File
+	load := func() (*C, error) {
 		fresh, _, err := c.gateway.load(c.from)
 		if err != nil {
 			return nil, err
 		}
 		return fresh, nil
 	}
-	return c.gateway.run(ctx, c.config, next, s)
+	return c.gateway.run(ctx, c.config, Again[C]{hangup, load}, s)
 }

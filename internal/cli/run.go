@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/cli/admin"
+	"github.com/penstock/penstock/internal/cli/care"
 	"github.com/penstock/penstock/internal/cli/data"
 	"github.com/penstock/penstock/internal/cli/manual"
 	"github.com/penstock/penstock/internal/cli/ops"
@@ -105,6 +106,7 @@ networks, makes them durable and delivers each exactly once.`,
 	add(groupData, scripts.Commands(env)...)
 	add(groupAdmin, admin.Commands(env)...)
 	add(groupAdmin, ops.Commands(env)...)
+	add(groupAdmin, care.Commands(env)...)
 	if program.Spool != nil {
 		add(groupAdmin, newSpool(env, program.Spool))
 	}

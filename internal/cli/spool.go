@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/cli/care"
 	"github.com/penstock/penstock/internal/cli/output"
 	"github.com/penstock/penstock/internal/cli/shell"
 )
@@ -70,11 +71,12 @@ type SpoolFrame struct {
 func newSpool(env shell.Env, reader SpoolReader) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spool",
-		Short: "Verify and inspect the durable log, without a gateway",
+		Short: "Verify, mend and read the durable log, without a gateway",
 		Args:  shell.CommandArgs,
 		RunE:  shell.ShowHelp,
 	}
 	cmd.AddCommand(newSpoolVerify(env, reader), newSpoolInspect(env, reader))
+	cmd.AddCommand(care.SpoolCommands(env)...)
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock"
@@ -166,10 +167,10 @@ func (l *lane) reports(first, last penstock.Position) (uint64, error) {
 }
 
 // Keeper remembers how long what the system of record has settled stays in the spool,
-// to feed it again when it comes back without its last transactions. It is for one
-// goroutine.
+// to feed it again when it comes back without its last transactions. All but Keep is for
+// one goroutine.
 type Keeper struct {
-	keep  time.Duration
+	keep  atomic.Int64 // a time.Duration
 	marks []mark
 }
 
@@ -183,11 +184,19 @@ type mark struct {
 const maxMarks = 4096
 
 // NewKeeper returns a keeper of so much time.
-func NewKeeper(keep time.Duration) *Keeper { return &Keeper{keep: keep} }
+func NewKeeper(keep time.Duration) *Keeper {
+	k := &Keeper{}
+	k.Keep(keep)
+	return k
+}
+
+// Keep changes the time.
+func (k *Keeper) Keep(keep time.Duration) { k.keep.Store(int64(keep)) }
 
 // Floor notes how long the log is now, and returns up to where it is old enough to go.
 func (k *Keeper) Floor(now time.Time, durable penstock.Position) penstock.Position {
-	if k.keep <= 0 {
+	keep := time.Duration(k.keep.Load())
+	if keep <= 0 {
 		return math.MaxUint64
 	}
 	k.marks = append(k.marks, mark{now, durable})
@@ -199,11 +208,11 @@ func (k *Keeper) Floor(now time.Time, durable penstock.Position) penstock.Positi
 	}
 	old := 0
 	for i := range k.marks {
-		if now.Sub(k.marks[i].at) >= k.keep {
+		if now.Sub(k.marks[i].at) >= keep {
 			old = i
 		}
 	}
-	if now.Sub(k.marks[old].at) < k.keep {
+	if now.Sub(k.marks[old].at) < keep {
 		return 0
 	}
 	k.marks = k.marks[old:]

@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"io"
+	"math"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
@@ -48,6 +49,9 @@ func Open(o Options) (*Intake, error) {
 		})
 	}
 	n.ledger.Recount(r.waiting)
+	if r.lost {
+		n.ledger.Reclaim()
+	}
 	return n, nil
 }
 
@@ -93,11 +97,13 @@ type replay struct {
 	settled  *interval.Set
 	waiting  map[string]uint64
 	decoder  Decoder
+	lost     bool // of the log there is less than the snapshot leaves to it
 }
 
 func (r *replay) run(log *spool.Spool) error {
 	// What was released is in the snapshot and in the record, or was lost with an
 	// older log, which the spool has said.
+	r.lost = log.First() > r.snapshot+1
 	reader := log.NewReader(max(min(r.snapshot, penstock.Position(r.settled.Through(1)))+1, log.First()))
 	defer reader.Close()
 	for {
@@ -137,6 +143,7 @@ func (r *replay) record(rec *spool.Record) error {
 		r.entry(rec.Position, &entry, report)
 		return nil
 	}
+	r.lost = r.lost || rec.Last > r.snapshot && len(rec.Digests) < int(min(rec.Last-rec.First, math.MaxInt32)+1)
 	for i, digest := range rec.Digests {
 		entry, err := ledger.DecodeEntry(digest)
 		if err != nil {

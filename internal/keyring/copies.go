@@ -39,6 +39,10 @@ func (o opener) load(c *copies) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o.loadUnder(c, kek)
+}
+
+func (o opener) loadUnder(c *copies, kek kek) (_ *Keyring, err error) {
 	var found [len(copyNames)]contents
 	c.best = -1
 	for i, name := range copyNames {

@@ -5,6 +5,7 @@
 package localsocket
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,19 +38,25 @@ type Options struct {
 	Now     func() time.Time
 	// Bundle writes what a person who helps from afar needs to know.
 	Bundle func(w io.Writer) error
+	// Backup writes a backup to w, as order asks for.
+	Backup func(ctx context.Context, w io.Writer, order []byte) error
 }
 
 // Server answers on the socket.
-type Server struct{ opt Options }
+type Server struct {
+	opt  Options
+	work sync.WaitGroup // backups under way
+}
 
 // New returns a server that listens when it runs.
-func New(o Options) *Server { return &Server{o} }
+func New(o Options) *Server { return &Server{opt: o} }
 
 // The limits of the socket.
 const (
 	headerTimeout = 5 * time.Second
 	longest       = 5 * time.Minute // profile of the processor
 	closeTimeout  = time.Second
+	maxOrder      = 512 << 20 // bytes of what a backup need not send
 )
 
 // Run answers until ctx ends. An error says why the socket cannot be made.
@@ -74,6 +81,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if srv.Shutdown(closing) != nil {
 		srv.Close()
 	}
+	s.work.Wait() // their connections are closed
 	return nil
 }
 
@@ -143,6 +151,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /heap", s.heap)
 	mux.HandleFunc("GET /support-bundle", s.bundle)
+	mux.HandleFunc("POST /backup", s.backup)
 	mux.HandleFunc("GET /debug/pprof/profile", s.processor)
 	mux.HandleFunc("GET /debug/pprof/{name}", s.profile)
 	return mux
@@ -156,6 +165,35 @@ func (s *Server) heap(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) bundle(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/gzip")
 	s.gone(s.opt.Bundle(w))
+}
+
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	s.work.Add(1)
+	defer s.work.Done()
+	order, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-tar")
+	sent := &counted{ResponseWriter: w}
+	err = s.opt.Backup(r.Context(), sent, order)
+	if err != nil && !sent.begun {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	s.gone(err)
+}
+
+// counted remembers whether an answer has begun.
+type counted struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.begun = true
+	return c.ResponseWriter.Write(b)
 }
 
 // profile answers with a profile of the runtime: heap, allocs, goroutine, mutex,
@@ -199,6 +237,24 @@ func (s *Server) gone(err error) {
 
 // Get asks the gateway that runs on a data directory, and copies its answer to w.
 func Get(ctx context.Context, data, path string, w io.Writer) error {
+	return ask(ctx, data, question{method: http.MethodGet, path: path}, func(answer io.Reader) error {
+		_, err := io.Copy(w, answer)
+		return err
+	})
+}
+
+// Post sends body to the gateway that runs on a data directory, and has read read its
+// answer.
+func Post(ctx context.Context, data, path string, body []byte, read func(answer io.Reader) error) error {
+	return ask(ctx, data, question{http.MethodPost, path, body}, read)
+}
+
+type question struct {
+	method, path string
+	body         []byte
+}
+
+func ask(ctx context.Context, data string, q question, read func(answer io.Reader) error) error {
 	dir := filepath.Join(data, "run")
 	handle, err := os.Open(dir)
 	if err != nil {
@@ -208,7 +264,7 @@ func Get(ctx context.Context, data, path string, w io.Writer) error {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", reach(handle))
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, q.method, "http://gateway"+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return penstock.Errorf(penstock.Invalid, "%w", err)
 	}
@@ -219,8 +275,8 @@ func Get(ctx context.Context, data, path string, w io.Writer) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return penstock.Errorf(penstock.Unavailable, "the admin socket answered %s", res.Status)
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // best effort: the status says enough
+		return penstock.Errorf(penstock.Unavailable, "the admin socket answered %s: %s", res.Status, bytes.TrimSpace(why))
 	}
-	_, err = io.Copy(w, res.Body)
-	return err
+	return read(res.Body)
 }

@@ -228,8 +228,8 @@ func (d *Desk) refresh(controller string) {
 }
 
 // Await is [Desk.Meet] for who can wait a while: it asks for what is true now also
-// about controllers that the node knows, as long as the record answers.
-func (d *Desk) Await(ctx context.Context, controller string) error {
+// about controllers and epochs that the node knows, as long as the record answers.
+func (d *Desk) Await(ctx context.Context, controller string, _ uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.isFresh(controller) {

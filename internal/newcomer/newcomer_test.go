@@ -190,7 +190,7 @@ func TestAwait(t *testing.T) {
 		took := func(controller string, want time.Duration, refused bool) {
 			t.Helper()
 			began := time.Now()
-			if err := d.Await(t.Context(), controller); isLater(err) != refused || err != nil && !refused {
+			if err := d.Await(t.Context(), controller, 7); isLater(err) != refused || err != nil && !refused {
 				t.Errorf("%s: %v", controller, err)
 			}
 			if took := time.Since(began); took != want {

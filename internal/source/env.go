@@ -114,7 +114,7 @@ type Newcomers interface {
 	Meet(controller string, epoch uint64) error
 	// Await is Meet for who can wait: it returns when the record has answered, or when
 	// that takes too long.
-	Await(ctx context.Context, controller string) error
+	Await(ctx context.Context, controller string, epoch uint64) error
 }
 
 // Status is told whether a source does its work.

@@ -29,10 +29,11 @@ type core struct {
 	trouble trouble       // why entries are refused
 	changed chan struct{} // closed and replaced when something durable came or the spool closed
 	closed  bool
+	quota   int64 // most that the directory may hold; 0 for no limit
 }
 
 func newCore(o Options) *core {
-	return &core{opt: o, flow: newGauges(o.Flow), stop: make(chan struct{}), wake: make(chan struct{}, 1), want: make(chan bool, 1), changed: make(chan struct{})}
+	return &core{opt: o, quota: o.QuotaBytes, flow: newGauges(o.Flow), stop: make(chan struct{}), wake: make(chan struct{}, 1), want: make(chan bool, 1), changed: make(chan struct{})}
 }
 
 // log is what is durable.

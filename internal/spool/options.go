@@ -62,8 +62,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, penstock.Errorf(penstock.Invalid, "a segment has %d to %d bytes, not %d", minSegment, segment.MaxBytes, o.SegmentBytes)
 	}
 	o.SegmentBytes = segment.Align(o.SegmentBytes)
-	if o.QuotaBytes != 0 && o.QuotaBytes < 3*o.SegmentBytes {
-		return o, penstock.Errorf(penstock.Invalid, "a quota of %d bytes holds less than three segments of %d", o.QuotaBytes, o.SegmentBytes)
+	if err := checkQuota(o.QuotaBytes, o.SegmentBytes); err != nil {
+		return o, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -72,6 +72,13 @@ func (o Options) withDefaults() (Options, error) {
 		o.Now = time.Now
 	}
 	return o, nil
+}
+
+func checkQuota(quota, segment int64) error {
+	if quota != 0 && quota < 3*segment {
+		return penstock.Errorf(penstock.Invalid, "a quota of %d bytes holds less than three segments of %d", quota, segment)
+	}
+	return nil
 }
 
 func setDefault[T int64 | time.Duration](v *T, to T) {

@@ -81,7 +81,7 @@ func (p *preparer) prepare() bool {
 func (p *preparer) overQuota(size int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if q := p.opt.QuotaBytes; q > 0 && p.log.used+size > q {
+	if q := p.quota; q > 0 && p.log.used+size > q {
 		return penstock.Errorf(penstock.Full, "the spool holds %d of the %d bytes that it may: what is delivered and covered by snapshots makes room", p.log.used, q)
 	}
 	return nil

@@ -120,7 +120,7 @@ func (s *Spool) State() State {
 	st := State{
 		Why: c.trouble.err, Since: c.trouble.since,
 		First: c.log.segments[0].First, Durable: c.log.durable,
-		Used: c.log.used, Quota: c.opt.QuotaBytes, Segments: len(c.log.segments), Pending: c.pending,
+		Used: c.log.used, Quota: c.quota, Segments: len(c.log.segments), Pending: c.pending,
 	}
 	switch {
 	case c.closed:
@@ -132,6 +132,27 @@ func (s *Spool) State() State {
 		st.Health = Failed
 	}
 	return st
+}
+
+// CheckQuota returns an error of code [penstock.Invalid] for a quota that is too small
+// for the segments of this process.
+func (s *Spool) CheckQuota(bytes int64) error { return checkQuota(bytes, s.core.opt.SegmentBytes) }
+
+// SetQuota says from now on how much the directory may hold, 0 for no limit. Nothing is
+// deleted for it: entries are refused until there is room.
+func (s *Spool) SetQuota(bytes int64) error {
+	if err := s.CheckQuota(bytes); err != nil {
+		return err
+	}
+	c := s.core
+	c.mu.Lock()
+	c.quota = bytes
+	short := c.short != nil
+	c.mu.Unlock()
+	if short {
+		c.request(false)
+	}
+	return nil
 }
 
 // SegmentBytes returns the size of a segment.

@@ -58,6 +58,7 @@ func openPebble(o Options, s *Store) (*pebble.DB, error) {
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 		po.TargetFileSizes[i] = tableSize
 	}
+	_, po.ReadOnly = o.FS.(readOnly)
 	db, err := pebble.Open(o.Dir, po)
 	if err != nil {
 		return nil, coded(err)
@@ -141,14 +142,7 @@ func (s *Store) checkFormat() error {
 	if value == nil {
 		return s.writeFormat(key)
 	}
-	if len(value) < 10 || string(value[:4]) != formatMagic {
-		return penstock.Errorf(penstock.Corrupt, "the store's format is not readable")
-	}
-	version, features := binary.BigEndian.Uint16(value[4:]), binary.BigEndian.Uint32(value[6:])
-	if version > formatVersion || features != 0 {
-		return penstock.Errorf(penstock.Unsupported, "the store was written by a newer Penstock (format %d, features %#x; this one reads format %d): run the newer one", version, features, formatVersion)
-	}
-	return nil
+	return understood(value)
 }
 
 func (s *Store) writeFormat(key []byte) (err error) {

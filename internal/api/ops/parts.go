@@ -9,8 +9,10 @@ import (
 
 // Parts are what the answers come from. All but Console must be given.
 type Parts struct {
-	Log     Log
-	Flow    Flow
+	Log  Log
+	Flow Flow
+	Reloader
+	Gaps    Gaps
 	Console http.Handler // the pages for people, at / and below /assets/; nil for none
 }
 
@@ -21,11 +23,15 @@ func (p *Parts) Missing() string {
 		return "Log"
 	case p.Flow == nil:
 		return "Flow"
+	case p.Reloader == nil:
+		return "Reloader"
+	case p.Gaps == nil:
+		return "Gaps"
 	}
 	return ""
 }
 
 // Routes returns the routes.
 func (p *Parts) Routes() []web.Route {
-	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.consoleRoutes())
+	return slices.Concat(p.flowRoutes(), p.logRoutes(), p.reloadRoutes(), p.gapRoutes(), p.consoleRoutes())
 }

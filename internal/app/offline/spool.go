@@ -6,7 +6,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/penstock/penstock/internal/keyring"
 	"github.com/penstock/penstock/internal/ledger"
 	"github.com/penstock/penstock/internal/spool/inspect"
 )
@@ -15,15 +14,11 @@ import (
 // every frame in order, and returns what it found. It writes nothing. keys is the
 // directory of the key-encryption key, empty when it is in the data directory.
 func InspectSpool(data, keys string, visit func(inspect.Frame) error) (*inspect.Report, error) {
-	fs, own := vfs.Default, filepath.Join(data, "keys")
-	if keys == "" {
-		keys = own
-	}
-	ring, err := keyring.Load(fs, own, keys)
+	ring, err := SpoolAt{data, keys}.keyring(vfs.Default)
 	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+		return nil, err
 	}
-	return inspect.Inspect(fs, filepath.Join(data, "spool"), ring, visit)
+	return inspect.Inspect(vfs.Default, filepath.Join(data, "spool"), ring, visit)
 }
 
 // Lost tells which entries a damaged part of the spool held: what their digests

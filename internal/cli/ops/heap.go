@@ -123,28 +123,14 @@ func showGrowth(env shell.Env, both [2]heap.Snapshot, most int, asJSON bool) err
 	if asJSON {
 		return output.JSON(env.Stdout, grown)
 	}
-	if _, err := fmt.Fprintf(env.Stdout, "in use %s, after %s %s\n", bytesText(both[0].Bytes), both[1].Time.Sub(both[0].Time).Round(time.Second), bytesText(both[1].Bytes)); err != nil {
+	if _, err := fmt.Fprintf(env.Stdout, "in use %s, after %s %s\n", output.Bytes(both[0].Bytes), both[1].Time.Sub(both[0].Time).Round(time.Second), output.Bytes(both[1].Bytes)); err != nil {
 		return err
 	}
 	t := output.NewTable(env.Stdout, "GREW", "OBJECTS", "IN USE", "WHERE")
 	for _, g := range grown {
-		if err := t.Row("+"+bytesText(g.Grown), fmt.Sprintf("%+d", g.Created), bytesText(g.Bytes), g.Name(module)); err != nil {
+		if err := t.Row("+"+output.Bytes(g.Grown), fmt.Sprintf("%+d", g.Created), output.Bytes(g.Bytes), g.Name(module)); err != nil {
 			return err
 		}
 	}
 	return t.End()
-}
-
-// bytesText shows a number of bytes to a person.
-func bytesText(n int64) string {
-	const unit = 1024
-	value, names := float64(n), []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	i := 0
-	for ; value >= unit && i < len(names)-1; i++ {
-		value /= unit
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", value, names[i])
 }

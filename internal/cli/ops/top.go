@@ -121,20 +121,20 @@ func screen(page string, w io.Writer) string {
 
 // showFlow writes the flow as text.
 func showFlow(w io.Writer, f apiclient.Flow) error {
-	memory := bytesText(int64(f.Memory.Used))
+	memory := output.Bytes(int64(f.Memory.Used))
 	if f.Memory.Limit > 0 {
-		memory += " of " + bytesText(int64(f.Memory.Limit))
+		memory += " of " + output.Bytes(int64(f.Memory.Limit))
 	}
 	if f.Memory.Shedding != "" {
 		memory += ", does without " + f.Memory.Shedding
 	}
-	spool := bytesText(f.Spool.Used)
+	spool := output.Bytes(f.Spool.Used)
 	if f.Spool.Quota > 0 {
-		spool += " of " + bytesText(f.Spool.Quota)
+		spool += " of " + output.Bytes(f.Spool.Quota)
 	}
 	fmt.Fprintf(w, "%s   over the last %.0f s\n", f.Time, f.Window)
-	fmt.Fprintf(w, "memory %s, heap %s   goroutines %d   connections %d\n", memory, bytesText(int64(f.Memory.Heap)), f.Memory.Goroutines, f.Memory.Connections)
-	fmt.Fprintf(w, "spool %s, %s wait for their sync\n", spool, bytesText(f.Spool.Pending))
+	fmt.Fprintf(w, "memory %s, heap %s   goroutines %d   connections %d\n", memory, output.Bytes(int64(f.Memory.Heap)), f.Memory.Goroutines, f.Memory.Connections)
+	fmt.Fprintf(w, "spool %s, %s wait for their sync\n", spool, output.Bytes(f.Spool.Pending))
 	for _, b := range f.Backlog {
 		fmt.Fprintf(w, "%s %s, backlog %d %s\n", output.Clean(b.Sink), b.State, b.Entries, output.Clean(b.Why))
 	}

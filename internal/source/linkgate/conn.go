@@ -163,13 +163,13 @@ func (c *conn) take(ctx context.Context, f link.Frame, es *[]penstock.Envelope, 
 // acquainted waits for what the record knows of a controller, which delays nobody but
 // those who speak on this connection. c.mu is held, and let go meanwhile.
 func (c *conn) acquainted(ctx context.Context) acquaint {
-	return func(controller string, _ uint64) error {
+	return func(controller string, epoch uint64) error {
 		if c.desk.env.Newcomers == nil {
 			return nil
 		}
 		c.mu.Unlock()
 		defer c.mu.Lock()
-		return c.desk.env.Newcomers.Await(ctx, controller)
+		return c.desk.env.Newcomers.Await(ctx, controller, epoch)
 	}
 }
 

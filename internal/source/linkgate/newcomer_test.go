@@ -39,12 +39,12 @@ func (p *porch) Meet(controller string, _ uint64) error {
 	}
 }
 
-func (p *porch) Await(ctx context.Context, controller string) error {
+func (p *porch) Await(ctx context.Context, controller string, epoch uint64) error {
 	select {
 	case <-p.open:
 	case <-ctx.Done():
 	}
-	return p.Meet(controller, 1)
+	return p.Meet(controller, epoch)
 }
 
 func (p *porch) times(controller string) int {

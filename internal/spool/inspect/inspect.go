@@ -22,9 +22,10 @@ import (
 // Frame tells of one frame.
 type Frame struct {
 	segment.Head
-	Offset int64  // in the file
-	Void   bool   // its entries count no more: a later segment starts before them
-	Origin string // of an opening: why, and after what
+	Offset int64           // in the file
+	Void   bool            // its entries count no more: a later segment starts before them
+	Origin string          // of an opening: why, and after what
+	Kept   []segment.Entry // those that count, from First on
 }
 
 // At is when the frame was written.
@@ -184,6 +185,7 @@ func (o *one) frame(f segment.Frame) error {
 	o.report.Frames++
 	if !out.Void {
 		o.report.Entries += int(f.Count)
+		out.Kept = f.Entries[:min(len(f.Entries), int(o.limit-f.First))]
 	}
 	if err := o.visit(out); err != nil {
 		return err

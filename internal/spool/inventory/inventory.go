@@ -37,7 +37,8 @@ const (
 // Name returns the name of a numbered file.
 func Name(n uint64, s Suffix) string { return fmt.Sprintf("%016x%s", n, s) }
 
-func parseName(name string, s Suffix) (uint64, bool) {
+// Number returns the number in the name of a file of a kind, and whether it is one.
+func Number(name string, s Suffix) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, string(s))
 	if !ok || len(digits) != 16 || digits != strings.ToLower(digits) {
 		return 0, false
@@ -70,9 +71,9 @@ func Read(fs vfs.FS, dir string, keys *keyring.Keyring, acceptLoss bool) (*Inven
 	v := &Inventory{Number: 1, dir: dir, acceptLoss: acceptLoss}
 	var segments, snapshots []uint64
 	for _, name := range names {
-		if n, ok := parseName(name, Segment); ok {
+		if n, ok := Number(name, Segment); ok {
 			segments = append(segments, n)
-		} else if n, ok := parseName(name, Snapshot); ok {
+		} else if n, ok := Number(name, Snapshot); ok {
 			snapshots = append(snapshots, n)
 		} else if strings.HasSuffix(name, string(Prepared)) || strings.HasSuffix(name, string(Temporary)) {
 			v.Leftover = append(v.Leftover, name)
@@ -121,7 +122,7 @@ func (v *Inventory) loss(err error) error {
 		v.Notes = append(v.Notes, err.Error()+"; the loss was accepted")
 		return nil
 	}
-	return penstock.Errorf(penstock.Corrupt, "%w. Nothing was changed. Put the file back from a copy, or start with the loss accepted to go on without what it held", err)
+	return penstock.Errorf(penstock.Corrupt, "%w. Nothing was changed. Put the file back from a copy, or let 'penstock spool repair' show what it takes to go on without what it held", err)
 }
 
 // check finds segments that are missing: each header names the segment that

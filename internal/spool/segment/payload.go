@@ -55,6 +55,7 @@ const (
 	Full      Reason = 2 // the segment before was full
 	Failed    Reason = 3 // a write or sync of the segment before failed: what it holds beyond Through is void
 	Restarted Reason = 4 // a new process
+	Repaired  Reason = 5 // a repair: it stands for what is lost, and holds nothing
 )
 
 // String tells the reason.
@@ -68,6 +69,8 @@ func (r Reason) String() string {
 		return "the segment before failed"
 	case Restarted:
 		return "start of a process"
+	case Repaired:
+		return "a repair, for what is lost"
 	}
 	return "unknown"
 }
