@@ -90,7 +90,7 @@ func (h *host) meet(ctx context.Context, waits bool, in *wire.In) error {
 	case h.env.Newcomers == nil:
 		return nil
 	case waits:
-		return h.env.Newcomers.Await(ctx, controller)
+		return h.env.Newcomers.Await(ctx, controller, epoch)
 	}
 	return h.env.Newcomers.Meet(controller, epoch)
 }

@@ -311,7 +311,7 @@ func (desk) Meet(controller string, epoch uint64) error {
 	return penstock.RetryLater(penstock.Unavailable, time.Second, fmt.Sprint(controller, epoch))
 }
 
-func (desk) Await(context.Context, string) error { return nil }
+func (desk) Await(context.Context, string, uint64) error { return nil }
 
 func TestTheNodeIsAsked(t *testing.T) {
 	s := newStand(t, 0, func(env *source.Env) {

@@ -72,8 +72,8 @@ func (g *guest) Meet(controller string, epoch uint64) error {
 }
 
 // Await implements [source.Newcomers]. The gateway bounds how long it waits.
-func (g *guest) Await(_ context.Context, controller string) error {
-	_, _, err := g.ask(wire.Await, func(o *wire.Out) { o.Text(controller); o.Uint(0) })
+func (g *guest) Await(_ context.Context, controller string, epoch uint64) error {
+	_, _, err := g.ask(wire.Await, func(o *wire.Out) { o.Text(controller); o.Uint(epoch) })
 	return err
 }
 
