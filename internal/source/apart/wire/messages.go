@@ -44,6 +44,7 @@ func (b *Outbox) Envelopes(o *Out, es []penstock.Envelope) {
 			b.last = e.Principal
 		}
 		o.Bytes(e.Body)
+		o.Error(e.Refusal)
 	}
 }
 
@@ -78,6 +79,7 @@ func (b *Inbox) envelope(i *In) penstock.Envelope {
 		i.fail()
 	}
 	e.Body = i.Bytes()
+	e.Refusal = i.Error()
 	return e
 }
 

@@ -44,6 +44,9 @@ func TestEnvelopesCross(t *testing.T) {
 				if rapid.Bool().Draw(t, "with properties") {
 					e.Properties = rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "properties")
 				}
+				if rapid.Bool().Draw(t, "refused") {
+					e.Refusal = &penstock.Error{Code: penstock.TooLarge, Text: someText(t)}
+				}
 				sent = append(sent, e)
 			}
 			var o wire.Out
