@@ -41,8 +41,6 @@ import (
 // listeners: what a crash test takes down and brings up again.
 type node struct {
 	log       *slog.Logger
-	ring      *keyring.Keyring
-	keysDir   string // of the key-encryption key
 	store     *store.Store
 	historian *historian.Historian
 	spool     *spool.Spool
@@ -58,10 +56,17 @@ type node struct {
 	traces    *tracing.Tracer // nil when nobody is told
 	outgoing
 	rules
+	keys
 
 	spoolHealth, storeHealth *health.Component
 
 	closers []func() error // in the order of opening
+}
+
+// keys are what the node seals with.
+type keys struct {
+	ring    *keyring.Keyring
+	keysDir string // of the key-encryption key
 }
 
 // outgoing is what stands behind the spool.
