@@ -22,8 +22,14 @@ type Gaps struct {
 	} `json:"restored,omitempty"`
 }
 
+// Care is what a gateway is asked about its configuration and its books.
+type Care struct{ *Client }
+
+// Care returns what a gateway is asked about its configuration and its books.
+func (c *Client) Care() Care { return Care{c} }
+
 // Gaps returns what is missing of the controllers of a pattern, empty for all.
-func (c *Client) Gaps(ctx context.Context, controller string) (Gaps, error) {
+func (c Care) Gaps(ctx context.Context, controller string) (Gaps, error) {
 	var g Gaps
 	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/gaps", query: filter(controller)}, nil, &g)
 	return g, err
@@ -31,7 +37,7 @@ func (c *Client) Gaps(ctx context.Context, controller string) (Gaps, error) {
 
 // DeclareLost declares lost what is missing of the controllers of a pattern, and returns
 // what that was.
-func (c *Client) DeclareLost(ctx context.Context, controller string) (Gaps, error) {
+func (c Care) DeclareLost(ctx context.Context, controller string) (Gaps, error) {
 	var g Gaps
 	wish := struct {
 		Controller string `json:"controller"`

@@ -24,7 +24,7 @@ type ConfigChange struct {
 }
 
 // Reload has the gateway read its configuration again; a dry run changes nothing.
-func (c *Client) Reload(ctx context.Context, dry bool) (Reload, error) {
+func (c Care) Reload(ctx context.Context, dry bool) (Reload, error) {
 	r := request{method: http.MethodPost, path: "/v1/reload"}
 	if dry {
 		r.query = url.Values{"dry_run": {"1"}}

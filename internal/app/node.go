@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/mappings"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/slowdisk"
 	"github.com/penstock/penstock/internal/app/verdicts"
@@ -40,8 +41,6 @@ import (
 // listeners: what a crash test takes down and brings up again.
 type node struct {
 	log       *slog.Logger
-	ring      *keyring.Keyring
-	keysDir   string // of the key-encryption key
 	store     *store.Store
 	historian *historian.Historian
 	spool     *spool.Spool
@@ -57,10 +56,17 @@ type node struct {
 	traces    *tracing.Tracer // nil when nobody is told
 	outgoing
 	rules
+	keys
 
 	spoolHealth, storeHealth *health.Component
 
 	closers []func() error // in the order of opening
+}
+
+// keys are what the node seals with.
+type keys struct {
+	ring    *keyring.Keyring
+	keysDir string // of the key-encryption key
 }
 
 // outgoing is what stands behind the spool.
@@ -75,7 +81,7 @@ type outgoing struct {
 
 // rules are what the configuration says and can say anew while the gateway runs.
 type rules struct {
-	mappings mappings
+	mappings mappings.Set
 	scripts  scripts
 	lines    atomic.Pointer[map[string]bool] // sources that are lines
 }
@@ -224,14 +230,14 @@ func (n *node) connect(o nodeOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.mappings.replace(o.config.Mappings); err != nil {
+	if err := n.mappings.Replace(o.config.Mappings); err != nil {
 		return err
 	}
 	if err := n.openScripts(o); err != nil {
 		return err
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.format, Script: &n.scripts,
+		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.Format, Script: &n.scripts,
 		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Traces: n.traces, Log: component(o.log, "pipeline"), Now: o.now,
 	})
 	return err

@@ -23,7 +23,7 @@ func (g *gateway) newReloader() *changes.Reloader {
 // prepareReload makes what can fail of a configuration, and returns what takes it over
 // and what gives it up.
 func (g *gateway) prepareReload(next *settings.Config) (commit, discard func(), err error) {
-	mappings, err := g.mappings.prepare(next.Mappings)
+	mappings, err := g.mappings.Prepare(next.Mappings)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/app/changes"
 	"github.com/penstock/penstock/internal/app/doors"
 	"github.com/penstock/penstock/internal/app/gaps"
+	"github.com/penstock/penstock/internal/app/pace"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
@@ -232,7 +233,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("memory", func(ctx context.Context) error { g.memory.Run(ctx); return nil })
 	part("admin socket", g.answerLocally)
 	part("flow", func(ctx context.Context) error { g.watcher.Run(ctx); return nil })
-	part("collector", func(ctx context.Context) error { paceCollector(ctx); return nil })
+	part("collector", func(ctx context.Context) error { pace.Collector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
 	for _, name := range g.listeners.inherited.unused(&g.Config) {
 		g.Log.Warn("a socket was handed over that the configuration has no listener for: who connects to it waits for ever", "name", name)

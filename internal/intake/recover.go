@@ -50,7 +50,7 @@ func Open(o Options) (*Intake, error) {
 	}
 	n.ledger.Recount(r.waiting)
 	if r.lost {
-		n.ledger.Reclaim()
+		ledger.Reclaim(n.ledger)
 	}
 	return n, nil
 }

@@ -87,7 +87,7 @@ func (b *Books) rejections() []Rejection {
 // Reclaim has the books own what the record settled and no entry tells of any more: a
 // log that was lost, in part or as a whole, took its accounts of what was received with
 // it. Duplicates and rejections that only it knew stay unknown.
-func (l *Ledger) Reclaim() {
+func Reclaim(l *Ledger) {
 	for _, a := range l.accounts {
 		b := &a.books
 		settled := b.Stored + b.StoredTwice + b.Quarantined + b.Filtered + b.Discarded + b.Damaged + b.Waiting

@@ -41,9 +41,9 @@ The exit code is 6 when something is missing.`,
 				return err
 			}
 			defer client.Close()
-			ask := client.Gaps
+			ask := client.Care().Gaps
 			if lost {
-				ask = client.DeclareLost
+				ask = client.Care().DeclareLost
 			}
 			found, err := ask(cmd.Context(), controller)
 			if err != nil {

@@ -31,7 +31,7 @@ delete is shown before it happens.`,
 				return err
 			}
 			defer client.Close()
-			told, err := client.Reload(cmd.Context(), dry)
+			told, err := client.Care().Reload(cmd.Context(), dry)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,5 @@
-package app
+// Package pace keeps the garbage collector's setting to the memory that is in use.
+package pace
 
 import (
 	"context"
@@ -25,9 +26,9 @@ func growth(live uint64) int {
 	return int(min(mostGrowth, (roomToGrow+live/roomShare)*100/max(live, 1)))
 }
 
-// paceCollector keeps the collector's setting to [growth] until ctx ends. Whoever
+// Collector keeps the collector's setting to [growth] until ctx ends. Whoever
 // sets GOGC or GOMEMLIMIT knows better.
-func paceCollector(ctx context.Context) {
+func Collector(ctx context.Context) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}

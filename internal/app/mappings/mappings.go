@@ -1,4 +1,5 @@
-package app
+// Package mappings holds the declared mappings of the configuration that is in force.
+package mappings
 
 import (
 	"sync/atomic"
@@ -8,22 +9,22 @@ import (
 	"github.com/penstock/penstock/internal/pipeline"
 )
 
-// mappings are the declared mappings of the configuration that holds now.
-type mappings struct {
+// Set is the declared mappings of the configuration that holds now.
+type Set struct {
 	formats atomic.Pointer[map[string]pipeline.Format]
 }
 
-// replace takes over the mappings of a configuration that was validated.
-func (m *mappings) replace(declared map[string]mapping.Config) error {
-	commit, err := m.prepare(declared)
+// Replace takes over the mappings of a configuration that was validated.
+func (m *Set) Replace(declared map[string]mapping.Config) error {
+	commit, err := m.Prepare(declared)
 	if err == nil {
 		commit()
 	}
 	return err
 }
 
-// prepare compiles mappings, and returns what puts them to work.
-func (m *mappings) prepare(declared map[string]mapping.Config) (commit func(), err error) {
+// Prepare compiles mappings, and returns what puts them to work.
+func (m *Set) Prepare(declared map[string]mapping.Config) (commit func(), err error) {
 	formats := make(map[string]pipeline.Format, len(declared))
 	for name, c := range declared {
 		compiled, err := mapping.New(name, c)
@@ -35,8 +36,8 @@ func (m *mappings) prepare(declared map[string]mapping.Config) (commit func(), e
 	return func() { m.formats.Store(&formats) }, nil
 }
 
-// format returns the format of a mapping.
-func (m *mappings) format(name string) (pipeline.Format, bool) {
+// Format returns the format of a mapping.
+func (m *Set) Format(name string) (pipeline.Format, bool) {
 	formats := m.formats.Load()
 	if formats == nil {
 		return pipeline.Format{}, false

@@ -1,4 +1,4 @@
-package app
+package pace
 
 import (
 	"context"
@@ -25,10 +25,10 @@ func TestTheCollectorIsGivenBack(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(own))
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	paceCollector(ctx)
+	Collector(ctx)
 	if got := debug.SetGCPercent(own); got != own {
 		t.Errorf("the setting is %d %% afterwards, was %d %%", got, own)
 	}
 	t.Setenv("GOGC", "50")
-	paceCollector(t.Context()) // returns at once
+	Collector(t.Context()) // returns at once
 }
