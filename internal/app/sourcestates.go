@@ -44,8 +44,7 @@ func (g *gateway) tell(ctx context.Context, started Started) {
 	defer cancel()
 	tick := time.NewTicker(beginEvery)
 	defer tick.Stop()
-	beginning := func(s api.SourceState) bool { return s.State == string(health.Starting) }
-	for slices.ContainsFunc(g.sourceStates(), beginning) {
+	for !g.sourcesBegan() {
 		select {
 		case <-tick.C:
 			continue
@@ -58,6 +57,18 @@ func (g *gateway) tell(ctx context.Context, started Started) {
 	}
 	started.Addresses = g.bound.list(started.Addresses)
 	g.Started(started)
+}
+
+// sourcesBegan tells whether every source that is configured runs or has failed. One
+// that nobody has started yet has no state.
+func (g *gateway) sourcesBegan() bool {
+	states := g.sourceStates()
+	for _, spec := range g.Config.SourceSpecs() {
+		if !slices.ContainsFunc(states, func(s api.SourceState) bool { return s.Name == spec.Name }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(states, func(s api.SourceState) bool { return s.State == string(health.Starting) })
 }
 
 // of returns where a source listens.

@@ -8,7 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/health"
+	"github.com/penstock/penstock/internal/source/syslog"
 )
 
 // starting returns a gateway of which nothing runs but health and the addresses.
@@ -47,6 +49,25 @@ func TestTheStartTellsWhereTheSourcesListen(t *testing.T) {
 		if len(states) != 2 || states[0].State != "running" || !slices.Equal(states[0].Addresses, []string{"127.0.0.1:514"}) ||
 			states[1].State != "failing" || states[1].Why != "no such device" || states[1].Since.IsZero() {
 			t.Errorf("the states are %+v", states)
+		}
+	})
+}
+
+// A source that nobody has started yet is waited for as well.
+func TestTheStartWaitsForSourcesWithoutAState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan Started, 1)
+		g := starting(t, told)
+		g.Config.Sources = []settings.Source{{Name: "meters", Syslog: &syslog.Config{UDP: "127.0.0.1:0"}}}
+		go g.tell(t.Context(), Started{})
+		time.Sleep(100 * time.Millisecond) // of the bubble's clock
+		if synctest.Wait(); len(told) > 0 {
+			t.Fatal("it tells before the source has begun")
+		}
+		g.bound.add("sources.meters.udp", "127.0.0.1:514")
+		g.health.Watched("source meters").OK()
+		if s := <-told; len(s.Addresses) != 1 {
+			t.Errorf("told are %v", s.Addresses)
 		}
 	})
 }
