@@ -12,7 +12,7 @@ import (
 func buildGateway(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "penstock")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/penstock").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", program, "../cmd/penstock").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return program

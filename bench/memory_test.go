@@ -31,7 +31,7 @@ func TestMemoryCeiling(t *testing.T) {
 	}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "penstock")
-	if out, err := exec.Command("go", "build", "-tags", "plants", "-o", program, "../cmd/penstock").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-tags", "plants", "-o", program, "../cmd/penstock").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -56,7 +56,7 @@ func readExamples(t *testing.T) []example {
 // TestProgram builds the program and holds the documents against it.
 func TestProgram(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "penstock"), "../cmd/penstock")
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(bin, "penstock"), "../cmd/penstock")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

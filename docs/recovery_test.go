@@ -51,7 +51,7 @@ report 4 6
 // own on which the thing in question is broken before.
 func TestRecovery(t *testing.T) {
 	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "penstock"), "../cmd/penstock").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(bin, "penstock"), "../cmd/penstock").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	drills := map[string]struct{ before, after string }{

@@ -43,7 +43,7 @@ func manage(t *testing.T) *managed {
 	}
 	if os.Getenv("PENSTOCK_TORTURE") != "" {
 		m.program = filepath.Join(m.home, "penstock")
-		build := exec.Command("go", "build", "-o", m.program, ".")
+		build := exec.Command("go", "build", "-trimpath", "-o", m.program, ".")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

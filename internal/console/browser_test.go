@@ -30,7 +30,7 @@ type plant struct {
 func program(t testing.TB) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "penstock")
-	if out, err := exec.Command("go", "build", "-o", file, "github.com/penstock/penstock/cmd/penstock").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", file, "github.com/penstock/penstock/cmd/penstock").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return file

@@ -46,7 +46,7 @@ func TestDrill(t *testing.T) {
 		return
 	}
 	program = filepath.Join(t.TempDir(), "penstock")
-	build := exec.Command("go", "build", "-o", program, "github.com/penstock/penstock/cmd/penstock")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/penstock/penstock/cmd/penstock")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
