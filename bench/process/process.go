@@ -70,8 +70,9 @@ func Start(ctx context.Context, ready func() (sim.Endpoint, error), program stri
 	}
 }
 
-// Rest waits until the server has written to its record all that it took. A
-// server without books has nothing to write.
+// Rest waits until the server has written to its record all that it took, and until
+// what follows from that (flushes, compactions) is done as well. A server without
+// books has nothing to write.
 func (p *Process) Rest(ctx context.Context) error {
 	if !p.Books {
 		return nil
@@ -88,13 +89,45 @@ func (p *Process) Rest(ctx context.Context) error {
 			return err
 		}
 		if books.Total.InSpool == 0 {
-			return nil
+			return p.idle(ctx)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		if err := pause(ctx); err != nil {
+			return err
 		}
+	}
+}
+
+const (
+	pauseLength = 100 * time.Millisecond
+	idleFor     = 10                    // pauses in a row
+	idleUse     = 20 * time.Millisecond // of processor time in a pause, at most
+	mostPauses  = 300                   // a server that serves many is never idle
+)
+
+// idle waits until the process has hardly used the processor for a second, within
+// half a minute.
+func (p *Process) idle(ctx context.Context) error {
+	last, err := p.CPU()
+	for n, calm := 0, 0; n < mostPauses && calm < idleFor && err == nil; n++ {
+		if err := pause(ctx); err != nil {
+			return err
+		}
+		var now time.Duration
+		now, err = p.CPU()
+		if calm++; now-last > idleUse {
+			calm = 0
+		}
+		last = now
+	}
+	return err
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pauseLength):
+		return nil
 	}
 }
 
