@@ -80,6 +80,9 @@ func NewKeeper() (*Keeper, error) {
 	return &Keeper{starts: make(chan start), done: make(chan struct{}), started: map[int]child{}}, nil
 }
 
+// deathSignal is what the kernel sends a process when this one dies.
+const deathSignal = unix.SIGTERM
+
 // reapEvery is how often the keeper looks for ended processes although no signal
 // came: signals of one kind melt into one.
 const reapEvery = 5 * time.Second
@@ -135,7 +138,7 @@ func (k *Keeper) fork(spec Spec, ended func(Exit)) (int, error) {
 	defer k.mu.Unlock()
 	pid, err := syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
 		Dir: spec.Dir, Env: append(slices.Clip(spec.Environ), MarkName+"="+spec.Mark), Files: files,
-		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGTERM},
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: deathSignal},
 	})
 	if err != nil {
 		return 0, penstock.Errorf(penstock.Invalid, "start %s: %w", spec.Path, err)
