@@ -120,7 +120,7 @@ func TestLoad(t *testing.T) {
 	}
 	defer gateway.Stop()
 	for _, w := range []work{works[2], works[5]} {
-		f, err := s.load(w, gateway, 0).run(t.Context(), gateway)
+		f, err := s.load(&trial{work: w, server: gateway}, 0).run(t.Context(), gateway)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: %+v", w.name, f)
 		}
 	}
-	slow, err := s.load(works[2], gateway, 50).run(t.Context(), gateway)
+	slow, err := s.load(&trial{work: works[2], server: gateway}, 50).run(t.Context(), gateway)
 	if err != nil || slow.requests < 10 || slow.requests > 30 {
 		t.Errorf("at 50 requests a second %d came in 0.4 s: %v", slow.requests, err)
 	}
@@ -142,7 +142,7 @@ func TestLoadThatIsRefused(t *testing.T) {
 	}
 	defer gateway.Stop()
 	s := settings{length: 10 * time.Second, connections: 2}
-	l := s.load(works[2], gateway, 0)
+	l := s.load(&trial{work: works[2], server: gateway}, 0)
 	l.endpoint.Token = "wrong"
 	if _, err := l.run(t.Context(), gateway); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("got %v", err)

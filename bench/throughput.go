@@ -39,14 +39,20 @@ const (
 	helloFloors = 88_000
 )
 
+// The works that more is measured of than their speed.
+const (
+	singleName  = "JSON x1"
+	batchesName = "JSON x100"
+)
+
 // works are the loads in the order in which a round runs them: the bare server
 // stands beside the gateway's load with the same bodies.
 var works = []work{
 	{name: helloName, media: mediaJSON, readings: 1, body: bodies.Empty, bare: true},
 	{name: "bare net/http, JSON x1", media: mediaJSON, readings: 1, body: bodies.JSON, bare: true},
-	{name: "JSON x1", media: mediaJSON, readings: 1, body: bodies.JSON, floor: 20_000, cpuFloor: 50},
+	{name: singleName, media: mediaJSON, readings: 1, body: bodies.JSON, floor: 20_000, cpuFloor: 50},
 	{name: "bare net/http, JSON x100", media: mediaJSON, readings: 100, body: bodies.JSON, bare: true},
-	{name: "JSON x100", media: mediaJSON, readings: 100, body: bodies.JSON, floor: 1_000_000, cpuFloor: 1.1},
+	{name: batchesName, media: mediaJSON, readings: 100, body: bodies.JSON, floor: 1_000_000, cpuFloor: 1.1},
 	{name: "binary x100", media: link.MediaType, readings: 100, body: bodies.Binary, floor: 1_500_000, cpuFloor: 0.8},
 	{name: "MQTT QoS 1, JSON x1, 256 connections, plain text", readings: 1, body: bodies.JSON, floor: 40_000, mqtt: 256},
 }
@@ -82,7 +88,15 @@ func (s settings) machine() ([]flushes, error) {
 	return flushed, nil
 }
 
-// throughput loads the gateway and the bare server in turn.
+// trial is a work with the server that does it, and how it did.
+type trial struct {
+	work
+	server  *process.Process
+	data    string // of a gateway: one of its own, so that no load pays what another left to do
+	figures []figure
+}
+
+// throughput loads gateways and the bare server in turn.
 func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 	chosen := slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !strings.Contains(w.name, s.only) })
 	if len(chosen) == 0 {
@@ -97,36 +111,44 @@ func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 		return err
 	}
 	defer bare.Stop()
-	data := filepath.Join(s.directory, "throughput")
-	gateway, err := process.Gateway(ctx, s.gateway, data)
-	if err != nil {
-		return err
+	trials := make([]*trial, len(chosen))
+	for i, w := range chosen {
+		t := &trial{work: w, server: bare, data: filepath.Join(s.directory, fmt.Sprint("throughput-", i))}
+		if trials[i] = t; w.bare {
+			continue
+		}
+		if t.server, err = process.Gateway(ctx, s.gateway, t.data); err != nil {
+			return err
+		}
+		defer func() { t.server.Stop() }() // it may be another by then
 	}
-	defer func() { gateway.Stop() }() // it may be another by then
-	figures := make([][]figure, len(chosen))
 	for range s.rounds {
-		for i, w := range chosen {
-			server := gateway
-			if w.bare {
-				server = bare
-			}
-			f, err := s.load(w, server, 0).run(ctx, server)
+		for _, t := range trials {
+			f, err := s.load(t, 0).run(ctx, t.server)
 			if err != nil {
-				return fmt.Errorf("%s: %w", w.name, err)
+				return fmt.Errorf("%s: %w", t.name, err)
 			}
-			figures[i] = append(figures[i], f)
+			t.figures = append(t.figures, f)
 		}
 	}
 	if chosen[0].name == helloName {
-		s.speed = median(figures[0]).perSecond() / helloFloors
+		s.speed = trials[0].median().perSecond() / helloFloors
 		fmt.Printf("\nThis machine answers %s empty requests a second over TLS; that of the floors answered %s. \"Scaled\" holds a figure against the floor times %.2f.\n",
-			number(median(figures[0]).perSecond()), number(helloFloors), s.speed)
+			number(trials[0].median().perSecond()), number(helloFloors), s.speed)
 	}
-	s.printThroughput(chosen, figures)
+	s.printThroughput(trials)
 	if s.only != "" {
 		return nil
 	}
-	if err := s.details(ctx, gateway, median(figures[2]), flushed); err != nil {
+	return s.beside(ctx, trials, flushed)
+}
+
+// beside measures what else the gateways tell after their loads.
+func (s *settings) beside(ctx context.Context, trials []*trial, flushed []flushes) error {
+	named := func(name string) *trial {
+		return trials[slices.IndexFunc(trials, func(t *trial) bool { return t.name == name })]
+	}
+	if err := s.details(ctx, named(singleName), flushed); err != nil {
 		return err
 	}
 	if s.idle > 0 {
@@ -134,42 +156,45 @@ func (s *settings) throughput(ctx context.Context, flushed []flushes) error {
 			return fmt.Errorf("idle connections: %w", err)
 		}
 	}
-	gateway.Kill()
+	t := named(batchesName)
+	t.server.Kill()
 	killed := time.Now()
-	if gateway, err = process.Gateway(ctx, s.gateway, data); err != nil {
+	again, err := process.Gateway(ctx, s.gateway, t.data)
+	if err != nil {
 		return err
 	}
-	fmt.Printf("\nReady again %s after kill -9, with %s of data.\n", duration(time.Since(killed)), size(usage(data)))
+	t.server = again
+	fmt.Printf("\nReady again %s after kill -9, with %s of data.\n", duration(time.Since(killed)), size(usage(t.data)))
 	return nil
 }
 
-// load returns a run of the work. Each has its own epoch, so that its sequences
+// load returns a run of the trial. Each has its own epoch, so that its sequences
 // begin anew.
-func (s settings) load(w work, server *process.Process, rate float64) load {
+func (s settings) load(t *trial, rate float64) load {
 	epoch := uint64(time.Now().UnixMicro())
 	l := load{
-		endpoint: server.Endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: w.media,
-		body: func(connection int) bodies.Maker { return w.body(connection, w.readings, epoch) },
+		endpoint: t.server.Endpoint, connections: s.connections, warm: s.length / 5, length: s.length, rate: rate, media: t.media,
+		body: func(connection int) bodies.Maker { return t.body(connection, t.readings, epoch) },
 	}
-	if w.mqtt > 0 {
-		l.connections = w.mqtt
-		l.open = func() (sender, error) { return dialMQTT(server) }
+	if t.mqtt > 0 {
+		l.connections = t.mqtt
+		l.open = func() (sender, error) { return dialMQTT(t.server) }
 	}
 	return l
 }
 
 // median returns the figure in the middle by throughput.
-func median(figures []figure) figure {
-	sorted := slices.SortedFunc(slices.Values(figures), func(a, b figure) int { return cmp.Compare(a.perSecond(), b.perSecond()) })
+func (t *trial) median() figure {
+	sorted := slices.SortedFunc(slices.Values(t.figures), func(a, b figure) int { return cmp.Compare(a.perSecond(), b.perSecond()) })
 	return sorted[len(sorted)/2]
 }
 
-func (s settings) printThroughput(works []work, figures [][]figure) {
-	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", s.connections, len(figures[0])),
+func (s settings) printThroughput(trials []*trial) {
+	t := newTable(fmt.Sprintf("Throughput over TLS 1.3, %d connections with one request each, durable acknowledgements; medians of %d", s.connections, s.rounds),
 		"work", "readings/s", "range", "of the floor", "scaled", "of bare", "server CPU s/M", "of the floor", "scaled", "with the record", "p50", "p99", "peak memory")
 	bare := map[string]float64{}
-	for i, w := range works {
-		f := median(figures[i])
+	for _, w := range trials {
+		f := w.median()
 		rate := f.perSecond() * float64(w.readings)
 		shape := fmt.Sprint(w.media, w.readings)
 		ofBare, ofFloor, scaled, ofCPU, scaledCPU := "", "", "", "", ""
@@ -185,7 +210,7 @@ func (s settings) printThroughput(works []work, figures [][]figure) {
 			ofCPU, scaledCPU = ratio(w.cpuFloor, f.cpuPerMillion(w.readings)), ratio(w.cpuFloor, f.cpuPerMillion(w.readings)*s.speed)
 		}
 		low, high := rate, rate
-		for _, f := range figures[i] {
+		for _, f := range w.figures {
 			low = min(low, f.perSecond()*float64(w.readings))
 			high = max(high, f.perSecond()*float64(w.readings))
 		}
@@ -197,15 +222,15 @@ func (s settings) printThroughput(works []work, figures [][]figure) {
 }
 
 // details measures latency at half of the load that the gateway can take.
-func (s settings) details(ctx context.Context, gateway *process.Process, full figure, flushed []flushes) error {
-	half, err := s.load(works[2], gateway, full.perSecond()/2).run(ctx, gateway)
+func (s settings) details(ctx context.Context, t *trial, flushed []flushes) error {
+	half, err := s.load(t, t.median().perSecond()/2).run(ctx, t.server)
 	if err != nil {
 		return err
 	}
-	t := newTable("Beside it", "what", "value", "floor", "of the floor", "scaled", "note")
+	table := newTable("Beside it", "what", "value", "floor", "of the floor", "scaled", "note")
 	disk := flushed[1].p99
-	t.row("p99 of an acknowledgement at half load, JSON x1", duration(half.p99), "5 ms", ratio(5*float64(time.Millisecond), float64(half.p99)), ratio(5*float64(time.Millisecond), float64(half.p99)*s.speed),
+	table.row("p99 of an acknowledgement at half load, JSON x1", duration(half.p99), "5 ms", ratio(5*float64(time.Millisecond), float64(half.p99)), ratio(5*float64(time.Millisecond), float64(half.p99)*s.speed),
 		fmt.Sprintf("%.1f × the p99 of a 4 KiB flush in this run; %s requests/s", float64(half.p99)/float64(disk), number(half.perSecond())))
-	t.print()
+	table.print()
 	return nil
 }
