@@ -189,9 +189,24 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 	tr.conclude(fleet, poll, rounds, time.Since(began))
 }
 
+// takeOver waits until what gateways had leased that are no more is leased again by one
+// that lives.
+func (tr *trial) takeOver() {
+	tr.Helper()
+	now, err := tr.store.Now(tr.Context())
+	if err != nil {
+		tr.Fatal(err)
+	}
+	testkit.Eventually(tr, func() bool {
+		all, err := tr.store.Taken(tr.Context(), now)
+		return err == nil && all
+	}, "every lease with a gateway that lives")
+}
+
 // conclude holds the store against what was sent.
 func (tr *trial) conclude(fleet *sim.Fleet, poll time.Duration, rounds int, took time.Duration) {
 	tr.Helper()
+	tr.takeOver()
 	fenced := 0
 	for _, n := range tr.Nodes {
 		n.Stop()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -110,6 +111,22 @@ func (s *Store) Polled(ctx context.Context, names string, every int64) (p Polled
 			(SELECT count(*) FROM penstock.leases WHERE until > clock_timestamp())`, every, names).
 		Scan(&p.Slots, &p.Conflicts, &p.Missing, &p.Turns, &p.Held)
 	return p, err
+}
+
+// Taken tells whether every lease was taken or held on to after a moment of the
+// store's clock, so that no process that had ended by then has one.
+func (s *Store) Taken(ctx context.Context, after time.Time) (all bool, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT coalesce(bool_and(until > $1), false) FROM penstock.leases", after.Add(leaseFor)).Scan(&all)
+	return all, err
+}
+
+// leaseFor is how long a gateway takes a lease for.
+const leaseFor = 10 * time.Second
+
+// Now reads the store's clock.
+func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	return now, err
 }
 
 // Watermarks are up to where the store has each epoch of each controller without a gap.
