@@ -77,13 +77,20 @@ func (r Registry) Credentials() []api.Credential {
 
 // Add implements api.Registry.
 func (r Registry) Add(g api.Grant) (string, api.Credential, error) {
-	secret, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Kind: fleet.CredentialKind(g.Kind), Role: g.Role, Scope: g.Scope})
+	grant := fleet.Grant{Label: g.Label, Kind: fleet.CredentialKind(g.Kind), Role: g.Role, Scope: g.Scope}
+	if g.Certificate != nil {
+		var err error
+		if grant.Subject, err = fleet.Subject(g.Certificate); err != nil {
+			return "", api.Credential{}, penstock.Errorf(penstock.Invalid, "certificate: %w", err)
+		}
+	}
+	secret, c, err := r.Fleet.Add(grant)
 	return secret, shown(c), err
 }
 
 func shown(c fleet.Credential) api.Credential {
 	return api.Credential{
-		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope,
+		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope, Subject: c.Subject,
 		Created: c.Created, Revoked: c.Revoked, LastUsed: c.LastUsed,
 	}
 }
