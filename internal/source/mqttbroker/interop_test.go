@@ -45,12 +45,18 @@ func TestInteroperability(t *testing.T) {
 		for name := range strings.Lines(list) {
 			name = strings.TrimSpace(name)
 			t.Run(name, func(t *testing.T) {
+				why, differs := pahoDiffers[name]
 				out, err := python(2*time.Minute, script, name)
-				if why, differs := pahoDiffers[name]; differs && err != nil {
-					t.Logf("as it was known, it %s: %v", why, err)
-				} else if differs {
+				for again := 0; again < 2 && err != nil && !differs; again++ {
+					t.Logf("it is tried again, since the suite waits by the clock: %v: %s", err, out)
+					out, err = python(2*time.Minute, script, name)
+				}
+				switch {
+				case differs && err != nil:
+					t.Logf("as is known, it %s: %v: %s", why, err, out)
+				case differs:
 					t.Errorf("it passes, although it %s", why)
-				} else if err != nil {
+				case err != nil:
 					t.Errorf("%v: %s", err, out)
 				}
 			})
