@@ -118,11 +118,11 @@ func (m *Manager) Restart(ctx context.Context, name string, number int, tell fun
 		return err
 	}
 	for _, i := range list {
-		began := m.now()
+		began := m.o.Now()
 		if err := i.replace(ctx, nil); err != nil {
 			return err
 		}
-		tell(i.String(), m.now().Sub(began))
+		tell(i.String(), m.o.Now().Sub(began))
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (i *instance) run(ctx context.Context, first lifecycle.Kind) {
 	for !i.machine.Idle() || ctx.Err() == nil {
 		timer.Stop()
 		if next := i.machine.Next(); !next.IsZero() {
-			timer.Reset(max(0, next.Sub(i.manager.now())))
+			timer.Reset(max(0, next.Sub(i.manager.o.Now())))
 		}
 		select {
 		case e := <-i.events:
@@ -81,7 +81,7 @@ func (i *instance) run(ctx context.Context, first lifecycle.Kind) {
 func (i *instance) take(e lifecycle.Event) {
 	for todo := []lifecycle.Event{e}; len(todo) > 0; todo = todo[1:] {
 		i.machine.Govern(i.definition().policy)
-		for _, a := range i.machine.Step(i.manager.now(), todo[0]) {
+		for _, a := range i.machine.Step(i.manager.o.Now(), todo[0]) {
 			if a.Launch != 0 {
 				if err := i.launch(a); err != nil {
 					todo = append(todo, lifecycle.Event{Kind: lifecycle.NotStarted, Of: a.Launch, How: err.Error()})
@@ -211,7 +211,7 @@ func (i *instance) hearAnswer(ctx context.Context, answer <-chan error) error {
 
 // launch starts a process.
 func (i *instance) launch(a lifecycle.Action) (err error) {
-	c := &child{started: i.manager.now(), mark: fmt.Sprintf("%s/%d/%d/%d", i.name, i.number, a.Launch, os.Getpid())}
+	c := &child{started: i.manager.o.Now(), mark: fmt.Sprintf("%s/%d/%d/%d", i.name, i.number, a.Launch, os.Getpid())}
 	d := i.definition()
 	path, err := d.program.path()
 	if err != nil {
@@ -237,7 +237,7 @@ func (i *instance) launch(a lifecycle.Action) (err error) {
 	}
 	if len(d.sockets) > 0 {
 		// Only the process itself knows the number that LISTEN_PID asks for.
-		spec.Path, spec.Args = self, append(slices.Clip(i.manager.shim), spec.Args...)
+		spec.Path, spec.Args = self, append(slices.Clip(i.manager.o.Shim), spec.Args...)
 		for _, s := range d.sockets {
 			spec.Files = append(spec.Files, s.Descriptor())
 		}
@@ -316,7 +316,7 @@ func (i *instance) environ(d *definition, c *child, takeOver time.Duration) []st
 		own["LISTEN_FDS"], own["LISTEN_FDNAMES"] = strconv.Itoa(len(names)), strings.Join(names, ":")
 	}
 	var environ []string
-	for _, pair := range i.manager.environ {
+	for _, pair := range i.manager.o.Environ {
 		name, _, _ := strings.Cut(pair, "=")
 		switch name {
 		case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "TAKE_OVER_USEC", process.MarkName:

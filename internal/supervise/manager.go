@@ -41,13 +41,7 @@ type Reader func() (Config, *config.Loaded, error)
 
 // Manager runs programs. There is one in a process; see [process.Keeper].
 type Manager struct {
-	config  Config // of the start
-	read    Reader
-	shim    []string
-	environ []string
-	sender  *notify.Sender
-	now     func() time.Time
-	chance  func() float64
+	o       Options // of the start
 	keeper  *process.Keeper
 	lines   *capture.Log
 	to      capture.Destination
@@ -72,8 +66,7 @@ type Manager struct {
 // and leaves nothing behind.
 func New(ctx context.Context, o Options) (_ *Manager, err error) {
 	m := &Manager{
-		config: o.Config, read: o.Read, shim: o.Shim, environ: o.Environ, sender: o.Sender, now: o.Now, chance: o.Chance, began: o.Now(),
-		lines: capture.New(o.Config.Log.Level, o.Now), changes: make(chan struct{}, 1),
+		o: o, began: o.Now(), lines: capture.New(o.Config.Log.Level, o.Now), changes: make(chan struct{}, 1),
 	}
 	m.log = slog.New(m.lines.Handler(managerName))
 	defer func() {
@@ -106,7 +99,7 @@ func New(ctx context.Context, o Options) (_ *Manager, err error) {
 
 func (m *Manager) newInstance(name string, number int, d *definition) *instance {
 	i := &instance{
-		manager: m, name: name, number: number, how: d, machine: lifecycle.New(d.policy, m.chance),
+		manager: m, name: name, number: number, how: d, machine: lifecycle.New(d.policy, m.o.Chance),
 		events: make(chan lifecycle.Event), done: make(chan struct{}), processes: map[lifecycle.Generation]*child{},
 	}
 	i.log = m.log.With("program", i.String())
@@ -241,7 +234,7 @@ func (m *Manager) watch(ctx context.Context, stopAll context.CancelFunc) {
 		select {
 		case <-m.changes:
 		case <-ctx.Done():
-			m.tell(m.sender.Stopping("stops its programs"))
+			m.tell(m.o.Sender.Stopping("stops its programs"))
 			return
 		}
 		m.mu.Lock()
@@ -254,7 +247,7 @@ func (m *Manager) watch(ctx context.Context, stopAll context.CancelFunc) {
 		}
 		if ready && !told {
 			told = true
-			m.tell(m.sender.Ready("runs " + strings.Join(m.names(), ", ")))
+			m.tell(m.o.Sender.Ready("runs " + strings.Join(m.names(), ", ")))
 		}
 		if over {
 			stopAll()

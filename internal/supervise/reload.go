@@ -28,7 +28,7 @@ type Change struct {
 // it was, and the error names it; the others are not concerned. Reload goes on to its
 // end even when its caller loses interest: tell must not block.
 func (m *Manager) Reload(tell func(Change)) error {
-	if m.read == nil {
+	if m.o.Read == nil {
 		return penstock.Errorf(penstock.Unsupported, "the manager was started without a file (-c FILE): there is nothing to read again")
 	}
 	m.reloading.Lock()
@@ -39,7 +39,7 @@ func (m *Manager) Reload(tell func(Change)) error {
 	if early {
 		return penstock.Errorf(penstock.Unavailable, "the manager has only just begun: try again")
 	}
-	m.tell(m.sender.Reloading())
+	m.tell(m.o.Sender.Reloading())
 	err := m.reload(context.Background(), func(of, what string) {
 		m.log.Info("by the configuration: "+what, "of", of)
 		tell(Change{of, what})
@@ -47,12 +47,12 @@ func (m *Manager) Reload(tell func(Change)) error {
 	if err != nil {
 		m.log.Error("the configuration was not taken over, or not all of it", "error", err)
 	}
-	m.tell(m.sender.Ready("runs " + strings.Join(m.names(), ", ")))
+	m.tell(m.o.Sender.Ready("runs " + strings.Join(m.names(), ", ")))
 	return err
 }
 
 func (m *Manager) reload(ctx context.Context, tell func(of, what string)) error {
-	c, from, err := m.read()
+	c, from, err := m.o.Read()
 	if err != nil {
 		return penstock.Errorf(penstock.Invalid, "nothing was changed: %w", err)
 	}
@@ -69,10 +69,10 @@ func (m *Manager) reload(ctx context.Context, tell func(of, what string)) error 
 		m.mu.Unlock()
 		m.changed()
 	}()
-	if c.Runtime != m.config.Runtime {
+	if c.Runtime != m.o.Config.Runtime {
 		tell("runtime", "holds from the next start of the manager")
 	}
-	if !reflect.DeepEqual(c.Log, m.config.Log) {
+	if !reflect.DeepEqual(c.Log, m.o.Config.Log) {
 		tell("log", "holds from the next start of the manager")
 	}
 	maps.Copy(m.sockets, p.sockets)
@@ -118,7 +118,7 @@ func (m *Manager) turn(ctx context.Context, p *plan, tell func(of, what string))
 				tell(i.String(), changed+": holds from its next start; it was stopped, and stays so")
 				continue
 			}
-			began := m.now()
+			began := m.o.Now()
 			if err := i.replace(ctx, d); err != nil {
 				failed = append(failed, penstock.Errorf(penstock.CodeOf(err), "%w; %s goes on as it was", err, name))
 				break
@@ -147,7 +147,7 @@ func (m *Manager) grow(ctx context.Context, p *plan, tell func(of, what string))
 	if err := m.hire(added); err != nil {
 		return err
 	}
-	began := m.now()
+	began := m.o.Now()
 	var failed []error
 	for n, i := range added {
 		if err := i.hearAnswer(ctx, answers[n]); err != nil {
@@ -160,7 +160,7 @@ func (m *Manager) grow(ctx context.Context, p *plan, tell func(of, what string))
 }
 
 func (m *Manager) took(began time.Time) string {
-	return m.now().Sub(began).Round(time.Millisecond).String()
+	return m.o.Now().Sub(began).Round(time.Millisecond).String()
 }
 
 // prune closes the sockets that neither the plan nor an instance wants.
