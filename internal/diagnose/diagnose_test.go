@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/diagnose"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -440,7 +441,7 @@ func TestConfig(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
-	c.Links = []diagnose.LinkType{{Type: "radio", Controllers: []string{"pump-*"}, RSSI: number(-90), Attenuation: number(20)}}
+	c.Links = []signal.LinkType{{Type: "radio", Controllers: []string{"pump-*"}, RSSI: number(-90), Attenuation: number(20)}}
 	margins, kind := c.Margins("pump-1")
 	if kind != "radio" || margins[0].Limit != -90 || margins[0].Most || margins[3].Limit != 20 || !margins[3].Most || margins[1].Limit != 9 {
 		t.Errorf("%s %+v", kind, margins)
@@ -448,7 +449,7 @@ func TestConfig(t *testing.T) {
 	if m, kind := c.Margins("tank-1"); kind != "" || m[0].Limit != -100 {
 		t.Errorf("%s %+v", kind, m)
 	}
-	bad := diagnose.Config{Window: config.Duration(time.Second), Links: []diagnose.LinkType{{Drop: number(0), SNR: number(99)}}}
+	bad := diagnose.Config{Window: config.Duration(time.Second), Links: []signal.LinkType{{Drop: number(0), SNR: number(99)}}}
 	err := bad.Validate()
 	for _, want := range []string{"window: 1s", "unheard: 0s", "links[0].type", "links[0].controllers", "links[0].drop", "links[0].snr"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

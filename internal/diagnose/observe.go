@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/diagnose/rhythm"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 )
 
 // observation is something that can be seen, and what it speaks for (positive) and
@@ -193,7 +194,7 @@ var observations = []observation{
 
 // measured tells the signal that counts, and that it is of before when it is.
 func (f *features) measured() string {
-	q, tense := quantities[f.quantity], "is"
+	q, tense := signal.Quantities[f.quantity], "is"
 	if f.stale {
 		tense = "was, before it fell silent,"
 	}

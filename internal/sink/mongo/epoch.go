@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 )
 
 // numbers is the document of what a node knows to be settled of an epoch. Only that node
@@ -56,7 +57,7 @@ func (w *work) readEpochs(ctx context.Context) error {
 			names = append(names, name.String())
 		}
 	}
-	return each(ctx, w.settled, query[string]{field: "of", values: names}, func(d *numbers) {
+	return command.Each(ctx, w.settled, command.Query[string]{Field: "of", Values: names}, func(d *numbers) {
 		e := byName[d.Of]
 		addSpans(&e.known, d.Settled)
 		if d.Node != w.state.node.ID {
