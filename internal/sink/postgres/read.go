@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -25,14 +26,21 @@ type wanted struct {
 	parkedNumbers []int64
 }
 
-// want lists what must be known to judge the deliveries.
-func want(ds []penstock.Delivery) wanted {
+// want lists what must be known to judge the batch.
+func want(b penstock.Batch) wanted {
 	type pair struct {
 		name  string
 		epoch uint64
 	}
+	ds := b.Deliveries
 	out := wanted{owners: map[string]string{}}
 	seen, naturals := map[pair]bool{}, map[string]bool{}
+	epoch := func(p pair) {
+		if !seen[p] {
+			seen[p] = true
+			out.epochNames, out.epochs = append(out.epochNames, p.name), append(out.epochs, int64(p.epoch))
+		}
+	}
 	for i := range ds {
 		d := &ds[i]
 		name, known := out.owners[judge.NameOf(d)]
@@ -46,14 +54,19 @@ func want(ds []penstock.Delivery) wanted {
 			naturals[name] = true // it may be one
 		case d.Report == nil:
 		case d.Report.Identity.Form == penstock.Sequence:
-			if p := (pair{name, d.Report.Identity.Epoch}); !seen[p] && d.Report.Identity.Check() == nil {
-				seen[p] = true
-				out.epochNames, out.epochs = append(out.epochNames, name), append(out.epochs, int64(p.epoch))
+			if d.Report.Identity.Check() == nil {
+				epoch(pair{name, d.Report.Identity.Epoch})
 			}
 		case d.Report.Identity.Form == penstock.Keyed:
 			out.keyNames, out.keys = append(out.keyNames, name), append(out.keys, []byte(d.Report.Identity.Key))
 		default:
 			naturals[name] = true
+		}
+	}
+	for i := range b.Filled {
+		if f := &b.Filled[i]; f.Check() == nil {
+			out.owners[f.Controller] = f.Controller
+			epoch(pair{f.Controller, f.Epoch})
 		}
 	}
 	out.names = slices.Compact(slices.Sorted(maps.Values(out.owners)))
@@ -75,7 +88,7 @@ func (w *work) read(ctx context.Context) error {
 		w.noteOutcome, node, int64(w.Batch.First), int64(w.Batch.Last))
 	queue(&b, w.sql("SELECT name, id FROM {s}.controllers WHERE name = ANY($1) ORDER BY id FOR NO KEY UPDATE"), w.hold, want.names)
 	if len(want.epochs) > 0 {
-		queue(&b, w.sql(`SELECT e.name, e.epoch, s.numbers::text, s.changes
+		queue(&b, w.sql(`SELECT e.name, e.epoch, s.numbers::text, s.filled::text, s.changes
 			FROM unnest($1::text[], $2::bigint[]) AS e(name, epoch)
 			JOIN {s}.controllers c ON c.name = e.name JOIN {s}.settled s ON s.controller = c.id AND s.epoch = e.epoch`),
 			w.noteEpoch, want.epochNames, want.epochs)
@@ -176,13 +189,14 @@ func (w *work) hold(row pgx.CollectableRow) error {
 }
 
 func (w *work) noteEpoch(row pgx.CollectableRow) error {
-	var name, numbers string
+	var name, numbers, filled string
 	var number, changes int64
-	if err := row.Scan(&name, &number, &numbers, &changes); err != nil {
+	if err := row.Scan(&name, &number, &numbers, &filled, &changes); err != nil {
 		return err
 	}
 	set, err := multirange.Parse(numbers)
-	if err != nil {
+	refused, wrong := multirange.Parse(filled)
+	if err := errors.Join(err, wrong); err != nil {
 		return err
 	}
 	h := w.Held[name]
@@ -190,7 +204,7 @@ func (w *work) noteEpoch(row pgx.CollectableRow) error {
 		return nil // its row came after the locks: the count of rows tells
 	}
 	e := h.Epoch(penstock.SequenceIdentity(uint64(number), 1))
-	e.Numbers, e.Changes, e.Exists = set, changes, true
+	e.Numbers, e.Filled, e.Changes, e.Exists = set, refused, changes, true
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (w *work) write(ctx context.Context) error {
 // writeEpochs adds what the batch settles to the sets and counts.
 func (w *work) writeEpochs(b *pgx.Batch) {
 	var owners []int32
-	var numbers []string
+	var numbers, filled []string
 	var epochs, newest, reports, duplicates, quarantined, samples, conflicts []int64
 	for _, h := range w.Held {
 		for number, e := range h.Epochs {
@@ -117,7 +117,8 @@ func (w *work) writeEpochs(b *pgx.Batch) {
 				continue
 			}
 			owners, epochs = append(owners, h.ID), append(epochs, int64(number))
-			numbers, newest = append(numbers, multirange.Format(&e.Added)), append(newest, e.Newest)
+			numbers, filled = append(numbers, multirange.Format(&e.Added)), append(filled, multirange.Format(&e.Refused))
+			newest = append(newest, e.Newest)
 			c := e.Counts
 			reports, duplicates = append(reports, c.Reports), append(duplicates, c.Duplicates)
 			quarantined, samples = append(quarantined, c.Quarantined), append(samples, c.Samples)
@@ -127,15 +128,15 @@ func (w *work) writeEpochs(b *pgx.Batch) {
 	if len(owners) == 0 {
 		return
 	}
-	b.Queue(w.sql(`INSERT INTO {s}.settled AS s (controller, epoch, numbers, changes, newest, reports, duplicates, quarantined, samples, conflicts)
-		SELECT controller, epoch, numbers::int8multirange, 1, newest, reports, duplicates, quarantined, samples, conflicts
-		FROM unnest($1::int[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
-			AS e(controller, epoch, numbers, newest, reports, duplicates, quarantined, samples, conflicts)
-		ON CONFLICT (controller, epoch) DO UPDATE SET numbers = s.numbers + excluded.numbers, changes = s.changes + 1,
+	b.Queue(w.sql(`INSERT INTO {s}.settled AS s (controller, epoch, numbers, filled, changes, newest, reports, duplicates, quarantined, samples, conflicts)
+		SELECT controller, epoch, numbers::int8multirange, filled::int8multirange, 1, newest, reports, duplicates, quarantined, samples, conflicts
+		FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+			AS e(controller, epoch, numbers, filled, newest, reports, duplicates, quarantined, samples, conflicts)
+		ON CONFLICT (controller, epoch) DO UPDATE SET numbers = s.numbers + excluded.numbers, filled = s.filled + excluded.filled, changes = s.changes + 1,
 			newest = greatest(s.newest, excluded.newest), reports = s.reports + excluded.reports,
 			duplicates = s.duplicates + excluded.duplicates, quarantined = s.quarantined + excluded.quarantined,
 			samples = s.samples + excluded.samples, conflicts = s.conflicts + excluded.conflicts`),
-		owners, epochs, numbers, newest, reports, duplicates, quarantined, samples, conflicts)
+		owners, epochs, numbers, filled, newest, reports, duplicates, quarantined, samples, conflicts)
 }
 
 // writeKeys keeps the new keys.

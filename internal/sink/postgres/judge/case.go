@@ -104,13 +104,15 @@ func (h *Held) Epoch(id penstock.Identity) *Epoch {
 // Epoch is what is settled of an epoch, and what the batch adds.
 type Epoch struct {
 	Numbers interval.Set
-	Changes int64 // of its row
-	Read    bool  // it was looked up
-	Exists  bool  // and is in the table
+	Filled  interval.Set // refused or declared lost
+	Changes int64        // of its row
+	Read    bool         // it was looked up
+	Exists  bool         // and is in the table
 
 	Touched bool
 	Added   interval.Set
-	Newest  int64 // source_time of a sample
+	Refused interval.Set // what is added to Filled
+	Newest  int64        // source_time of a sample
 	Counts  Counts
 }
 

@@ -28,6 +28,26 @@ func (c *Case) Judge() {
 			c.touch(h, d.Report).Counts.Duplicates++
 		}
 	}
+	c.fill()
+}
+
+// fill notes the numbers that are filled without a report.
+func (c *Case) fill() {
+	for i := range c.Batch.Filled {
+		f := &c.Batch.Filled[i]
+		if f.Check() != nil {
+			continue
+		}
+		e := c.Held[f.Controller].Epoch(penstock.SequenceIdentity(f.Epoch, f.First))
+		known, added := &e.Filled, &e.Refused
+		if f.Dropped {
+			known, added = &e.Numbers, &e.Added
+		}
+		if known.Add(f.First, f.Last) > 0 {
+			added.Add(f.First, f.Last)
+			e.Touched = true
+		}
+	}
 }
 
 // touch returns the epoch of the report, which the transaction writes.
