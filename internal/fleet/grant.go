@@ -21,7 +21,7 @@ func (f *Fleet) Add(g Grant) (secret string, c Credential, err error) {
 	if err := f.admitNamed(g); err != nil {
 		return "", Credential{}, err
 	}
-	return f.credentials.add(g)
+	return f.credentials.add(g, nil)
 }
 
 // admitNamed registers the controllers that a controller's grant names in full.
@@ -50,18 +50,26 @@ func (f *Fleet) Revoke(id string) error { return f.credentials.revoke(id) }
 func (f *Fleet) List() []Credential { return f.credentials.list() }
 
 // EnsureAdmin makes a first credential of role admin and scope all when there is
-// none that is valid, and returns its token; otherwise the token is empty.
-func (f *Fleet) EnsureAdmin() (token string, err error) {
+// none that is valid, and returns its token; otherwise the token is empty. keep, which
+// may be nil, gets the token before the credential is written: a crash between the
+// two leaves a token that opens nothing, and the next start makes another, where the
+// other order would leave a credential that nobody has.
+func (f *Fleet) EnsureAdmin(keep func(token string) error) (token string, err error) {
 	for _, c := range f.List() {
 		if c.Role == penstock.RoleAdmin && c.Revoked == 0 {
 			return "", nil
 		}
 	}
-	token, _, err = f.Add(Grant{Label: "first administrator", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}})
+	g := Grant{Label: "first administrator", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}}
+	if err := g.check(); err != nil {
+		return "", err
+	}
+	token, _, err = f.credentials.add(g, keep)
 	return token, err
 }
 
-func (b *book) add(g Grant) (shown string, c Credential, err error) {
+// add makes a credential; keep, unless it is nil, gets its secret before it is there.
+func (b *book) add(g Grant, keep func(shown string) error) (shown string, c Credential, err error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if err := b.makeRoom(g.Subject); err != nil {
@@ -87,6 +95,11 @@ func (b *book) add(g Grant) (shown string, c Credential, err error) {
 		shown = drawn.Token()
 		d := secret.DigestOf(shown)
 		record.Digest = d[:]
+	}
+	if keep != nil {
+		if err := keep(shown); err != nil {
+			return "", Credential{}, err
+		}
 	}
 	if err := b.write(id, record); err != nil {
 		return "", Credential{}, err
