@@ -9,44 +9,21 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/app/datadir"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
-
-// failing is a table of the fleet whose writes can fail.
-type failing struct {
-	rows map[string][]byte
-	err  error
-}
-
-func (f *failing) Put(key, value []byte) error {
-	if f.err == nil {
-		f.rows[string(key)] = value
-	}
-	return f.err
-}
-
-func (f *failing) PutAll(map[string][]byte) error { return f.err }
-
-func (f *failing) Delete([]byte) error { return f.err }
-
-func (f *failing) Scan(yield func(key, value []byte) error) error {
-	for key, value := range f.rows {
-		if err := yield([]byte(key), value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // A crash at any moment of the first start leaves a node that the next start opens
 // to its administrator.
 func TestACrashWhileTheFirstTokenIsMade(t *testing.T) {
-	dir, err := openDirectory(t.TempDir())
+	dir, err := datadir.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dir.close()
-	table := &failing{rows: map[string][]byte{}, err: errors.New("the power is gone")}
+	defer dir.Close()
+	table := fleettest.New()
+	table.Fail = errors.New("the power is gone")
 	start := func() (*gateway, string, error) {
 		f, err := fleet.Open(table, fleet.Options{Now: time.Now, Rand: rand.Reader})
 		if err != nil {
@@ -59,7 +36,7 @@ func TestACrashWhileTheFirstTokenIsMade(t *testing.T) {
 	if _, _, err := start(); err == nil {
 		t.Fatal("a token was made without a credential")
 	}
-	table.err = nil
+	table.Fail = nil
 	g, file, err := start()
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +54,7 @@ func TestACrashWhileTheFirstTokenIsMade(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if _, file, err := start(); err != nil || file != "" || len(table.rows) != 1 {
+	if _, file, err := start(); err != nil || file != "" || len(table.Records) != 1 {
 		t.Errorf("a file that the operator took away is made again: %q, %v", file, err)
 	}
 }
