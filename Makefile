@@ -104,7 +104,7 @@ torture:
 torture-spool:
 	PENSTOCK_TORTURE=1 $(GO) test -v -timeout=4h ./internal/spool/...
 
-## torture-cluster: three gateways on one PostgreSQL, for TORTURE_CLUSTER: killed, lost, set back, and the database with them
+## torture-cluster: three gateways on one PostgreSQL, for TORTURE_CLUSTER without and as long behind HAProxy: killed, lost, set back, upgraded, and the database with them
 TORTURE_CLUSTER ?= 5m
 torture-cluster: tools
 	PENSTOCK_CLUSTER=$(TORTURE_CLUSTER) $(GO) test -count=1 -v -timeout=4h ./internal/cluster

@@ -28,10 +28,10 @@ func (s settings) scripts(ctx context.Context) error {
 		return err
 	}
 	t = newTable(fmt.Sprintf("%d reports a second of others, beside one controller whose reports do harm (timeout %v, 4 workers); in turn alone, and beside one that only sends as fast as it can", script.PerSecond, script.Timeout),
-		"harm", "harmful reports", "others", "median", "p99", "p99 alone", "p99 beside the busy", "over alone", "over busy")
+		"harm", "harmful reports", "not run", "others", "median", "p99", "p99 alone", "p99 beside the busy", "over alone", "over busy")
 	for _, e := range effects {
 		over := func(base script.Times) string { return fmt.Sprintf("%.2f", e.Harmed.P99.Seconds()/base.P99.Seconds()) }
-		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Harmed.Reports)), duration(e.Harmed.Median), duration(e.Harmed.P99),
+		t.row(e.Harm, number(float64(e.Harmful)), number(float64(e.Rested)), number(float64(e.Harmed.Reports)), duration(e.Harmed.Median), duration(e.Harmed.P99),
 			duration(e.Alone.P99), duration(e.Busy.P99), over(e.Alone), over(e.Busy))
 	}
 	t.print()

@@ -30,7 +30,7 @@ var harm = []struct{ name, body string }{
 // alone, and beside a controller that sends as much as it can and does no harm.
 type Effect struct {
 	Harm                string
-	Harmful             int64 // reports that did it
+	Harmful, Rested     int64 // reports that did it, and on which the script was not run
 	Alone, Busy, Harmed Times
 }
 
@@ -61,6 +61,7 @@ const (
 	Timeout   = 50 * time.Millisecond
 	PerSecond = 100                    // reports of others
 	slice     = 500 * time.Millisecond // between base and harm
+	between   = time.Millisecond       // reports of a controller that rests: they take no time by themselves
 )
 
 // Neighbours times the reports of others while those of one controller do harm, one
@@ -90,13 +91,13 @@ func (m Run) beside(ctx context.Context, body string) (effect Effect, err error)
 	var times [len(others)][][]time.Duration
 	for end := time.Now().Add(3 * m.Length); time.Now().Before(end); {
 		for i, controller := range others {
-			sent, took, err := turn(ctx, e, controller)
+			sent, rested, took, err := turn(ctx, e, controller)
 			if err != nil {
 				return effect, err
 			}
 			times[i] = append(times[i], took)
 			if controller == "bad" {
-				effect.Harmful += sent
+				effect.Harmful, effect.Rested = effect.Harmful+sent, effect.Rested+rested
 			}
 		}
 	}
@@ -109,16 +110,21 @@ const nobody = ""
 
 // turn has one controller send as fast as it is answered, in a goroutine, and times
 // others' reports in this one.
-func turn(ctx context.Context, e *script.Engine, controller string) (sent int64, all []time.Duration, _ error) {
+func turn(ctx context.Context, e *script.Engine, controller string) (sent, rested int64, all []time.Duration, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, slice)
 	defer cancel()
-	var count atomic.Int64
+	var ran, rests atomic.Int64
 	var work sync.WaitGroup
 	work.Go(func() {
 		r := newReport(controller)
 		for controller != nobody && ctx.Err() == nil {
-			if _, err := e.Run(ctx, r); err == nil {
-				count.Add(1)
+			switch out, err := e.Run(ctx, r); {
+			case err != nil:
+			case out.Fault != nil && out.Fault.Kind == script.Resting:
+				rests.Add(1)
+				await(ctx, between)
+			default:
+				ran.Add(1)
 			}
 		}
 	})
@@ -130,16 +136,26 @@ func turn(ctx context.Context, e *script.Engine, controller string) (sent int64,
 		select {
 		case <-ctx.Done():
 			if len(all) == 0 {
-				return 0, nil, io.ErrUnexpectedEOF
+				return 0, 0, nil, io.ErrUnexpectedEOF
 			}
-			return count.Load(), all, nil
+			return ran.Load(), rests.Load(), all, nil
 		case <-ticks.C:
 		}
 		before := time.Now()
 		if out, err := e.Run(context.WithoutCancel(ctx), r); err != nil || out.Fault != nil {
-			return 0, nil, fmt.Errorf("a report of others failed: %w", firstError(err, out.Fault))
+			return 0, 0, nil, fmt.Errorf("a report of others failed: %w", firstError(err, out.Fault))
 		}
 		all = append(all, time.Since(before))
+	}
+}
+
+// await waits for a time, or until ctx ends.
+func await(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/app"
 	"github.com/penstock/penstock/internal/app/offline"
+	"github.com/penstock/penstock/internal/app/scripts"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/cli"
 	"github.com/penstock/penstock/internal/cli/setup"
@@ -20,7 +21,7 @@ import (
 // program returns the parts that the commands start.
 func program() cli.Program {
 	return cli.Program{
-		Gateway:    cli.NewGateway(defaults, serve, app.Examine),
+		Gateway:    cli.NewGateway(defaults, serve, scripts.Examine),
 		Spool:      shelf{},
 		Demo:       runDemo,
 		Decode:     decode,

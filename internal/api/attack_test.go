@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock/penstock/internal/api"
@@ -72,40 +73,45 @@ func TestOldTLSAndPlainHTTPAreRefused(t *testing.T) {
 	}
 }
 
+// Senders that keep still are cut off when their time is over: not before, and not after.
 func TestSlowSendersAreCutOff(t *testing.T) {
-	g := start(t, func(o *api.Options) {
-		o.Limits.Web.HeaderWait = 100 * time.Millisecond
-		o.Limits.Web.Progress = 200 * time.Millisecond
-		o.Limits.Web.Idle = 100 * time.Millisecond
-	})
-	for name, c := range map[string]struct{ send, want string }{
-		"no handshake":  {"", ""},
-		"half a header": {"GET /v1/query HTTP/1.1\r\nHost: x\r\nX-Slow: ", ""},
-		"half a body":   {"POST /v1/reports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer controller\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 408 "},
-		"half a line":   {"POST /v1/reports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer controller\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "HTTP/1.1 408 "},
-		"nothing more":  {"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 "},
+	const headerWait, progress, idle = 20 * time.Second, 30 * time.Second, 3 * time.Minute
+	for name, c := range map[string]struct {
+		send, want string
+		after      time.Duration
+	}{
+		"no handshake":  {"", "", headerWait},
+		"half a header": {"GET /v1/query HTTP/1.1\r\nHost: x\r\nX-Slow: ", "", headerWait},
+		"half a body":   {"POST /v1/reports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer controller\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 408 ", progress},
+		"half a line":   {"POST /v1/reports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer controller\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "HTTP/1.1 408 ", progress},
+		"nothing more":  {"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", idle},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var conn net.Conn
-			if name == "no handshake" {
-				var err error
-				if conn, err = net.Dial("tcp", g.addr); err != nil {
-					t.Fatal(err)
+			synctest.Test(t, func(t *testing.T) {
+				g, wires := prepareInVirtualTime(t, func(o *api.Options) {
+					o.Limits.Web.HeaderWait, o.Limits.Web.Progress, o.Limits.Web.Idle = headerWait, progress, idle
+				})
+				g.run(g.pipeline)
+				conn := wires.connect()
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(time.Hour))
+				if name != "no handshake" {
+					conn = g.secure(conn, "http/1.1")
 				}
-			} else {
-				conn = g.dial("http/1.1")
-			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(20 * time.Second))
-			io.WriteString(conn, c.send)
-			answer, err := io.ReadAll(conn)
-			var timeout net.Error
-			if ok := err != nil && asTimeout(err, &timeout); ok {
-				t.Fatal("the connection was left open")
-			}
-			if !strings.HasPrefix(string(answer), c.want) || c.want == "" && len(answer) > 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 408") {
-				t.Errorf("%.200s", answer)
-			}
+				io.WriteString(conn, c.send)
+				began := time.Now()
+				answer, err := io.ReadAll(conn)
+				var timeout net.Error
+				if ok := err != nil && asTimeout(err, &timeout); ok {
+					t.Fatal("the connection was left open")
+				}
+				if took := time.Since(began); took < c.after || took > c.after+time.Second { // the library waits a moment for the answer to be read
+					t.Errorf("it was cut off after %v, not %v", took, c.after)
+				}
+				if !strings.HasPrefix(string(answer), c.want) || c.want == "" && len(answer) > 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 408") {
+					t.Errorf("%.200s", answer)
+				}
+			})
 		})
 	}
 }
@@ -219,8 +225,8 @@ func TestFloodsOfHeaders(t *testing.T) {
 
 // Frames of HTTP/2 (RFC 9113).
 const (
-	frameData, frameHeaders, frameReset, frameSettings = 0, 1, 3, 4
-	flagEndStream, flagEndHeaders                      = 1, 4
+	frameData, frameHeaders, frameReset, frameSettings, frameGoAway = 0, 1, 3, 4, 7
+	flagEndStream, flagEndHeaders                                   = 1, 4
 )
 
 func frame(kind, flags byte, stream uint32, payload []byte) []byte {
@@ -229,37 +235,75 @@ func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, stream), payload...)
 }
 
-// A client that resets each stream at once gets no more handlers than streams.
+// A client that resets each stream at once gets no more handlers than streams, and is told
+// to calm down before a few times as many wait for one.
 func TestRapidResetIsBounded(t *testing.T) {
-	g := start(t, func(o *api.Options) { o.Limits.Web.Streams = 20 })
-	gate := make(chan struct{})
-	g.pipeline.gate = gate
-	defer close(gate)
-	conn := g.dial("h2")
+	synctest.Test(t, rapidReset)
+}
+
+func rapidReset(t *testing.T) {
+	const streams = 20
+	g, wires := prepareInVirtualTime(t, func(o *api.Options) { o.Limits.Web.Streams = streams })
+	busy := &busyPipeline{fakePipeline: g.pipeline, gate: make(chan struct{})}
+	g.run(busy)
+	conn := g.secure(wires.connect(), "h2")
 	defer conn.Close()
+	told := make(chan uint32, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { told <- lastWord(conn); io.Copy(io.Discard, conn) })
 	io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	conn.Write(frame(frameSettings, 0, 0, nil))
-	var wg sync.WaitGroup
-	wg.Go(func() { io.Copy(io.Discard, conn) }) // until the server hangs up
 	var header []byte
 	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", "x"}, {":path", "/v1/reports"}, {"authorization", "Bearer controller"}, {"content-type", "application/json"}} {
 		header = append(header, 0, byte(len(h[0]))) // literal, not indexed, new name
 		header = append(append(append(header, h[0]...), byte(len(h[1]))), h[1]...)
 	}
-	var err error
-	for id := uint32(1); id < 200_000 && err == nil; id += 2 {
+	begun := 0
+	for ; len(told) == 0 && begun < 100_000; begun++ {
+		id := uint32(2*begun + 1)
 		stream := frame(frameHeaders, flagEndHeaders, id, header)
 		stream = append(stream, frame(frameData, flagEndStream, id, []byte(report("a", 1, 1, 1)))...)
 		stream = append(stream, frame(frameReset, 0, id, []byte{0, 0, 0, 8})...)
-		_, err = conn.Write(stream)
+		if _, err := conn.Write(stream); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the server has done what it can
 	}
-	if err == nil {
-		t.Error("100,000 streams were reset, and the server took it")
+	const enhanceYourCalm = 0xb
+	if code := <-told; code != enhanceYourCalm {
+		t.Errorf("after %d streams that were reset the server said %#x", begun, code)
 	}
-	conn.Close()
-	wg.Wait()
-	if r := g.do(g.client(false), ask{path: "/problems/full"}); r.status != 200 {
-		t.Errorf("an honest client: %d", r.status)
+	if begun > 6*streams {
+		t.Errorf("it took %d streams that were reset until the server had enough", begun)
+	}
+	wg.Wait() // it hangs up by itself
+	if n := busy.handlers.Load(); n != streams {
+		t.Errorf("%d handlers had work at once, not %d", n, streams)
+	}
+	honest := g.secure(wires.connect(), "http/1.1")
+	defer honest.Close()
+	fmt.Fprint(honest, "GET /problems/full HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if answer, err := io.ReadAll(honest); err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
+		t.Errorf("an honest client: %v, %.100s", err, answer)
+	}
+	close(busy.gate)
+}
+
+// lastWord reads frames until GOAWAY, and returns its code; 0 when the connection ends
+// without.
+func lastWord(conn io.Reader) uint32 {
+	header := make([]byte, 9)
+	for {
+		if _, err := io.ReadFull(conn, header); err != nil {
+			return 0
+		}
+		body := make([]byte, int(header[0])<<16|int(header[1])<<8|int(header[2]))
+		if _, err := io.ReadFull(conn, body); err != nil {
+			return 0
+		}
+		if header[3] == frameGoAway && len(body) >= 8 {
+			return binary.BigEndian.Uint32(body[4:])
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/x509"
 	"iter"
 
 	"github.com/penstock/penstock"
@@ -28,9 +29,11 @@ type Registry interface {
 // Grant is what a new credential may do.
 type Grant struct {
 	Label string
-	Kind  string // token or key; empty for a token
+	Kind  string // token or key; empty for a token, and for a certificate
 	Role  penstock.Role
 	Scope penstock.Scope
+	// Certificate is the one that its holder connects with; nil for the other kinds.
+	Certificate *x509.Certificate
 }
 
 // Credential is one credential, without its secret.
@@ -40,6 +43,7 @@ type Credential struct {
 	Kind     string // token, certificate or key
 	Role     penstock.Role
 	Scope    penstock.Scope
+	Subject  string // of a certificate
 	Created  int64
 	Revoked  int64
 	LastUsed int64

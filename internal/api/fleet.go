@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"net/http"
 	"reflect"
 	"slices"
@@ -13,8 +15,9 @@ import (
 
 // The kinds of credential that can be asked for.
 const (
-	kindToken = "token"
-	kindKey   = "key"
+	kindToken       = "token"
+	kindKey         = "key"
+	kindCertificate = "certificate"
 )
 
 // fleet answers for controllers and credentials.
@@ -29,7 +32,7 @@ func (f *fleet) routes() []web.Route {
 	}, {
 		Method: http.MethodPost, Path: "/v1/controllers", Access: web.Admin, Serve: f.addCredential,
 		Summary: "Add a credential",
-		Details: "The token or the key is in this answer and nowhere else. Of a token the gateway keeps only a digest; a key it keeps sealed, because both ends of a link work with it.",
+		Details: "The token or the key is in this answer and nowhere else. Of a token the gateway keeps only a digest; a key it keeps sealed, because both ends of a link work with it. For a client certificate there is no secret: whoever connects with one of that name, signed by an authority of tls.client_ca, has the credential.",
 		Body:    []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[NewCredential]()}},
 		Answer:  []web.Media{{Name: web.JSONType, Of: reflect.TypeFor[CredentialAdded]()}},
 		Status:  []int{http.StatusCreated},
@@ -73,6 +76,7 @@ type CredentialInfo struct {
 	Kind     string   `json:"kind" enum:"token,certificate,key"`
 	Role     string   `json:"role" enum:"controller,viewer,operator,admin"`
 	Scope    []string `json:"scope"`
+	Subject  string   `json:"subject,omitempty" doc:"Of a certificate: uri: and its URI, or cn: and its common name."`
 	Created  string   `json:"created,omitempty"`
 	Revoked  string   `json:"revoked,omitempty"`
 	LastUsed string   `json:"last_used,omitempty" doc:"Since the gateway started."`
@@ -81,12 +85,15 @@ type CredentialInfo struct {
 // NewCredential is the wish for a credential.
 type NewCredential struct {
 	Name  string   `json:"name" doc:"For people: whose it is." example:"pump station 17"`
-	Kind  string   `json:"kind,omitempty" enum:"token,key" doc:"A token is sent as it is, under TLS; a key seals what a controller sends over UDP or a serial line. token when absent."`
+	Kind  string   `json:"kind,omitempty" enum:"token,key,certificate" doc:"A token is sent as it is, under TLS; a key seals what a controller sends over UDP or a serial line; a certificate is shown when a connection is made. token when absent, or certificate where there is one."`
 	Role  string   `json:"role,omitempty" enum:"controller,viewer,operator,admin" doc:"What it may do: a controller sends, a viewer reads, an operator acts on held controllers, an admin manages credentials. controller when absent."`
 	Scope []string `json:"scope" doc:"The controllers it may speak for or read: names, in which * stands for any run of characters."`
+
+	Certificate string `json:"certificate,omitempty" doc:"The client certificate, in PEM. Only its name is kept: another one of the same name has the same credential."`
 }
 
-// CredentialAdded is a new credential with its secret: a token or a key.
+// CredentialAdded is a new credential with its secret: a token or a key, and nothing
+// for a certificate.
 type CredentialAdded struct {
 	CredentialInfo
 	Token string `json:"token,omitempty" doc:"Send it as Authorization: Bearer TOKEN. It is not shown again."`
@@ -122,7 +129,7 @@ func (f *fleet) controllers(c *web.Call) error {
 
 func credentialInfo(k Credential) CredentialInfo {
 	return CredentialInfo{
-		ID: k.ID, Name: k.Label, Kind: k.Kind, Role: string(k.Role), Scope: k.Scope,
+		ID: k.ID, Name: k.Label, Kind: k.Kind, Role: string(k.Role), Scope: k.Scope, Subject: k.Subject,
 		Created: timeText(k.Created), Revoked: timeText(k.Revoked), LastUsed: timeText(k.LastUsed),
 	}
 }
@@ -152,23 +159,53 @@ func (f *fleet) addCredential(c *web.Call) error {
 	if !within(c.Who.Scope, wish.Scope) {
 		return penstock.Errorf(penstock.Forbidden, "The scope of the credential %s does not cover all of the scope asked for.", c.Who.Credential)
 	}
-	switch wish.Kind {
-	case "", kindToken, kindKey:
-	default:
-		return penstock.Errorf(penstock.Invalid, "kind: %.40q is not token or key", wish.Kind)
+	grant := Grant{Label: wish.Name, Kind: wish.Kind, Role: penstock.Role(wish.Role), Scope: wish.Scope}
+	if err := wish.certificate(&grant); err != nil {
+		return err
 	}
-	secret, k, err := f.registry.Add(Grant{Label: wish.Name, Kind: wish.Kind, Role: penstock.Role(wish.Role), Scope: wish.Scope})
+	secret, k, err := f.registry.Add(grant)
 	if err != nil {
 		return err
 	}
 	c.Log().Info("a credential was added", "credential", k.ID, "kind", k.Kind, "role", k.Role, "scope", k.Scope, "by", c.Who.Credential, "peer", c.R.RemoteAddr)
 	added := CredentialAdded{CredentialInfo: credentialInfo(k)}
-	if k.Kind == kindKey {
+	switch k.Kind {
+	case kindKey:
 		added.Key = secret
-	} else {
+	case kindToken:
 		added.Token = secret
 	}
 	return c.JSON(http.StatusCreated, added)
+}
+
+// certificate checks that the kind goes with the certificate, and gives that to the grant.
+func (n *NewCredential) certificate(g *Grant) error {
+	switch n.Kind {
+	case "", kindToken, kindKey, kindCertificate:
+	default:
+		return penstock.Errorf(penstock.Invalid, "kind: %.40q is not token, key or certificate", n.Kind)
+	}
+	if n.Certificate == "" {
+		if n.Kind == kindCertificate {
+			return penstock.Errorf(penstock.Invalid, "certificate: it is missing; send it in PEM")
+		}
+		return nil
+	}
+	if n.Kind != "" && n.Kind != kindCertificate {
+		return penstock.Errorf(penstock.Invalid, "certificate: a %s has none", n.Kind)
+	}
+	block, rest := pem.Decode([]byte(n.Certificate))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return penstock.Errorf(penstock.Invalid, "certificate: it does not begin with a certificate in PEM (-----BEGIN CERTIFICATE-----)")
+	}
+	if next, _ := pem.Decode(rest); next != nil && next.Type != "CERTIFICATE" {
+		return penstock.Errorf(penstock.Invalid, "certificate: a block %.40q follows it; send the certificate alone, and keep its key where it is", next.Type)
+	}
+	var err error
+	if g.Certificate, err = x509.ParseCertificate(block.Bytes); err != nil {
+		return penstock.Errorf(penstock.Invalid, "certificate: %w", err)
+	}
+	return nil
 }
 
 // revokeCredential answers DELETE /v1/controllers/{id}.

@@ -36,6 +36,7 @@ type Credential struct {
 	Kind     string         `json:"kind"` // token, certificate or key
 	Role     penstock.Role  `json:"role"`
 	Scope    penstock.Scope `json:"scope"`
+	Subject  string         `json:"subject,omitempty"` // of a certificate
 	Created  string         `json:"created,omitempty"`
 	Revoked  string         `json:"revoked,omitempty"`
 	LastUsed string         `json:"last_used,omitempty"` // since the gateway started
@@ -47,6 +48,8 @@ type Grant struct {
 	Kind  string         `json:"kind,omitempty"` // token or key; empty for a token
 	Role  penstock.Role  `json:"role"`
 	Scope penstock.Scope `json:"scope"`
+
+	Certificate string `json:"certificate,omitempty"` // in PEM, of the kind that has no secret here
 }
 
 // Fleet returns the controllers and the credentials; controller narrows it to
@@ -57,19 +60,24 @@ func (c *Client) Fleet(ctx context.Context, controller string) (Fleet, error) {
 	return f, err
 }
 
-// Grant makes a credential. Its secret, the token or the key, is shown this once.
-func (c *Client) Grant(ctx context.Context, g Grant) (secret, id string, err error) {
-	var made struct {
-		Token string `json:"token"`
-		Key   string `json:"key"`
-		ID    string `json:"id"`
-	}
+// Granted is a new credential. Its secret is shown this once: a token, a key, or nothing
+// for a certificate.
+type Granted struct {
+	Credential
+	Token string `json:"token"`
+	Key   string `json:"key"`
+}
+
+// Secret returns the token or the key.
+func (g *Granted) Secret() string { return g.Token + g.Key }
+
+// Grant makes a credential.
+func (c *Client) Grant(ctx context.Context, g Grant) (made Granted, err error) {
 	err = c.call(ctx, request{method: http.MethodPost, path: "/v1/controllers"}, g, &made)
-	secret = made.Token + made.Key // it is one or the other
-	if err == nil && secret == "" {
+	if err == nil && made.Secret() == "" && g.Certificate == "" {
 		err = penstock.Errorf(penstock.Internal, "the gateway answered without a token or a key")
 	}
-	return secret, made.ID, err
+	return made, err
 }
 
 // Revoke ends a credential at once.

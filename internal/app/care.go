@@ -37,18 +37,18 @@ func (n *node) guard(c memory.Config) *memory.Guard {
 func (g *gateway) newWatcher() *watch.Watcher {
 	return watch.New(watch.Parts{
 		Flow: g.flow, Spool: g.spool, Intake: g.intake, Through: g.historian.Through, Health: g.health, Metrics: g.metrics, Memory: g.memory,
-		Logs: g.Logs, Dir: g.dir.path, Now: g.Now, Version: g.Version, Config: g.Printed,
+		Logs: g.Logs, Dir: g.dir.Path(), Now: g.Now, Version: g.Version, Config: g.Printed,
 	})
 }
 
 // answerLocally answers on the admin socket. A gateway without it works as well.
 func (g *gateway) answerLocally(ctx context.Context) error {
-	copies, err := g.copies(g.dir.path)
+	copies, err := g.copies(g.dir.Path())
 	if err != nil {
 		return err
 	}
 	s := localsocket.New(localsocket.Options{
-		Dir: g.dir.file("run"), Version: g.Version, Log: component(g.Log, "admin"), Now: g.Now, Bundle: g.watcher.Bundle,
+		Dir: g.dir.File("run"), Version: g.Version, Log: component(g.Log, "admin"), Now: g.Now, Bundle: g.watcher.Bundle,
 		Backup: func(ctx context.Context, w io.Writer, order []byte) error {
 			var o backup.Order
 			if err := json.Unmarshal(order, &o); err != nil {
@@ -67,7 +67,7 @@ func (g *gateway) answerLocally(ctx context.Context) error {
 func (g *gateway) copies(dir string) (*copies.Maker, error) {
 	return copies.New(copies.Parts{
 		FS: vfs.Default, Dir: dir, Keys: g.keysDir, Keyring: g.ring, Spool: g.spool, Store: g.store, Historian: g.historian,
-		Flush:   func() error { return errors.Join(g.fleet.Flush(), g.scripts.flush()) },
+		Flush:   func() error { return errors.Join(g.fleet.Flush(), g.scripts.Flush()) },
 		Version: g.Version, Record: func() string { return g.record.Name }, Log: component(g.Log, "backup"), Now: g.Now,
 		Config: func() (string, []string) { return g.ConfigFile, config.Files(&g.Config) },
 	})

@@ -34,7 +34,7 @@ func (g *gateway) measure(server *api.Server) {
 	one(metrics.Refused, func() float64 { return float64(g.doors.Gate.Refused()) })
 	one(metrics.Headless, func() float64 { return float64(g.doors.Balancers.Refused()) })
 	one(metrics.SpansLost, func() float64 { return float64(g.traces.Lost()) })
-	one(metrics.ScriptStuck, func() float64 { return float64(g.scripts.stuck()) })
+	one(metrics.ScriptStuck, func() float64 { return float64(g.scripts.Stuck()) })
 	g.metrics.Read(metrics.ReportsByResult, g.readBooks)
 	g.metrics.Read(metrics.Nameless, func(yield func(float64, ...string)) {
 		for reason, n := range (views.Books{Intake: g.intake}).Nameless() {

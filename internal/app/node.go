@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/app/mappings"
+	"github.com/penstock/penstock/internal/app/scripts"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/slowdisk"
 	"github.com/penstock/penstock/internal/app/verdicts"
@@ -30,6 +31,7 @@ import (
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/newcomer"
 	"github.com/penstock/penstock/internal/pipeline"
+	"github.com/penstock/penstock/internal/script"
 	"github.com/penstock/penstock/internal/shelf"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/spool"
@@ -82,7 +84,7 @@ type outgoing struct {
 // rules are what the configuration says and can say anew while the gateway runs.
 type rules struct {
 	mappings mappings.Set
-	scripts  scripts
+	scripts  *scripts.Scripts
 	lines    atomic.Pointer[map[string]bool] // sources that are lines
 }
 
@@ -237,9 +239,21 @@ func (n *node) connect(o nodeOptions) (err error) {
 		return err
 	}
 	n.pipeline, err = pipeline.New(o.config.Middleware, pipeline.Deps{
-		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.Format, Script: &n.scripts,
+		Fleet: n.fleet, Intake: n.verdicts, Formats: formats, Mapping: n.mappings.Format, Script: n.scripts,
 		Evidence: n.evidence, Observer: n.flow, Flow: n.flow, Traces: n.traces, Log: component(o.log, "pipeline"), Now: o.now,
 	})
+	return err
+}
+
+// openScripts loads the script of the configuration, if it has one.
+func (n *node) openScripts(o nodeOptions) (err error) {
+	n.scripts, err = scripts.Open(o.config.Middleware, scripts.Options{
+		Table: n.store.Table("script"), Log: o.log, Now: o.now,
+		Failed: func(how script.Kind) { n.metrics.Add(metrics.ScriptFaults, 1, string(how)) },
+	})
+	if err == nil {
+		n.closers = append(n.closers, n.scripts.Close)
+	}
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/app/changes"
+	"github.com/penstock/penstock/internal/app/scripts"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -16,7 +17,7 @@ func (g *gateway) newReloader() *changes.Reloader {
 			return changes.Facts{Record: g.record.Name, SpoolUsed: g.spool.State().Used, Now: g.Now()}
 		},
 		Retain: func(ctx context.Context) { g.complain("old samples could not be deleted", g.retain(ctx)) },
-		Under:  func() func() { g.herald.reloading(); return g.herald.ready }, Log: g.Log,
+		Under:  func() func() { g.herald.Reloading(); return g.herald.Ready }, Log: g.Log,
 	})
 }
 
@@ -30,7 +31,7 @@ func (g *gateway) prepareReload(next *settings.Config) (commit, discard func(), 
 	if err := g.spool.CheckQuota(int64(next.Spool.Quota)); err != nil {
 		return nil, nil, penstock.Errorf(penstock.CodeOf(err), "spool.quota: %w", err)
 	}
-	script, discard, err := g.scripts.prepare(scriptOf(next.Middleware))
+	script, discard, err := g.scripts.Prepare(scripts.Of(next.Middleware))
 	if err != nil {
 		return nil, nil, penstock.Errorf(penstock.Invalid, "the new script does not load: %w", err)
 	}
@@ -47,6 +48,6 @@ func (g *gateway) prepareReload(next *settings.Config) (commit, discard func(), 
 func (g *gateway) follow(next *settings.Config, sources *source.Set) {
 	g.knowLines(next.Sources)
 	specs := next.SourceSpecs()
-	g.bound.keep(specs)
+	g.bound.Keep(specs)
 	sources.Apply(specs)
 }

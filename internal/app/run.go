@@ -18,10 +18,13 @@ import (
 	"github.com/penstock/penstock/internal/api"
 	"github.com/penstock/penstock/internal/api/ops"
 	"github.com/penstock/penstock/internal/app/changes"
+	"github.com/penstock/penstock/internal/app/datadir"
 	"github.com/penstock/penstock/internal/app/doors"
 	"github.com/penstock/penstock/internal/app/gaps"
+	"github.com/penstock/penstock/internal/app/herald"
 	"github.com/penstock/penstock/internal/app/pace"
 	"github.com/penstock/penstock/internal/app/settings"
+	"github.com/penstock/penstock/internal/app/sockets"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/app/watch"
 	"github.com/penstock/penstock/internal/config"
@@ -53,17 +56,11 @@ type Options struct {
 
 // Started says where a gateway is to be found.
 type Started struct {
-	Addresses   []Address
+	Addresses   []datadir.Address
 	Data        string // absolute path
 	Certificate string // file
 	Fingerprint string // SHA-256
 	TokenFile   string // of the first admin token; empty when it is no longer there
-}
-
-// Address is what a listener is really bound to.
-type Address struct {
-	Key     string // of the configuration: "listen.https"
-	Address string // host:port
 }
 
 // The intervals of what is done again and again.
@@ -85,12 +82,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	h := herald{sender, o.Logs.Logger()}
-	dir, err := awaitDirectory(ctx, o.Config.Data, max(o.TakeOver, sender.TakeOver()), h.awaitPredecessor)
+	h := herald.New(sender, o.Logs.Logger())
+	dir, err := datadir.Await(ctx, o.Config.Data, max(o.TakeOver, sender.TakeOver()), h.AwaitPredecessor)
 	if err != nil {
 		return err
 	}
-	defer dir.close()
+	defer dir.Close()
 	doors, err := doors.Open(o.Config.Listen, o.Logs.Logger(), o.Now)
 	if err != nil {
 		return err
@@ -102,8 +99,8 @@ func Run(ctx context.Context, o Options) error {
 	defer l.close()
 	host, _ := os.Hostname() // the name is for people alone
 	var n *node
-	h.whileStarting(func() {
-		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.path, name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now, lever: o.Lever}
+	h.WhileStarting(func() {
+		opening := nodeOptions{config: o.Config, fs: vfs.Default, dir: dir.Path(), name: host, version: o.Version, log: o.Logs.Logger(), now: o.Now, lever: o.Lever}
 		if n, err = openNode(opening); err != nil {
 			return
 		}
@@ -141,28 +138,28 @@ func checkRoot(o Options, account int) error {
 // listeners are the sockets of a gateway.
 type listeners struct {
 	https, health net.Listener // health is nil when it is off
-	inherited     sockets      // handed over, for the sources too
+	inherited     sockets.Set  // handed over, for the sources too
 }
 
 func openListeners(c settings.Listen, doors doors.Doors) (_ listeners, err error) {
-	inherited, err := inheritSockets()
+	inherited, err := sockets.Inherit()
 	if err != nil {
 		return listeners{}, err
 	}
 	l := listeners{inherited: inherited}
 	defer func() {
 		if err != nil {
-			inherited.close()
+			inherited.Close()
 		}
 	}()
-	if l.https, err = inherited.listen("https", "listen.https", c.HTTPS); err != nil {
+	if l.https, err = inherited.Listen("https", "listen.https", c.HTTPS); err != nil {
 		return l, err
 	}
 	l.https = doors.Clients(l.https)
 	if c.Health == config.AddressOff {
 		return l, nil
 	}
-	if l.health, err = inherited.listen("health", "listen.health", c.Health); err != nil {
+	if l.health, err = inherited.Listen("health", "listen.health", c.Health); err != nil {
 		l.https.Close()
 		return l, err
 	}
@@ -175,7 +172,7 @@ func (l listeners) close() {
 	if l.health != nil {
 		l.health.Close()
 	}
-	l.inherited.close()
+	l.inherited.Close()
 }
 
 // gateway is a node with its listeners.
@@ -183,14 +180,14 @@ type gateway struct {
 	Options
 	*node
 	Log       *slog.Logger
-	dir       *Directory
+	dir       *datadir.Directory
 	listeners listeners
-	herald    herald
+	herald    herald.Herald
 	doors     doors.Doors
 	watcher   *watch.Watcher
 	memory    *memory.Guard
 	tls       *tlsfiles.Files
-	bound     *bound
+	bound     *datadir.Bound
 	reloader  *changes.Reloader
 }
 
@@ -235,16 +232,19 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("flow", func(ctx context.Context) error { g.watcher.Run(ctx); return nil })
 	part("collector", func(ctx context.Context) error { pace.Collector(ctx); return nil })
 	part("certificates", func(ctx context.Context) error { g.tls.Watch(ctx, reloadEvery); return nil })
-	for _, name := range g.listeners.inherited.unused(&g.Config) {
+	for _, name := range g.listeners.inherited.Unused(&g.Config) {
 		g.Log.Warn("a socket was handed over that the configuration has no listener for: who connects to it waits for ever", "name", name)
 	}
-	part("herald", g.keepManagerInformed)
+	part("herald", func(ctx context.Context) error {
+		g.herald.Run(ctx, herald.Subject{Spool: g.spool.State, Flows: g.watcher.Healthy, Health: g.health.Snapshot})
+		return nil
+	})
 	outer, stopAPI := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAPI()
 	drain := sync.OnceFunc(func() { // whoever asks hears it before the first connection is closed
 		g.Log.Info("the gateway stops: it answers what is under way and takes nothing new")
 		g.health.Drain()
-		g.herald.stopping()
+		g.herald.Stopping()
 		doors.AwaitBalancers(inner, g.Config.Listen.Draining()) // not when a part failed
 		stopAPI()
 	})
@@ -252,7 +252,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	defer context.AfterFunc(inner, drain)()
 	g.Log.Info("the gateway runs", "version", g.Version, "data", started.Data)
 	work.Go(func() { g.tell(inner, started) })
-	g.herald.ready()
+	g.herald.Ready()
 	err = server.Run(outer, g.memory.Handler(g.pipeline))
 	stop(nil)
 	work.Wait()
@@ -276,28 +276,28 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 	var err error
 	c := g.Config.TLS
 	g.tls, err = tlsfiles.Open(tlsfiles.Options{
-		Dir: g.dir.file("tls"), CertFile: c.Cert, KeyFile: c.Key, ClientCA: c.ClientCA, RequireClient: c.Require, Log: component(g.Log, "tls"), Now: g.Now,
+		Dir: g.dir.File("tls"), CertFile: c.Cert, KeyFile: c.Key, ClientCA: c.ClientCA, RequireClient: c.Require, Log: component(g.Log, "tls"), Now: g.Now,
 	})
 	if err != nil {
 		return nil, Started{}, penstock.Errorf(penstock.CodeOf(err), "tls: %w", err)
 	}
 	g.sinks.Env.TLS = g.tls.Config()
 	started := Started{
-		Data: g.dir.path, Certificate: g.tls.CertFile(), Fingerprint: g.tls.Fingerprint(),
-		Addresses: []Address{{"listen.https", g.listeners.https.Addr().String()}},
+		Data: g.dir.Path(), Certificate: g.tls.CertFile(), Fingerprint: g.tls.Fingerprint(),
+		Addresses: []datadir.Address{{Key: "listen.https", Address: g.listeners.https.Addr().String()}},
 	}
 	if g.listeners.health != nil {
-		started.Addresses = append(started.Addresses, Address{"listen.health", g.listeners.health.Addr().String()})
+		started.Addresses = append(started.Addresses, datadir.Address{Key: "listen.health", Address: g.listeners.health.Addr().String()})
 	}
 	if started.TokenFile, err = g.firstToken(); err != nil {
 		return nil, Started{}, err
 	}
-	g.bound = &bound{dir: g.dir, log: g.Log, addresses: map[string]string{}}
-	if err := g.bound.write(started.Addresses...); err != nil {
+	g.bound = datadir.NewBound(g.dir, g.Log)
+	if err := g.bound.Write(started.Addresses...); err != nil {
 		return nil, Started{}, err
 	}
 	missing, err := gaps.Open(gaps.Parts{
-		FS: vfs.Default, Dir: g.dir.path, Intake: g.intake, SameDisk: g.record.Name == settings.HistorianName, Log: g.Log,
+		FS: vfs.Default, Dir: g.dir.Path(), Intake: g.intake, SameDisk: g.record.Name == settings.HistorianName, Log: g.Log,
 		Health: func() gaps.Health { return g.health.Watched("restore") },
 	})
 	if err != nil {
@@ -323,13 +323,13 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 // firstToken makes the first admin credential, and returns the file of its token
 // if it is still there.
 func (g *gateway) firstToken() (string, error) {
-	path := g.dir.file("admin.token")
+	path := g.dir.File("admin.token")
 	token, err := g.fleet.EnsureAdmin()
 	if err != nil {
 		return "", penstock.Errorf(penstock.CodeOf(err), "first admin token: %w", err)
 	}
 	if token != "" {
-		return path, replaceFile(path, []byte(token+"\n"), 0o600)
+		return path, datadir.ReplaceFile(path, []byte(token+"\n"), 0o600)
 	}
 	if _, err := os.Stat(path); err != nil {
 		return "", nil // the operator took it away, as is good
@@ -354,7 +354,7 @@ func (g *gateway) upkeep(ctx context.Context) error {
 			g.complain("the spool could not be given space back", g.press())
 		case <-flush.C:
 			g.complain("the fleet could not be written", g.fleet.Flush())
-			g.complain("what the script keeps could not be written", g.scripts.flush())
+			g.complain("what the script keeps could not be written", g.scripts.Flush())
 		case <-checkpoint.C:
 			g.complain("the ledger's snapshot could not be written", g.checkpoint(g.Now()))
 		case <-retention.C:

@@ -4,36 +4,29 @@ import (
 	"crypto/rand"
 	"net"
 
+	"github.com/penstock/penstock/internal/app/datadir"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/source"
 )
 
-// listenKey returns the key under which the address of a source is known.
-func listenKey(name string) string {
-	if name == "mqtt" || name == "link" || name == "link_udp" {
-		return "listen." + name
-	}
-	return "sources." + name
-}
-
 // newSources returns the set of the gateway's sources, at work on what the
 // configuration says.
 func (g *gateway) newSources() *source.Set {
 	o := source.Options{
 		Env: source.Env{
-			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: views.Marks{Intake: g.intake}, SameDisk: g.record.Name == settings.HistorianName, TLS: g.tls.Config(), Bound: g.bound.add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
-			Files: g.dir.file("sources"),
+			Evidence: g.evidence, Auth: g.fleet, Keys: g.fleet, Marks: views.Marks{Intake: g.intake}, SameDisk: g.record.Name == settings.HistorianName, TLS: g.tls.Config(), Bound: g.bound.Add, Log: component(g.Log, "sources"), Now: g.Now, Rand: rand.Reader,
+			Files: g.dir.File("sources"),
 			Listen: func(name, address string) (net.Listener, error) {
-				l, err := g.listeners.inherited.listen(name, listenKey(name), config.Address(address))
+				l, err := g.listeners.inherited.Listen(name, datadir.Key(name), config.Address(address))
 				if err != nil {
 					return nil, err
 				}
 				return g.memory.Listener(g.doors.Clients(l)), nil
 			},
 			ListenPacket: func(name, address string) (net.PacketConn, error) {
-				return g.listeners.inherited.listenPacket(name, listenKey(name), config.Address(address))
+				return g.listeners.inherited.ListenPacket(name, datadir.Key(name), config.Address(address))
 			},
 			Lets: g.doors.Gate.Lets,
 		},

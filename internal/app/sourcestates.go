@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ func (g *gateway) sourceStates() (states []api.SourceState) {
 		if !is {
 			continue
 		}
-		s := api.SourceState{Name: name, State: string(c.Status), Since: c.Since, Why: c.Why, Addresses: g.bound.of(name)}
+		s := api.SourceState{Name: name, State: string(c.Status), Since: c.Since, Why: c.Why, Addresses: g.bound.Of(name)}
 		if c.Status == health.OK {
 			s.State = "running"
 		}
@@ -55,7 +54,7 @@ func (g *gateway) tell(ctx context.Context, started Started) {
 	if ctx.Err() != nil && context.Cause(ctx) != context.DeadlineExceeded {
 		return
 	}
-	started.Addresses = g.bound.list(started.Addresses)
+	started.Addresses = g.bound.List(started.Addresses)
 	g.Started(started)
 }
 
@@ -69,30 +68,4 @@ func (g *gateway) sourcesBegan() bool {
 		}
 	}
 	return !slices.ContainsFunc(states, func(s api.SourceState) bool { return s.State == string(health.Starting) })
-}
-
-// of returns where a source listens.
-func (b *bound) of(source string) (addresses []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	key := listenKey(source)
-	for _, k := range slices.Sorted(maps.Keys(b.addresses)) {
-		if k == key || strings.HasPrefix(k, key+".") {
-			addresses = append(addresses, b.addresses[k])
-		}
-	}
-	return addresses
-}
-
-// list returns every address there is: those given first, in their order.
-func (b *bound) list(first []Address) []Address {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := slices.Clone(first)
-	for _, k := range slices.Sorted(maps.Keys(b.addresses)) {
-		if a := (Address{k, b.addresses[k]}); !slices.Contains(all, a) {
-			all = append(all, a)
-		}
-	}
-	return all
 }

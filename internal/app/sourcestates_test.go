@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/app/datadir"
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/source/syslog"
@@ -15,12 +16,12 @@ import (
 
 // starting returns a gateway of which nothing runs but health and the addresses.
 func starting(t *testing.T, told chan<- Started) *gateway {
-	dir, err := openDirectory(t.TempDir())
+	dir, err := datadir.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(dir.close)
-	g := &gateway{node: &node{health: health.New(health.Options{})}, bound: &bound{dir: dir, log: slog.New(slog.DiscardHandler), addresses: map[string]string{}}}
+	t.Cleanup(dir.Close)
+	g := &gateway{node: &node{health: health.New(health.Options{})}, bound: datadir.NewBound(dir, slog.New(slog.DiscardHandler))}
 	g.Started = func(s Started) { told <- s }
 	return g
 }
@@ -31,17 +32,17 @@ func TestTheStartTellsWhereTheSourcesListen(t *testing.T) {
 		g := starting(t, told)
 		begins, fails := g.health.Watched("source meters"), g.health.Watched("source pump")
 		g.health.Needed("spool")
-		go g.tell(t.Context(), Started{Addresses: []Address{{"listen.https", "[::]:8080"}}})
-		g.bound.add("listen.https", "[::]:8080")
+		go g.tell(t.Context(), Started{Addresses: []datadir.Address{{Key: "listen.https", Address: "[::]:8080"}}})
+		g.bound.Add("listen.https", "[::]:8080")
 		time.Sleep(100 * time.Millisecond) // of the bubble's clock
 		if synctest.Wait(); len(told) > 0 {
 			t.Fatal("it tells before the sources have begun")
 		}
-		g.bound.add("sources.meters.udp", "127.0.0.1:514")
-		g.bound.add("listen.link", "127.0.0.1:5427")
+		g.bound.Add("sources.meters.udp", "127.0.0.1:514")
+		g.bound.Add("listen.link", "127.0.0.1:5427")
 		begins.OK()
 		fails.Failing("no such device")
-		want := []Address{{"listen.https", "[::]:8080"}, {"listen.link", "127.0.0.1:5427"}, {"sources.meters.udp", "127.0.0.1:514"}}
+		want := []datadir.Address{{Key: "listen.https", Address: "[::]:8080"}, {Key: "listen.link", Address: "127.0.0.1:5427"}, {Key: "sources.meters.udp", Address: "127.0.0.1:514"}}
 		if s := <-told; !slices.Equal(s.Addresses, want) {
 			t.Errorf("told are %v", s.Addresses)
 		}
@@ -64,7 +65,7 @@ func TestTheStartWaitsForSourcesWithoutAState(t *testing.T) {
 		if synctest.Wait(); len(told) > 0 {
 			t.Fatal("it tells before the source has begun")
 		}
-		g.bound.add("sources.meters.udp", "127.0.0.1:514")
+		g.bound.Add("sources.meters.udp", "127.0.0.1:514")
 		g.health.Watched("source meters").OK()
 		if s := <-told; len(s.Addresses) != 1 {
 			t.Errorf("told are %v", s.Addresses)

@@ -48,6 +48,8 @@ func TestControllersAdd(t *testing.T) {
 	f.run("", "controllers", "add", "anna", "--role", "boss").want(t, shell.ExitUsage, "", `"boss" is no role`)
 	f.run("", "controllers", "add", "anna", "--role", "viewer").want(t, shell.ExitUsage, "", "say what a viewer may see")
 	f.run("", "controllers", "add").want(t, shell.ExitUsage, "", "accepts 1 arg")
+	f.run("", "controllers", "add", "a", "--key", "--certificate", "a.crt").want(t, shell.ExitUsage, "", "[certificate key]")
+	f.run("", "controllers", "add", "a", "--certificate", "admin_test.go").want(t, shell.ExitFailed, "", "admin_test.go holds no certificate in PEM")
 	f.answers["POST /v1/controllers"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }
 	f.run("", "controllers", "add", "a").want(t, shell.ExitFailed, "", "answered without a token")
 }

@@ -46,7 +46,8 @@ func newDemo(env shell.Env, run Demo) *cobra.Command {
 with loss, duplication, reordering and corruption if asked for; and, with
 --kill-every, kill the gateway again and again. At the end the senders' own books
 are held against what the gateway stored. The exit code is 0 only when nothing was
-lost, nothing made up and nothing changed.
+lost, nothing made up and nothing changed. Its gateway's configuration may be
+changed while it runs, with 'penstock reload': it says where.
 
 With --break the controllers stand at sites, some of them on serial lines and on
 radios that tell their signal, and something is broken on purpose while they send:

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -26,6 +25,10 @@ type Options struct {
 	// the gateway that has the lease, the others by every gateway at once.
 	Slaves int
 	Every  time.Duration
+	// Balanced puts the gateways behind an HAProxy: see [Front].
+	Balanced bool
+	// Program is what the gateways run.
+	Program string
 }
 
 // Cluster is gateways that share a record.
@@ -34,8 +37,10 @@ type Cluster struct {
 	Nodes    []*Node
 	Database *pgtest.Server
 	Slaves   *Slaves
+	Front    *Front // nil unless the gateways are behind a balancer
 
-	t testing.TB
+	t         testing.TB
+	authority *testkit.Authority
 }
 
 // New starts a database, the devices and the gateways, which all end with the test.
@@ -47,22 +52,14 @@ func New(t testing.TB, o Options) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.check(c.Database.Close()) })
-	dir := t.TempDir()
-	program := filepath.Join(dir, "penstock")
-	build := exec.Command("go", "build", "-o", program, "github.com/penstock/penstock/cmd/penstock")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	c.authority = testkit.NewAuthority(t)
+	if o.Balanced {
+		c.Front = newFront(c)
 	}
-	authority := testkit.NewAuthority(t)
+	dir := t.TempDir()
 	for i := range o.Nodes {
-		// An address of its own, so that no connection of the fleet takes the port of a
-		// gateway that is down.
-		host := fmt.Sprintf("127.0.0.%d", i+2)
-		n := &Node{t: t, program: program, dir: filepath.Join(dir, fmt.Sprint("node-", i+1)), HTTPS: freePort(t, host), Link: freePort(t, host), roots: authority.Pool()}
+		n := c.newNode(i, filepath.Join(dir, fmt.Sprint("node-", i+1)))
 		c.Nodes = append(c.Nodes, n)
-		c.check(os.MkdirAll(n.dir, 0o700))
-		c.configure(n, authority.Server(t, host))
 		t.Cleanup(n.Kill)
 	}
 	errs := make([]error, len(c.Nodes))
@@ -74,7 +71,26 @@ func New(t testing.TB, o Options) *Cluster {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
+	if c.Front != nil {
+		c.Front.open()
+	}
 	return c
+}
+
+// newNode sets up the gateway of a number, with an address of its own, so that no
+// connection of the fleet takes the port of a gateway that is down.
+func (c *Cluster) newNode(i int, dir string) *Node {
+	host := fmt.Sprintf("127.0.0.%d", i+2)
+	n := &Node{t: c.t, Program: c.Program, Name: string(rune('a' + i)), dir: dir, roots: c.authority.Pool()}
+	if c.Front != nil {
+		host = fmt.Sprintf("127.0.2.%d", i+2)
+		n.HTTPS, n.Link = net.JoinHostPort(host, c.Front.https), net.JoinHostPort(host, c.Front.link)
+	} else {
+		n.HTTPS, n.Link = freePort(c.t, host), freePort(c.t, host)
+	}
+	c.check(os.MkdirAll(n.dir, 0o700))
+	c.configure(n, c.authority.Server(c.t, host, frontHost))
+	return n
 }
 
 func (c *Cluster) check(err error) {
@@ -95,6 +111,15 @@ func freePort(t testing.TB, host string) string {
 	return l.Addr().String()
 }
 
+// listen returns what else the gateway listens at.
+func (c *Cluster) listen(n *Node) string {
+	if c.Front == nil {
+		return `health: "off"`
+	}
+	host, _, _ := net.SplitHostPort(n.HTTPS)
+	return fmt.Sprintf("mqtt: %q, health: %q, proxy: [%s]", net.JoinHostPort(host, c.Front.mqtt), net.JoinHostPort(host, c.Front.health), frontHost)
+}
+
 // configure writes the gateway's configuration and certificate.
 func (c *Cluster) configure(n *Node, certificate tls.Certificate) {
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
@@ -103,7 +128,7 @@ func (c *Cluster) configure(n *Node, certificate tls.Certificate) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "data: %s\nlog: {level: warn}\n", n.data())
-	fmt.Fprintf(&b, "listen: {https: %q, link: %q, health: \"off\"}\n", n.HTTPS, n.Link)
+	fmt.Fprintf(&b, "listen: {https: %q, link: %q, %s}\n", n.HTTPS, n.Link, c.listen(n))
 	fmt.Fprintf(&b, "tls: {cert: %s, key: %s}\n", filepath.Join(n.dir, "cert.pem"), filepath.Join(n.dir, "key.pem"))
 	fmt.Fprintf(&b, "sinks:\n  - {name: central, record: true, timeout: 10s, postgres: {server: \"postgres://127.0.0.1:%s/postgres\", user: postgres}}\n", c.Database.Port)
 	b.WriteString("sources:\n")

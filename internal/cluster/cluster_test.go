@@ -24,6 +24,12 @@ type trial struct {
 	every time.Duration // between two blows
 	kills int
 
+	gate     *cluster.Gate // through the balancer; nil when the fleet picks the gateways
+	next     string        // the program that gateways get which are stopped in good order
+	restarts int           // of the gateways that are stopped in good order in a round
+	calm     cluster.Calm
+	stops    int
+
 	mu     sync.Mutex // guards what follows
 	marks  cluster.Watermarks
 	failed bool // the database has lost transactions, which are not all there again
@@ -106,11 +112,17 @@ func (tr *trial) round() {
 	tr.Helper()
 	order := tr.rand.Perm(len(tr.Nodes))
 	lost, old := tr.Nodes[order[0]], tr.Nodes[order[1]]
+	if tr.gate != nil {
+		tr.Front.Ready(tr.Nodes...)
+		for _, i := range order[:tr.restarts] {
+			tr.restart(tr.Nodes[i])
+		}
+	}
 	old.Copy()
 	tr.pause(tr.every)
 	tr.kill()
 	tr.pause(tr.every)
-	lost.Wipe()
+	tr.replace(lost)
 	tr.pause(tr.every)
 	if err := tr.Database.Down(); err != nil {
 		tr.Fatal(err)
@@ -129,22 +141,76 @@ func (tr *trial) round() {
 	tr.failOver()
 }
 
-// TestNothingIsLostOrDoubled has a fleet send to three gateways, another one for each
-// try, while they are killed, lost and set back, and the database with them. Its short
-// form takes seconds; PENSTOCK_CLUSTER=5m says for how long it goes on.
+// replace loses a gateway with its disk, and has another one in its place.
+func (tr *trial) replace(n *cluster.Node) {
+	tr.Helper()
+	if tr.gate != nil {
+		tr.Front.Replace(n)
+		return
+	}
+	n.Wipe()
+}
+
+// restart stops a gateway in good order and starts the next version of the program in
+// its place: no request of the fleet may fail for it.
+func (tr *trial) restart(n *cluster.Node) {
+	tr.Helper()
+	n.Program = tr.next
+	calm, err := tr.gate.During(tr, func() {
+		n.Restart()
+		tr.Front.Ready(n)
+	})
+	if err != nil || calm.Failed != 0 || calm.Requests == 0 {
+		tr.Errorf("a gateway was stopped in good order, and of %d requests %d failed: %v", calm.Requests, calm.Failed, err)
+	}
+	tr.stops++
+	tr.calm.Requests += calm.Requests
+	tr.calm.Sessions += calm.Sessions
+	tr.calm.Failed += calm.Failed
+}
+
+// TestNothingIsLostOrDoubled has a fleet send to three gateways while they are killed, lost
+// and set back, and the database with them: to another one for each try; and to an HAProxy,
+// which has to find out by itself what happened to the gateways. Behind it gateways are
+// besides stopped in good order, to be upgraded one after the other to a program that adds
+// to the tables of the record: no request fails for that. The short form takes seconds;
+// PENSTOCK_CLUSTER=5m says for how long each goes on.
 func TestNothingIsLostOrDoubled(t *testing.T) {
-	length, every, interval := time.Duration(0), 400*time.Millisecond, 250*time.Millisecond
+	// A release that is there may begin, to be upgraded to the program of this source.
+	today, previous := cluster.Build(t, ""), os.Getenv("PENSTOCK_PREVIOUS")
+	program, next := previous, today
+	if previous == "" {
+		program, next = today, cluster.Build(t, adds)
+	}
+	t.Run("the fleet picks", func(t *testing.T) { run(t, cluster.Options{Program: today}, "") })
+	t.Run("behind HAProxy", func(t *testing.T) { run(t, cluster.Options{Program: program, Balanced: true}, next) })
+}
+
+// adds is what the next version of the program makes of the tables while the one of today
+// still writes.
+const adds = `
+ALTER TABLE {s}.samples ADD COLUMN region text;
+ALTER TABLE {s}.nodes ADD COLUMN region text NOT NULL DEFAULT 'north';
+ALTER TABLE {s}.settled ADD COLUMN region text NOT NULL DEFAULT 'north';
+CREATE TABLE {s}.regions (name text PRIMARY KEY);`
+
+// run runs a trial for as long as it is told to. Gateways that are stopped in good order
+// get the next program.
+func run(t *testing.T, o cluster.Options, next string) {
+	const controllers, poll = 40, 250 * time.Millisecond
+	tr := &trial{T: t, next: next, every: 400 * time.Millisecond, restarts: 1, marks: cluster.Watermarks{}}
+	length, interval := time.Duration(0), 250*time.Millisecond
 	if text := os.Getenv("PENSTOCK_CLUSTER"); text != "" {
 		var err error
 		if length, err = time.ParseDuration(text); err != nil {
 			t.Fatal(err)
 		}
-		every, interval = 5*time.Second, 500*time.Millisecond
+		tr.every, tr.restarts, interval = 5*time.Second, 2, 500*time.Millisecond
 	}
-	const controllers, slaves, poll = 40, 4, 250 * time.Millisecond
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	c := cluster.New(t, cluster.Options{Nodes: 3, Slaves: slaves, Every: poll})
+	o.Nodes, o.Slaves, o.Every = 3, 4, poll
+	c := cluster.New(t, o)
 	defer func() {
 		if t.Failed() {
 			for _, n := range c.Nodes {
@@ -157,12 +223,12 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	way := c.NewWay(model, epoch, 2*every)
+	tr.Cluster, tr.store, tr.rand = c, c.NewStore(t), rand.New(rand.NewPCG(seed, 1))
+	way := tr.way(model, epoch)
 	fleet, err := sim.New(sim.Options{Model: model, Transport: way, Seed: seed, InFlight: 64, Impair: sim.Impairments{Loss: 0.05, Duplicate: 0.05, Reorder: 0.05}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trial{Cluster: c, T: t, store: c.NewStore(t), rand: rand.New(rand.NewPCG(seed, 1)), every: every, marks: cluster.Watermarks{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -187,6 +253,18 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 		t.Log(err) // connections that the gateways had broken
 	}
 	tr.conclude(fleet, poll, rounds, time.Since(began))
+}
+
+// way returns the fleet's way to the gateways.
+func (tr *trial) way(model *sim.Model, epoch uint64) sim.Transport {
+	if tr.Front == nil {
+		return tr.NewWay(model, epoch, 2*tr.every)
+	}
+	var err error
+	if tr.gate, err = tr.Front.NewGate(model, epoch); err != nil {
+		tr.Fatal(err)
+	}
+	return tr.gate
 }
 
 // takeOver waits until what gateways had leased that are no more is leased again by one
@@ -243,7 +321,22 @@ func (tr *trial) conclude(fleet *sim.Fleet, poll time.Duration, rounds int, took
 	stats := fleet.Stats()
 	tr.Logf("in %v: %d rounds, %d gateways killed beside, %d reports sent and committed once, %d samples, %d messages, %d retries, %d answered as duplicates; lost %d, doubled %d",
 		took.Round(time.Second), rounds, tr.kills, balance.Committed, balance.Samples, stats.Messages, stats.Retries, stats.Duplicate, balance.Lost, doubles+balance.Phantom)
+	if tr.gate != nil {
+		tr.checkUpgrade()
+	}
 	one, all := tr.Slaves.Reads()
 	tr.Logf("polled through a lease: read %d times, %d slots stored, %d missing, %d read twice; it changed hands %d times", one, leased.Slots, leased.Missing, leased.Conflicts, leased.Turns)
 	tr.Logf("polled by all gateways: read %d times, %d slots stored, %d missing, %d read twice", all, shared.Slots, shared.Missing, shared.Conflicts)
+}
+
+// checkUpgrade sees that gateways of two versions have shared the tables, and that the
+// next one has added to them.
+func (tr *trial) checkUpgrade() {
+	tr.Helper()
+	steps := tr.Database.Number(tr, "postgres", "SELECT count(*) FROM penstock.migrations")
+	tr.Logf("%d gateways stopped in good order: of %d requests meanwhile %d failed, %d reports went out again in the next session of a link; the tables have had %d versions",
+		tr.stops, tr.calm.Requests, tr.calm.Failed, tr.calm.Sessions, int(steps))
+	if tr.stops == 0 || steps < 2 {
+		tr.Errorf("%d gateways were upgraded, and the tables have had %v versions", tr.stops, steps)
+	}
 }

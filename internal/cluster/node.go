@@ -21,10 +21,11 @@ import (
 // Node is one gateway of a cluster, which may be down. Its methods but Endpoint are
 // called by one goroutine at a time.
 type Node struct {
+	Name        string // at the balancer
 	HTTPS, Link string // addresses, which stay the same
+	Program     string // what is started the next time
 
 	t       testing.TB
-	program string
 	dir     string // data, configuration and log
 	roots   *x509.CertPool
 	process *os.Process
@@ -96,7 +97,7 @@ func (n *Node) run(started chan<- error) {
 		return
 	}
 	defer out.Close() // the process has a duplicate
-	c := exec.Command(n.program, "serve", "--config", filepath.Join(n.dir, "penstock.yaml"), "--allow-root")
+	c := exec.Command(n.Program, "serve", "--config", filepath.Join(n.dir, "penstock.yaml"), "--allow-root")
 	c.Stdout, c.Stderr = out, out
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	err = c.Start()
@@ -136,6 +137,14 @@ func (n *Node) end(how syscall.Signal) {
 	}
 	n.work.Wait()
 	n.process = nil
+}
+
+// Restart ends the process in good order and starts the program again, which may be
+// another one by now.
+func (n *Node) Restart() {
+	n.t.Helper()
+	n.Stop()
+	n.Start()
 }
 
 // leave forgets how the gateway is reached: its next disk knows another token.

@@ -111,10 +111,7 @@ func (w *Way) Send(ctx context.Context, m sim.Message) (sim.Answer, error) {
 			return sim.Answer{}, errGone // another gateway stands there by now
 		}
 	}
-	if err == nil && a.Result != penstock.Rejected && a.Committed.Seq < m.Report.Identity.Seq {
-		return sim.Answer{}, penstock.RetryLater(penstock.Unavailable, 100*time.Millisecond, "accepted, and not committed yet")
-	}
-	return a, err
+	return onceCommitted(a, err, m)
 }
 
 // Close implements [sim.Transport].

@@ -244,7 +244,8 @@ func onePoint(t *testing.T, p *browser.Page, picture string) {
 // fadedRadio finds out from the first screen what to do, and where on its way a
 // report is in trouble.
 func fadedRadio(t *testing.T, p *browser.Page) {
-	p.Wait("/Why:.*Next:.*aerial.*Send:.*radio technician/s.test(document.querySelector('.cause.physical').innerText)")
+	p.Wait("/^site-.*not software.*since .*Why:.*Next:.*aerial.*Send:.*radio technician/s.test(document.querySelector('.cause.physical').innerText)")
+	p.Wait("/[1-9][0-9]* causes? of trouble at [1-9]/.test(document.querySelector('h1.line').innerText) && /cause/.test(document.title)")
 	p.Click(".cause.physical summary")
 	p.Click(".cause.physical .names a")
 	p.Wait("/^Radio.*RSSI.*SNR/s.test(document.querySelector('.hops .poor')?.innerText ?? '')")
@@ -323,11 +324,13 @@ func staleOnAPhone(t *testing.T, b *browser.Browser, at plant, picture string) {
 	p.Wait("/[1-9] silent/.test(document.querySelector('h1.line').innerText)")
 	const narrow = "document.documentElement.scrollWidth <= innerWidth"
 	p.Wait(narrow)
+	// A row has room for one word: what is wrong, or that it reports.
+	p.Wait("[...document.querySelectorAll('.row')].every(r => [...r.querySelectorAll('.why, .pulse')].filter(e => e.offsetWidth > 0).length === 1)")
 	p.Screenshot(picture)
 	serious(t, p)
 	p.Click(".row a")
 	p.Wait("document.querySelector('h1 .pulse.silent')?.innerText.includes('stale for')")
-	p.Wait("document.querySelector('.points tr.old')?.innerText.includes('stale')")
+	p.Wait("/was good.*stale/s.test(document.querySelector('.points tr.old')?.innerText)")
 	p.Wait("document.querySelector('.plot canvas')")
 	p.Wait(narrow)
 	serious(t, p)

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/delivery/trouble"
 	"github.com/penstock/penstock/internal/flow"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/spool"
@@ -256,7 +257,7 @@ func (d *drive) deliverLive(ctx context.Context, durable penstock.Position) erro
 	reader := d.live.seek(d.set.Log, d.live.next)
 	for until := d.env.Now().Add(d.spec.Settings.Linger.Std()); ; {
 		left := until.Sub(d.env.Now())
-		if err := sleep(ctx, min(left, lingerSlice)); err != nil {
+		if err := pause.For(ctx, min(left, lingerSlice)); err != nil {
 			return err
 		}
 		if err := d.gather(ctx, reader, &b, room, &skip); err != nil {
@@ -407,15 +408,4 @@ func (d *drive) try(ctx context.Context, b *reading.Load) ([]failure, error) {
 		d.suspicion.Cleared()
 	}
 	return failed, err
-}
-
-func sleep(ctx context.Context, linger time.Duration) error {
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

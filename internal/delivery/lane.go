@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/delivery/reading"
 	"github.com/penstock/penstock/internal/delivery/trouble"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/shelf"
 	"github.com/penstock/penstock/internal/sink"
 )
@@ -139,27 +140,15 @@ func (l *lane) run(ctx context.Context) {
 		if ctx.Err() != nil || l.set.Log.Closed() {
 			return
 		}
-		pause := trouble.FirstBackoff
+		wait := trouble.FirstBackoff
 		if !l.suspicion.Narrowed(err, l.spec.NewRecord != nil) {
-			pause = l.breaker.Failed(err)
+			wait = l.breaker.Failed(err)
 		}
-		l.failing(err, pause)
+		l.failing(err, wait)
 		l.refuse(penstock.Errorf(penstock.Unavailable, "the sink is in trouble: %w", err))
-		if l.pause(ctx, pause) != nil {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
-	}
-}
-
-// pause waits after a failure, or until a person wants something.
-func (l *lane) pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

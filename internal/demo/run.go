@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,9 +46,35 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		}
 		defer d.drill.close()
 		d.gateway.more = d.drill.arguments()
+	} else if err := d.configure(); err != nil {
+		return Summary{}, err
 	}
 	return d.run(ctx)
 }
+
+// configure gives the gateway a configuration that a person may change while it runs. One
+// that is there stays as it is.
+func (d *demo) configure() error {
+	d.gateway.more = []string{"--config", d.configFile()}
+	if err := os.MkdirAll(d.directory, 0o750); err != nil {
+		return penstock.Errorf(penstock.Internal, "make the data directory: %w", err)
+	}
+	const text = "# The gateway of the demo. Add to this file what you like to try (see docs/configuration.md), then:\n#   penstock reload --data %s\n"
+	f, err := os.OpenFile(d.configFile(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(f, text, d.directory)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return penstock.Errorf(penstock.Internal, "write the gateway's configuration: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) configFile() string { return filepath.Join(d.directory, "penstock.yaml") }
 
 // A demo is one run.
 type demo struct {

@@ -30,7 +30,11 @@ func (d *demo) welcome(ctx context.Context, e sim.Endpoint) {
 		program = path
 	}
 	d.say("  %s query --data %s %s\n", program, d.directory, model.Name(0))
-	d.say("  %s tail --data %s\n\n", program, d.directory)
+	d.say("  %s tail --data %s\n", program, d.directory)
+	if d.drill == nil {
+		d.say("\nChange its configuration, %s, and have it read again:\n  %s reload --data %s\n", d.configFile(), program, d.directory)
+	}
+	d.say("\n")
 }
 
 // tell writes a line a second until ctx ends: counts since the start, latencies of

@@ -8,9 +8,9 @@ type advised struct{ next, send string }
 //lint:table
 var adviceOf = map[Cause]map[Of]advised{
 	Physical: {
-		OfLine:       {"measure the line: screen, terminators, cables laid beside mains; 'penstock links --bad' shows the damaged frames", "an electrician"},
-		OfSite:       {"look at the site's aerial, its cable and its supply; compare the signal at both ends", "a radio technician"},
-		OfController: {"look at plug, cable and aerial of this controller; 'penstock links --bad' shows damaged frames", "a technician with a meter"},
+		OfLine:       {"from here: look at the damaged frames ('penstock links --bad', or a controller's page); there: measure the line, look at screen, terminators and cables laid beside mains", "an electrician"},
+		OfSite:       {"from here: compare the signal at both ends, and see whether it fell at once or crept; there: look at the aerial, its cable and its supply", "a radio technician"},
+		OfController: {"from here: look at its damaged frames ('penstock links --bad', or its page); there: look at its plug, cable and aerial", "a technician with a meter"},
 	},
 	Controller: {OfController: {"look at the controller: its program, its load, its clock and its supply; read its own log", "whoever keeps the controller's program"}},
 	Network: {
@@ -34,8 +34,21 @@ var fallback = map[Cause]advised{
 	Configuration: {"hold the gateway's configuration against the plant", "whoever configured the gateway"},
 }
 
+// adviceOn says what to do where what shows tells more than the cause does.
+//
+//lint:table
+var adviceOn = map[string]advised{
+	"held":      {"look whether it is one of yours: 'penstock controllers admit NAME' lets it report", "nobody: whoever looks after the gateway decides"},
+	"clock":     {"set its clock, and look where it takes its time from; the times of what it sent since are off by as much", "whoever keeps the controller's program"},
+	"hangs":     {"restart it from here if that can be done; read its own log", "whoever keeps the controller's program"},
+	"restarted": {"look at its supply, and read its own log: it began anew", "whoever keeps the controller's program"},
+}
+
 // advice returns the next check of a verdict and whom to send.
 func advice(v *Verdict) (next, send string) {
+	if a, ok := adviceOn[v.Rule]; ok && v.Cause != Unclear {
+		return a.next, a.send
+	}
 	if v.Cause != Unclear {
 		a := adviceFor(v.Cause, v.Scope.Of)
 		return a.next, a.send
@@ -68,5 +81,5 @@ func tell(between [2]Cause) string {
 	case has(Configuration, Network):
 		return "look whether the address that is configured can be reached from this machine"
 	}
-	return "look at both, the more likely first"
+	return "look at both, the likelier first"
 }

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/diagnose/rhythm"
@@ -96,7 +97,7 @@ var observations = []observation{
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
 	{func(f *features) bool { return f.fading() && (f.faded() || f.hampered()) },
 		func(f *features) string {
-			return fmt.Sprintf("the signal of %d of %d others at the site %s faded as well", f.site.weak, f.site.others, f.site.name)
+			return fmt.Sprintf("the signal of %d of %d others at %s faded as well", f.site.weak, f.site.others, named("the site", f.site.name))
 		},
 		weights{Physical: 4, Network: -1, Controller: -2}},
 	{(*features).badLine,
@@ -154,12 +155,12 @@ var observations = []observation{
 		weights{Network: 1.5, Gateway: 0.3}},
 	{(*features).shared,
 		func(f *features) string {
-			return fmt.Sprintf("%d of %d others at the site %s are in trouble too", f.site.ill, f.site.others, f.site.name)
+			return fmt.Sprintf("%d of %d others at %s are in trouble too", f.site.ill, f.site.others, named("the site", f.site.name))
 		},
 		weights{Network: 3, Controller: -3, Physical: 0.5}},
 	{func(f *features) bool { return f.hampered() && f.lineWide() },
 		func(f *features) string {
-			return fmt.Sprintf("%d of %d others on the line %s are in trouble too", f.line.ill, f.line.others, f.line.name)
+			return fmt.Sprintf("%d of %d others on %s are in trouble too", f.line.ill, f.line.others, named("the line", f.line.name))
 		},
 		weights{Physical: 2.5, Controller: -3}},
 	{func(f *features) bool { return f.hampered() && f.source.most(5) },
@@ -169,7 +170,7 @@ var observations = []observation{
 		weights{Network: 1, Gateway: 1, Controller: -3, Physical: -2}},
 	{func(f *features) bool { return f.hampered() && f.site.few() },
 		func(f *features) string {
-			return fmt.Sprintf("of %d others at the site %s %d are in trouble", f.site.others, f.site.name, f.site.ill)
+			return fmt.Sprintf("of %d others at %s %d are in trouble", f.site.others, named("the site", f.site.name), f.site.ill)
 		},
 		weights{Network: -2, Gateway: -3, Store: -3, Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.fine() },
@@ -197,6 +198,15 @@ func (f *features) measured() string {
 		tense = "was, before it fell silent,"
 	}
 	return fmt.Sprintf("%s %s %.1f %s", q.Title(), tense, f.signal, q.Unit())
+}
+
+// named says what a name is of, unless that stands in the name: "the site north", and
+// "site-02".
+func named(what, name string) string {
+	if strings.HasPrefix(strings.ToLower(name), strings.TrimPrefix(what, "the ")) {
+		return name
+	}
+	return what + " " + name
 }
 
 func refusedFor(f *features) string {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/credential"
 	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/place"
 	"github.com/penstock/penstock/internal/fleet/point"
@@ -113,6 +114,23 @@ func (f *Fleet) Admit(controller string) error {
 		return err
 	}
 	return f.writePages(map[*page]bool{c.page: true}, map[string][]byte{})
+}
+
+// admitNamed registers the controllers that a controller's grant names in full: who is
+// given a token is known.
+func (f *Fleet) admitNamed(g credential.Grant) error {
+	if g.Role != penstock.RoleController {
+		return nil
+	}
+	for _, name := range g.Scope {
+		if strings.Contains(name, "*") {
+			continue
+		}
+		if err := f.Admit(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Controllers returns all controllers, the held ones too, sorted by name.

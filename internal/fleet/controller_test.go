@@ -9,6 +9,8 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
 
 func TestUnknownControllers(t *testing.T) {
@@ -23,7 +25,7 @@ func TestUnknownControllers(t *testing.T) {
 		t.Run(string(policy), func(t *testing.T) {
 			o := options()
 			o.Unknown = policy
-			table := newMemory()
+			table := fleettest.New()
 			f := open(t, table, o)
 			wantReason(t, f.Register(reportOf("pump-17")), want.reason)
 			c, known := f.Controller("pump-17")
@@ -33,7 +35,7 @@ func TestUnknownControllers(t *testing.T) {
 			if known && (c.FirstSeen != noon.UnixNano() || c.Source != "https" || c.LastIdentity != penstock.SequenceIdentity(1, 7)) {
 				t.Errorf("controller %+v", c)
 			}
-			if table.puts != 0 {
+			if table.Puts != 0 {
 				t.Error("a report waited for the table")
 			}
 			if err := f.Admit("pump-17"); err != nil {
@@ -49,7 +51,7 @@ func TestUnknownControllers(t *testing.T) {
 }
 
 func TestNamesThatMayNotRegister(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	for _, name := range []string{
 		"", "#", "+", "a+b", "/", "a/b", "$SYS", "*", "pump-*", "nul\x00", "esc\x1b[0m", "\u0085", "bad\xff",
 		strings.Repeat("x", 129), strings.Repeat("x", 64<<10), "cafe\u0301",
@@ -68,7 +70,7 @@ func TestNamesThatMayNotRegister(t *testing.T) {
 func TestControllerLimits(t *testing.T) {
 	o := options()
 	o.Limits.Controllers = 2
-	f := open(t, newMemory(), o)
+	f := open(t, fleettest.New(), o)
 	wantReason(t, f.Register(reportOf("a")), "")
 	wantReason(t, f.Register(reportOf("b")), "")
 	wantReason(t, f.Register(reportOf("c")), penstock.ReasonUnknown)
@@ -76,7 +78,7 @@ func TestControllerLimits(t *testing.T) {
 	wantCode(t, f.Admit("c"), penstock.TooLarge)
 
 	o.Unknown, o.Limits.Held = fleet.HoldUnknown, 3
-	f = open(t, newMemory(), o)
+	f = open(t, fleettest.New(), o)
 	for i := range 10 {
 		r := reportOf(fmt.Sprintf("c%d", i))
 		r.ReceivedTime += int64(i)
@@ -89,7 +91,7 @@ func TestControllerLimits(t *testing.T) {
 }
 
 func TestFlushWritesPagesThatChanged(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	for i := range 600 {
 		r := reportOf(fmt.Sprintf("c%03d", i))
@@ -98,22 +100,22 @@ func TestFlushWritesPagesThatChanged(t *testing.T) {
 	}
 	flush := func(puts int) {
 		t.Helper()
-		before := table.puts
+		before := table.Puts
 		if err := f.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		if got := table.puts - before; got != puts {
+		if got := table.Puts - before; got != puts {
 			t.Errorf("%d writes, want %d", got, puts)
 		}
 	}
 	flush(3)
 	flush(0)
 	wantReason(t, f.Register(reportOf("c300")), "")
-	table.fail = errDisk
+	table.Fail = errDisk
 	if f.Flush() == nil {
 		t.Error("the failure of the table is not told")
 	}
-	table.fail = nil
+	table.Fail = nil
 	flush(1)
 	want := f.Controllers()
 	f = open(t, table, options())
@@ -133,7 +135,7 @@ func TestFlushWritesPagesThatChanged(t *testing.T) {
 // A crash may take a page whose controllers registered themselves, and leave a
 // later one that a person's decision made durable.
 func TestPageThatWasNeverWritten(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	for i := range 256 {
 		wantReason(t, f.Register(reportOf(fmt.Sprintf("c%03d", i))), "")
@@ -157,12 +159,16 @@ func TestPageThatWasNeverWritten(t *testing.T) {
 func TestGrantAdmitsWhomItNames(t *testing.T) {
 	o := options()
 	o.Unknown = fleet.RejectUnknown
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, o)
-	add(t, f, grant("pump-17", "tank-*"))
-	viewer := grant("valve-1")
-	viewer.Role = penstock.RoleViewer
-	add(t, f, viewer)
+	for _, g := range []credential.Grant{
+		{Label: "a station", Role: penstock.RoleController, Scope: penstock.Scope{"pump-17", "tank-*"}},
+		{Label: "a person", Role: penstock.RoleViewer, Scope: penstock.Scope{"valve-1"}},
+	} {
+		if _, _, err := f.Add(g); err != nil {
+			t.Fatal(err)
+		}
+	}
 	f = open(t, table, o)
 	wantReason(t, f.Register(reportOf("pump-17")), "")
 	wantReason(t, f.Register(reportOf("tank-1")), penstock.ReasonUnknown)
@@ -171,7 +177,7 @@ func TestGrantAdmitsWhomItNames(t *testing.T) {
 
 // Decoders may use their memory again once the report was judged.
 func TestFleetKeepsNothingOfTheReport(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	body := []byte("pump-17key-1flowm")
 	text := unsafe.String(&body[0], len(body))
 	r := reportOf("", penstock.FloatValue(1))
@@ -189,7 +195,7 @@ func TestFleetKeepsNothingOfTheReport(t *testing.T) {
 }
 
 func TestRegisterFromManyGoroutines(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	var senders sync.WaitGroup
 	for range 8 {

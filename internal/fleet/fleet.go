@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/fleet/credential"
 	"github.com/penstock/penstock/internal/fleet/point"
 	"github.com/penstock/penstock/internal/fleet/row"
 )
@@ -86,13 +87,12 @@ type Options struct {
 // Fleet is the registry of credentials, controllers and points. It is safe for
 // concurrent use.
 type Fleet struct {
+	*credential.Book
+
 	table    Table
-	now      func() time.Time
 	unknown  Policy
 	declared *point.Declarations
 	limits   Limits
-
-	credentials *book
 
 	mu          sync.RWMutex // guards controllers and pages
 	controllers map[string]*controller
@@ -115,13 +115,12 @@ type Fleet struct {
 func Open(table Table, o Options) (*Fleet, error) {
 	f := &Fleet{
 		table:       table,
-		now:         o.Now,
 		unknown:     o.Unknown,
 		limits:      o.Limits.withDefaults(),
 		controllers: map[string]*controller{},
 		held:        map[string]*Controller{},
 	}
-	f.credentials = newBook(table, o, f.limits.Credentials)
+	f.Book = credential.NewBook(credential.Options{Table: table, Now: o.Now, Rand: o.Rand, Limit: f.limits.Credentials, Admit: f.admitNamed})
 	if err := o.Unknown.Validate(); err != nil {
 		return nil, penstock.Errorf(penstock.Invalid, "unknown: %w", err)
 	}
@@ -158,7 +157,7 @@ func (f *Fleet) load(key, value []byte) error {
 	}
 	switch key[0] {
 	case row.Credential:
-		return f.credentials.load(key, value)
+		return credential.Load(f.Book, key, value)
 	case row.Page:
 		return f.loadPage(key, value)
 	}

@@ -1,73 +1,16 @@
 package fleet_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
-	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
-
-// memory is a table in memory that can be made to fail.
-type memory struct {
-	mu      sync.Mutex
-	records map[string][]byte
-	puts    int
-	fail    error
-}
-
-func newMemory() *memory { return &memory{records: map[string][]byte{}} }
-
-func (m *memory) Put(key, value []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail != nil {
-		return m.fail
-	}
-	m.puts++
-	m.records[string(key)] = bytes.Clone(value)
-	return nil
-}
-
-func (m *memory) PutAll(values map[string][]byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail != nil {
-		return m.fail
-	}
-	m.puts++
-	for key, value := range values {
-		m.records[key] = bytes.Clone(value)
-	}
-	return nil
-}
-
-func (m *memory) Delete(key []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.records, string(key))
-	return m.fail
-}
-
-func (m *memory) Scan(yield func(key, value []byte) error) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for key, value := range m.records { // in any order, and what is yielded does not last
-		k, v := []byte(key), bytes.Clone(value)
-		if err := yield(k, v); err != nil {
-			return err
-		}
-		clear(k)
-		clear(v)
-	}
-	return nil
-}
 
 // noon is the time in all tests.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -133,8 +76,8 @@ func TestOpenRefusesWhatItCannotRead(t *testing.T) {
 		"twice the same": {"p" + number, "\x01\x00[{\"name\":\"a\"},{\"name\":\"a\"}]", penstock.Corrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := newMemory()
-			table.records[c.key] = []byte(c.value)
+			table := fleettest.New()
+			table.Records[c.key] = []byte(c.value)
 			_, err := fleet.Open(table, options())
 			wantCode(t, err, c.want)
 		})
@@ -144,7 +87,7 @@ func TestOpenRefusesWhatItCannotRead(t *testing.T) {
 func TestOpenRefusesOptions(t *testing.T) {
 	o := options()
 	o.Unknown = "welcome"
-	_, err := fleet.Open(newMemory(), o)
+	_, err := fleet.Open(fleettest.New(), o)
 	wantCode(t, err, penstock.Invalid)
 
 	nan, low, high := 0.0, 1.0, 2.0
@@ -159,7 +102,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		{Controller: "a", Point: "b", Min: &nan},
 		{Controller: "a", Point: "b", Type: "text", Min: &low},
 	}
-	_, err = fleet.Open(newMemory(), o)
+	_, err = fleet.Open(fleettest.New(), o)
 	wantCode(t, err, penstock.Invalid)
 	if n := strings.Count(err.Error(), "declared point"); n != len(o.Declared) {
 		t.Errorf("%d problems named, want all %d: %v", n, len(o.Declared), err)
@@ -171,9 +114,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte("p\x00\x00\x00\x00\x00\x00\x00\x00"), []byte("\x01\x00[{\"name\":\"a\",\"seq\":1}]"))
 	f.Add([]byte("s12345678"), []byte("\x01\x00{\"controller\":\"known\",\"points\":[{\"name\":\"a\",\"type\":\"int64\",\"min\":1}]}"))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
-		table := newMemory()
-		table.records["p\x00\x00\x00\x00\x00\x00\x00\x07"] = []byte("\x01\x00[{\"name\":\"known\"}]")
-		table.records[string(key)] = value
+		table := fleettest.New()
+		table.Records["p\x00\x00\x00\x00\x00\x00\x00\x07"] = []byte("\x01\x00[{\"name\":\"known\"}]")
+		table.Records[string(key)] = value
 		f, err := fleet.Open(table, options())
 		if err != nil {
 			if penstock.CodeOf(err) == penstock.Internal {
@@ -189,7 +132,3 @@ func FuzzOpen(f *testing.F) {
 }
 
 var errDisk = errors.New("the disk is gone")
-
-type brokenRandom struct{}
-
-func (brokenRandom) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
 
 // entry returns an entry whose declaration has a type and a unit.
@@ -60,7 +61,7 @@ func shown(f *fleet.Fleet) string {
 }
 
 func TestImportIsDurable(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	o := options()
 	o.Unknown = fleet.RejectUnknown
 	f := open(t, table, o)
@@ -72,11 +73,11 @@ func TestImportIsDurable(t *testing.T) {
 	for i := range 600 { // more than one record holds
 		entries = append(entries, entry("large", fmt.Sprintf("p%03d", i), "int64", ""))
 	}
-	if done, flaws, err := f.Import(entries, true); err != nil || len(flaws) > 0 || done.Controllers != 4 || done.Points != 604 || table.puts != 0 || len(f.Controllers()) != 0 {
-		t.Fatalf("the dry run: %+v %+v %v, %d puts, %+v", done, flaws, err, table.puts, f.Controllers())
+	if done, flaws, err := f.Import(entries, true); err != nil || len(flaws) > 0 || done.Controllers != 4 || done.Points != 604 || table.Puts != 0 || len(f.Controllers()) != 0 {
+		t.Fatalf("the dry run: %+v %+v %v, %d puts, %+v", done, flaws, err, table.Puts, f.Controllers())
 	}
-	if done := mustImport(t, f, entries...); done.Controllers != 4 || done.Points != 604 || table.puts != 1 {
-		t.Fatalf("%+v with %d writes", done, table.puts)
+	if done := mustImport(t, f, entries...); done.Controllers != 4 || done.Points != 604 || table.Puts != 1 {
+		t.Fatalf("%+v with %d writes", done, table.Puts)
 	}
 	want := shown(f)
 	for name, f := range map[string]*fleet.Fleet{"as it is": f, "after a restart": open(t, table, o)} {
@@ -158,7 +159,7 @@ func TestImportFlaws(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := options()
 			o.Declared = declared
-			table := newMemory()
+			table := fleettest.New()
 			f := open(t, table, o)
 			wantReason(t, f.Register(reportOf("old")), "")
 			held := reportOf("old", number(1.5), whole(1), text("on"))
@@ -171,7 +172,7 @@ func TestImportFlaws(t *testing.T) {
 			if err != nil || len(flaws) != 1 || flaws[0].Entry != 1 || flaws[0].Beside != -1 || flaws[0].Column != c.column || !strings.Contains(flaws[0].Text, c.text) {
 				t.Fatalf("error %v, flaws %+v, want one at %s with %q", err, flaws, c.column, c.text)
 			}
-			if shown(f) != before || table.puts != 0 {
+			if shown(f) != before || table.Puts != 0 {
 				t.Errorf("something was imported:\n%s", shown(f))
 			}
 		})
@@ -179,7 +180,7 @@ func TestImportFlaws(t *testing.T) {
 }
 
 func TestImportClashes(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	_, flaws, err := f.Import([]fleet.Entry{
 		entry("a", "x", "", ""), inState(entry("b", "", "", ""), fleet.Held), entry("a", "x", "bool", ""),
 		entry("b", "", "", ""), entry("a", "", "", ""), entry("a", "", "", ""),
@@ -211,7 +212,7 @@ func TestImportLimits(t *testing.T) {
 		"a controller that is held": {[]fleet.Entry{inState(entry("h", "", "", ""), fleet.Held)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := open(t, newMemory(), o)
+			f := open(t, fleettest.New(), o)
 			wantReason(t, f.Register(reportOf("old")), "")
 			wantReason(t, pass(f, reportOf("old", number(1)), false), "")
 			_, flaws, err := f.Import(c.entries, false)
@@ -226,14 +227,14 @@ func TestImportLimits(t *testing.T) {
 }
 
 func TestImportThatCannotBeWritten(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	wantReason(t, f.Register(reportOf("old")), "")
-	table.fail = errDisk
+	table.Fail = errDisk
 	if _, _, err := f.Import([]fleet.Entry{entry("old", "a", "text", "")}, false); err == nil {
 		t.Fatal("the failure of the table is not told")
 	}
-	table.fail = nil
+	table.Fail = nil
 	if len(f.Points("old")) != 0 {
 		t.Error("what was not written holds")
 	}
@@ -247,7 +248,7 @@ func TestImportThatCannotBeWritten(t *testing.T) {
 func TestImportAdmits(t *testing.T) {
 	o := options()
 	o.Unknown = fleet.HoldUnknown
-	f := open(t, newMemory(), o)
+	f := open(t, fleettest.New(), o)
 	wantReason(t, f.Register(reportOf("a")), penstock.ReasonUnknown)
 	if done := mustImport(t, f, entry("a", "", "", ""), inState(entry("b", "", "", ""), fleet.Held)); done.Controllers != 1 {
 		t.Errorf("%+v", done)
@@ -291,7 +292,7 @@ func TestImportBesideTheConfiguration(t *testing.T) {
 	low, high, higher := 0.0, 10.0, 20.0
 	o := options()
 	o.Declared = []fleet.Declaration{{Controller: "*", Point: "a", Max: &high}}
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, o)
 	e := entry("c", "a", "float64", "m")
 	e.Min = &low
@@ -318,7 +319,7 @@ func TestImportBesideTheConfiguration(t *testing.T) {
 
 // What is stored stays, and no import keeps a gateway from starting.
 func TestStoredAgainstImported(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	mustImport(t, f, entry("c", "a", "text", ""), entry("c", "b", "float64", ""), entry("c", "d", "", "m"))
 	f = open(t, table, options())
@@ -350,9 +351,9 @@ func TestOpenRefusesImportsThatItCannotRead(t *testing.T) {
 		"a short key": {"s", "\x01\x00{\"controller\":\"a\"}", penstock.Corrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := newMemory()
-			table.records["p"+number] = []byte(page)
-			table.records[c.key] = []byte(c.value)
+			table := fleettest.New()
+			table.Records["p"+number] = []byte(page)
+			table.Records[c.key] = []byte(c.value)
 			_, err := fleet.Open(table, options())
 			wantCode(t, err, c.want)
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
 
 // pass does what the pipeline does with a report: check it, and learn from it
@@ -26,7 +27,7 @@ func pass(f *fleet.Fleet, r *penstock.Report, literal bool) *fleet.Refusal {
 
 func registered(t testing.TB, o fleet.Options, controllers ...string) *fleet.Fleet {
 	t.Helper()
-	f := open(t, newMemory(), o)
+	f := open(t, fleettest.New(), o)
 	for _, name := range controllers {
 		if refusal := f.Register(reportOf(name)); refusal != nil {
 			t.Fatalf("%+v", refusal)
@@ -231,7 +232,7 @@ func TestLearnPointFromTheHistorian(t *testing.T) {
 	o := options()
 	o.Limits.Points = 1 // what is stored is known whatever the limit is
 	o.Declared = []fleet.Declaration{{Controller: "*", Point: "c", Type: "float64"}, {Controller: "*", Point: "d", Type: "text"}}
-	f := open(t, newMemory(), o)
+	f := open(t, fleettest.New(), o)
 	for _, p := range []struct {
 		name        string
 		kind        penstock.Kind
@@ -253,7 +254,7 @@ func TestLearnPointFromTheHistorian(t *testing.T) {
 }
 
 func TestReportsOfNobody(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	wantReason(t, f.Learn(reportOf("c", number(1)), false), penstock.ReasonUnknown)
 	_, refusal := f.Check(reportOf("c", number(1)))
 	wantReason(t, refusal, penstock.ReasonUnknown)
@@ -362,7 +363,7 @@ func TestTypesAgainstModel(t *testing.T) {
 		rapid.Map(rapid.Float64(), number), rapid.Map(rapid.Bool(), truth), rapid.Just(text("x")), rapid.Just(none),
 	)
 	rapid.Check(t, func(t *rapid.T) {
-		f, err := fleet.Open(newMemory(), options())
+		f, err := fleet.Open(fleettest.New(), options())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/books"
 	"github.com/penstock/penstock/internal/historian/head"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/points"
@@ -38,7 +39,7 @@ type controller struct {
 	name     string
 	points   points.Set
 	log      head.Log
-	counters Counters
+	counters books.Counters
 
 	// What follows belongs to Settle alone.
 	coder   head.Coder
@@ -125,7 +126,7 @@ func (c *catalogue) load(s *store.Store) error {
 	c.byName, c.shared = map[string]*controller{}, points.NewShared()
 	err := s.Scan(layout.Controller.First(), layout.Controller.End(), func(key, value []byte) error {
 		if len(key) != 6 || binary.BigEndian.Uint32(key[2:]) != uint32(len(c.byNumber)) {
-			return damaged("controllers")
+			return layout.Damaged("controllers")
 		}
 		c.add(string(value))
 		return nil
@@ -135,23 +136,19 @@ func (c *catalogue) load(s *store.Store) error {
 	}
 	return s.Scan(layout.Series.First(), layout.Series.End(), func(key, value []byte) error {
 		if len(key) != 10 {
-			return damaged("series")
+			return layout.Damaged("series")
 		}
 		number, index := SeriesID(binary.BigEndian.Uint64(key[2:])).Split()
 		kind, unit, point, ok := readSeries(value)
 		if !ok || int64(number) >= int64(len(c.byNumber)) {
-			return damaged("series")
+			return layout.Damaged("series")
 		}
 		n := c.byNumber[number]
 		if c.addPoint(n, point) != index {
-			return damaged("series")
+			return layout.Damaged("series")
 		}
 		n.points.SetKind(index, kind)
 		n.points.SetUnit(index, unit)
 		return nil
 	})
-}
-
-func damaged(what string) error {
-	return penstock.Errorf(penstock.Corrupt, "the historian's %s are damaged: restore the store from a backup", what)
 }

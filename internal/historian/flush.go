@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/historian/keys"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/merge"
+	"github.com/penstock/penstock/internal/historian/state"
 	"github.com/penstock/penstock/internal/store"
 )
 
@@ -124,9 +125,9 @@ func (h *Historian) freeze() (*flush, error) {
 	f := &flush{h: h, number: h.head.flushed + 1, batch: h.o.Store.NewBatch(), logs: map[uint32]head.Log{}, points: map[uint32]int{}, days: map[layout.Day]struct{}{}}
 	f.batch.DeleteRange(layout.Batch.Of8(s.firstBatch), layout.Batch.Of8(s.nextBatch))
 	s.firstBatch = s.nextBatch
-	m := s.meta(h.through)
-	m.flushed = f.number
-	f.batch.Set(layout.Meta.First(), m.append(nil))
+	m := s.state(h.through)
+	m.Flushed = f.number
+	f.batch.Set(layout.Meta.First(), m.Append(nil))
 	s.sets.Save(f.batch)
 	if h.through > answerWindow {
 		f.batch.DeleteRange(layout.Answer.Of8(0), layout.Answer.Of8(uint64(h.through-answerWindow)))
@@ -138,7 +139,7 @@ func (h *Historian) freeze() (*flush, error) {
 			continue
 		}
 		c.touched = false
-		f.batch.Set(layout.Counters.Of4(c.number), c.counters.append(nil))
+		f.batch.Set(layout.Counters.Of4(c.number), c.counters.Append(nil))
 		if c.log.Samples > 0 {
 			f.batch.Set(layout.Latest.Of4(c.number), c.appendLatest(nil))
 			f.logs[c.number], f.points[c.number] = c.log, c.points.Len()
@@ -218,21 +219,21 @@ func (h *Historian) DropBefore(ctx context.Context, day Day) error {
 	defer h.maintenance.Unlock()
 	m := h.advance(day)
 	b := h.o.Store.NewBatch()
-	b.Set(layout.Meta.First(), m.append(nil))
-	b.DeleteRange(layout.Chunk.First(), layout.Chunk.OfDay(m.horizon))
-	h.compactor.Forget(b, m.horizon)
+	b.Set(layout.Meta.First(), m.Append(nil))
+	b.DeleteRange(layout.Chunk.First(), layout.Chunk.OfDay(m.Horizon))
+	h.compactor.Forget(b, m.Horizon)
 	if err := h.o.Store.Commit(b); err != nil {
 		return err
 	}
-	return keys.Drop(ctx, h.o.Store, m.horizon)
+	return keys.Drop(ctx, h.o.Store, m.Horizon)
 }
 
 // advance moves the horizon, and returns the state to be written with it.
-func (h *Historian) advance(day Day) meta {
+func (h *Historian) advance(day Day) state.State {
 	h.settling.Lock()
 	defer h.settling.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.horizon = max(h.horizon, day)
-	return h.settler.meta(h.through)
+	return h.settler.state(h.through)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/historian/books"
 	"github.com/penstock/penstock/internal/historian/chunk"
 	"github.com/penstock/penstock/internal/historian/compact"
 	"github.com/penstock/penstock/internal/historian/head"
@@ -168,16 +169,8 @@ type Day = layout.Day
 // DayOf returns the day of a time in nanoseconds since 1970 UTC.
 func DayOf(t int64) Day { return layout.DayOf(t) }
 
-// Counters are the books of one controller: reports by what became of them, and
-// samples.
-type Counters struct {
-	Stored      uint64 // reports
-	StoredTwice uint64 // reports that were there already
-	Quarantined uint64 // reports, now
-	Samples     uint64 // samples stored
-	Conflicts   uint64 // samples not stored, because another value stood at their time
-	Discarded   uint64 // reports that a person gave up
-}
+// Counters are the books of one controller.
+type Counters = books.Counters
 
 // Counters yields the books of every controller; those of input that names no
 // controller stand under "". They are as of the last Settle.

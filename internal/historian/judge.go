@@ -207,7 +207,7 @@ func (s *settler) keyed(r *penstock.Report) (content penstock.Fingerprint, found
 	}
 	content, found, whole, err := keys.Get(s.h.o.Store, digest)
 	if !whole {
-		err = damaged("keys")
+		err = layout.Damaged("keys")
 	}
 	return content, found, err
 }

@@ -84,16 +84,11 @@ func (h *Historian) runs(ctx context.Context, id SeriesID, from, to int64, yield
 	if from >= to {
 		return nil
 	}
-	v, err := h.view(id)
+	m, end, err := h.read(id, from, to-1)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, v.close()) }()
-	m, err := v.merge(from, to-1)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
+	defer func() { err = errors.Join(err, end()) }()
 	for {
 		r, ok, err := m.Next(ctx)
 		if err != nil || !ok {

@@ -10,45 +10,8 @@ import (
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/historian/quarantine"
 	"github.com/penstock/penstock/internal/historian/settled"
+	"github.com/penstock/penstock/internal/historian/state"
 )
-
-// meta is what the last flush found settled, and the numbers that go on from
-// there. What came later stands in the head batches.
-type meta struct {
-	through        penstock.Position
-	flushed        uint64
-	firstBatch     uint64 // the first head batch that is not in chunks
-	nextQuarantine uint64
-	horizon        layout.Day
-}
-
-const metaVersion = 1
-
-// meta returns the row as a flush would write it.
-func (s *settler) meta(through penstock.Position) meta {
-	return meta{through: through, flushed: s.h.head.flushed, firstBatch: s.firstBatch, nextQuarantine: s.nextQuarantine, horizon: s.h.horizon}
-}
-
-func (m meta) append(dst []byte) []byte {
-	dst = append(dst, metaVersion)
-	for _, v := range [...]uint64{uint64(m.through), m.flushed, m.firstBatch, m.nextQuarantine, uint64(m.horizon.Sortable())} {
-		dst = binary.AppendUvarint(dst, v)
-	}
-	return dst
-}
-
-func readMeta(b []byte) (meta, error) {
-	r := layout.Reader{B: b}
-	if v := r.Byte(); v != metaVersion {
-		return meta{}, penstock.Errorf(penstock.Unsupported, "the historian's state has version %d, this program reads version %d: run the newer program", v, metaVersion)
-	}
-	m := meta{through: penstock.Position(r.Uvarint()), flushed: r.Uvarint(), firstBatch: r.Uvarint(), nextQuarantine: r.Uvarint()}
-	m.horizon = layout.ParseDay(uint32(r.Uvarint()))
-	if r.Bad {
-		return meta{}, damaged("state")
-	}
-	return m, nil
-}
 
 // recovery brings a historian's memory back.
 type recovery struct{ *Historian }
@@ -59,16 +22,16 @@ func (h recovery) run() error {
 	if err := h.catalogue.load(st); err != nil {
 		return err
 	}
-	m := meta{horizon: layout.DayOf(firstTime)}
+	m := state.State{Horizon: layout.DayOf(firstTime)}
 	value, found, err := st.Get(layout.Meta.First())
 	if err == nil && found {
-		m, err = readMeta(value)
+		m, err = state.Read(value)
 	}
 	if err != nil {
 		return err
 	}
-	h.through, h.head.flushed, h.horizon = m.through, m.flushed, m.horizon
-	s.firstBatch, s.nextBatch, s.nextQuarantine = m.firstBatch, m.firstBatch, m.nextQuarantine
+	h.through, h.head.flushed, h.horizon = m.Through, m.Flushed, m.Horizon
+	s.firstBatch, s.nextBatch, s.nextQuarantine = m.FirstBatch, m.FirstBatch, m.NextQuarantine
 	for _, load := range [...]func() error{h.loadCounters, h.loadLatest, h.compactor.Load, h.loadQuarantine, h.loadHead} {
 		if err := load(); err != nil {
 			return err
@@ -81,41 +44,18 @@ func (h recovery) run() error {
 func (h recovery) controllerRows(kind layout.Row, yield func(c *controller, value []byte) bool) error {
 	return h.o.Store.Scan(kind.First(), kind.End(), func(key, value []byte) error {
 		if len(key) != 6 {
-			return damaged("controllers")
+			return layout.Damaged("controllers")
 		}
 		number := binary.BigEndian.Uint32(key[2:])
 		if int64(number) >= int64(len(h.catalogue.byNumber)) || !yield(h.catalogue.byNumber[number], value) {
-			return damaged("controllers")
+			return layout.Damaged("controllers")
 		}
 		return nil
 	})
 }
 
-func (c *Counters) fields() [6]*uint64 {
-	return [6]*uint64{&c.Stored, &c.StoredTwice, &c.Quarantined, &c.Samples, &c.Conflicts, &c.Discarded}
-}
-
-// oldCounters is how many counters a row had first.
-const oldCounters = 5
-
-func (c *Counters) append(dst []byte) []byte {
-	for _, v := range c.fields() {
-		dst = binary.AppendUvarint(dst, *v)
-	}
-	return dst
-}
-
 func (h recovery) loadCounters() error {
-	return h.controllerRows(layout.Counters, func(c *controller, value []byte) bool {
-		r := layout.Reader{B: value}
-		for i, v := range c.counters.fields() {
-			if i == oldCounters && len(r.B) == 0 {
-				break // a row from before the later ones were counted
-			}
-			*v = r.Uvarint()
-		}
-		return !r.Bad
-	})
+	return h.controllerRows(layout.Counters, func(c *controller, value []byte) bool { return c.counters.Read(value) })
 }
 
 // appendLatest writes the latest samples of the controller's series as a row.
@@ -162,13 +102,13 @@ func (h recovery) loadHead() error {
 	}
 	err := h.o.Store.Scan(layout.Batch.Of8(s.firstBatch), layout.Batch.End(), func(key, value []byte) error {
 		if len(key) != 10 || binary.BigEndian.Uint64(key[2:]) != s.nextBatch {
-			return damaged("head batches")
+			return layout.Damaged("head batches")
 		}
 		s.nextBatch++
 		var parts [len(workers)][]replayed
 		through, err := head.ReadJournal(value, func(e *head.Entry) error {
 			if int64(e.Controller) >= int64(len(h.catalogue.byNumber)) {
-				return damaged("head batches")
+				return layout.Damaged("head batches")
 			}
 			if e.Sequence {
 				s.sets.Replay(settled.Key{Controller: e.Controller, Epoch: e.Epoch}, e.Seq)
@@ -190,7 +130,7 @@ func (h recovery) loadHead() error {
 	for i := range workers {
 		h.head.join(&workers[i].head)
 		if workers[i].bad {
-			err = errors.Join(err, damaged("head batches"))
+			err = errors.Join(err, layout.Damaged("head batches"))
 		}
 	}
 	for _, c := range h.catalogue.byNumber {
@@ -235,7 +175,7 @@ func (w *replayer) replay(c *controller, e *head.Entry) bool {
 		return false
 	}
 	c.touched = true
-	c.counters.count(e, x.Samples)
+	c.counters.Count(e, x.Samples)
 	if x.Samples > 0 {
 		w.head.add(c, e.Row, x, w.head.since)
 	}

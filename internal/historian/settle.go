@@ -7,8 +7,10 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/head"
 	"github.com/penstock/penstock/internal/historian/layout"
+	"github.com/penstock/penstock/internal/historian/past"
 	"github.com/penstock/penstock/internal/historian/quarantine"
 	"github.com/penstock/penstock/internal/historian/settled"
+	"github.com/penstock/penstock/internal/historian/state"
 	"github.com/penstock/penstock/internal/plant"
 	"github.com/penstock/penstock/internal/store"
 )
@@ -80,6 +82,11 @@ func (s *settler) init(h *Historian) {
 	s.sets = settled.New(h.o.MaxSets)
 }
 
+// state returns what is settled as a flush would write it.
+func (s *settler) state(through penstock.Position) state.State {
+	return state.State{Through: through, Flushed: s.h.head.flushed, FirstBatch: s.firstBatch, NextQuarantine: s.nextQuarantine, Horizon: s.h.horizon}
+}
+
 func (s *settler) usable() error {
 	if s.closed {
 		return penstock.Errorf(penstock.Closed, "the historian is closed")
@@ -99,7 +106,8 @@ type transaction struct {
 	series  []uint32 // of all samples of all marks
 	keys    map[[store.DigestSize]byte]penstock.Fingerprint
 	held    quarantine.Changes
-	natural natural
+	past    past.Samples // for natural reports
+	noted   int          // how many marks are in past
 }
 
 // mark is one entry of the journal, to be published once it is durable.
@@ -112,8 +120,8 @@ type mark struct {
 	extent     head.Extent
 }
 
-func (t *transaction) reset(s *store.Store) {
-	*t = transaction{batch: s.NewBatch(), journal: t.journal[:0], row: t.row[:0], marks: t.marks[:0], series: t.series[:0]}
+func (t *transaction) reset(s *store.Store, open past.Open) {
+	*t = transaction{batch: s.NewBatch(), past: past.New(open), journal: t.journal[:0], row: t.row[:0], marks: t.marks[:0], series: t.series[:0]}
 }
 
 // settle judges, writes and publishes. An error leaves memory ahead of the disk.
@@ -121,7 +129,7 @@ func (s *settler) settle(ds []penstock.Delivery, through penstock.Position) ([]p
 	h := s.h
 	through = max(through, h.through)
 	t := &s.t
-	t.reset(h.o.Store)
+	t.reset(h.o.Store, h.read)
 	defer t.batch.Close()
 	t.journal = head.AppendJournal(t.journal, through)
 	out := make([]penstock.Settlement, len(ds))
@@ -241,7 +249,7 @@ func (s *settler) commit(through penstock.Position) error {
 	t, st := &s.t, s.h.o.Store
 	if plant.CursorBeforeData.On() {
 		early := st.NewBatch()
-		early.Set(layout.Meta.First(), s.meta(through).append(nil))
+		early.Set(layout.Meta.First(), s.state(through).Append(nil))
 		if err := st.Commit(early); err != nil {
 			return err
 		}
@@ -273,7 +281,7 @@ func (s *settler) publish(through penstock.Position) {
 	h.through = through
 	for i := range s.t.marks {
 		m := &s.t.marks[i]
-		m.controller.counters.count(&m.entry, m.extent.Samples)
+		m.controller.counters.Count(&m.entry, m.extent.Samples)
 		if m.extent.Samples == 0 {
 			continue
 		}
@@ -290,25 +298,6 @@ func (s *settler) publish(through penstock.Position) {
 	if full {
 		h.wake()
 	}
-}
-
-// count books one entry.
-func (c *Counters) count(e *head.Entry, samples int) {
-	if e.Resolved {
-		c.Quarantined--
-	}
-	switch e.Settlement {
-	case penstock.Stored:
-		c.Stored++
-	case penstock.StoredTwice:
-		c.StoredTwice++
-	case penstock.Quarantined:
-		c.Quarantined++
-	case penstock.Discarded:
-		c.Discarded++
-	}
-	c.Samples += uint64(samples)
-	c.Conflicts += e.Conflicts
 }
 
 // add appends a row to its controller's log.

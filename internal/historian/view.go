@@ -1,6 +1,7 @@
 package historian
 
 import (
+	"errors"
 	"math"
 	"slices"
 
@@ -39,7 +40,21 @@ func (h *Historian) view(id SeriesID) (*view, error) {
 	}, nil
 }
 
-func (v *view) close() error { return v.cursor.Close() }
+// read begins to read the samples of a series from first to last, both included, until
+// end.
+func (h *Historian) read(id SeriesID, first, last int64) (m *merge.Merger, end func() error, err error) {
+	v, err := h.view(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, err = v.merge(first, last); err != nil {
+		return nil, nil, errors.Join(err, v.cursor.Close())
+	}
+	return m, func() error {
+		m.Close()
+		return v.cursor.Close()
+	}, nil
+}
 
 // merge starts to read the samples from first to last, both included.
 func (v *view) merge(first, last int64) (*merge.Merger, error) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -57,8 +58,13 @@ func TestOnlyForThisAccount(t *testing.T) {
 	}
 	var got bytes.Buffer
 	var taken heap.Snapshot
-	if err := localsocket.Get(t.Context(), data, "/heap", &got); err != nil || json.Unmarshal(got.Bytes(), &taken) != nil || taken.Version != "1" || len(taken.Sites) == 0 {
+	large := make([]byte, 64*runtime.MemProfileRate) // of less, a snapshot may have seen nothing
+	if err := localsocket.Get(t.Context(), data, "/heap", &got); err != nil || json.Unmarshal(got.Bytes(), &taken) != nil || taken.Version != "1" {
 		t.Errorf("%v: %.200s", err, got.String())
+	}
+	runtime.KeepAlive(large)
+	if len(taken.Sites) == 0 || !strings.HasSuffix(taken.Sites[0].Stack[0], "TestOnlyForThisAccount") || taken.Sites[0].Bytes < int64(len(large)) {
+		t.Errorf("%d bytes are in use here: %.200s", len(large), got.String())
 	}
 	if err := localsocket.Get(t.Context(), data, "/debug/pprof/secrets", &got); err == nil {
 		t.Error("a profile that is not there")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/reportjson"
@@ -86,7 +87,7 @@ func submit(b *testing.B, e penstock.Envelope, samples int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e.Credential.Token, _, err = f.Add(fleet.Grant{Label: "bench", Role: penstock.RoleController, Scope: penstock.Scope{"pump-*"}})
+	e.Credential.Token, _, err = f.Add(credential.Grant{Label: "bench", Role: penstock.RoleController, Scope: penstock.Scope{"pump-*"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
 	"github.com/penstock/penstock/internal/intake"
 	"github.com/penstock/penstock/internal/pipeline"
 	"github.com/penstock/penstock/internal/pipeline/forwarded"
@@ -148,7 +149,7 @@ func (b *bench) find(name string) (pipeline.Format, bool) {
 
 func (b *bench) grant(t testing.TB, scope ...string) string {
 	t.Helper()
-	token, _, err := b.fleet.Add(fleet.Grant{Label: "test", Role: penstock.RoleController, Scope: scope})
+	token, _, err := b.fleet.Add(credential.Grant{Label: "test", Role: penstock.RoleController, Scope: scope})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func levelOf(name string) slog.Level {
 	return slog.LevelInfo
 }
 
-func (c *console) write(ctx context.Context, r *penstock.Report, out *Outcome) {
+func (c *console) write(ctx context.Context, r *penstock.Report, out *Outcome, rest time.Duration) {
 	for _, l := range out.Lines {
 		if !c.log.Enabled(ctx, l.Level) {
 			continue
@@ -81,6 +81,11 @@ func (c *console) write(ctx context.Context, r *penstock.Report, out *Outcome) {
 		}
 		c.log.LogAttrs(ctx, l.Level, l.Text, slog.String("script", c.script), slog.String("controller", r.Controller),
 			slog.Int64("suppressed", c.missed.Swap(0)))
+	}
+	if rest > 0 { // once for all the reports that come meanwhile
+		c.log.LogAttrs(ctx, slog.LevelWarn, "the script is not run on a controller's reports for a while: it was stopped on too many of them",
+			slog.String("script", c.script), slog.String("controller", r.Controller), slog.String("rest", rest.Round(time.Second).String()),
+			slog.String("reports", out.fate()))
 	}
 	if out.Fault == nil {
 		return

@@ -48,6 +48,8 @@ type Engine struct {
 	states  *States
 	now     func() time.Time
 	console *console
+	debts   debts
+	renewal time.Duration // what it takes to make a machine
 
 	idle   chan *worker // those that wait for work
 	stuck  atomic.Int32 // workers that nobody waits for any more
@@ -73,15 +75,17 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		config: o.Config, source: source, states: o.States, now: o.Now,
 		console: newConsole(o.Log, o.Config.name(), o.Now),
+		debts:   debts{allowed: 2 * patience(&o.Config), of: map[string]debt{}},
 		idle:    make(chan *worker, o.Config.Workers),
 		ended:   make(chan struct{}, o.Config.Workers),
 		closed:  make(chan struct{}),
 	}
+	began := e.now()
 	m, fault := newMachine(&e.config, source)
 	if fault != nil {
 		return nil, penstock.Errorf(penstock.Invalid, "script: %w", fault)
 	}
-	e.line = m.line
+	e.line, e.renewal = m.line, e.now().Sub(began)
 	for range o.Config.Workers {
 		w := &worker{engine: e, machine: m, jobs: make(chan *job)}
 		m = nil // the others make theirs
@@ -137,28 +141,39 @@ func (e *Engine) Run(ctx context.Context, r *penstock.Report) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer held.release()
+	if fault := e.resting(r.Controller); fault != nil {
+		return e.failed(fault), nil
+	}
 	started := e.now()
-	j := &job{request: string(appendRequest(nil, r)), state: held.text(), reply: make(chan reply, 1)}
+	j := &job{controller: r.Controller, request: string(appendRequest(nil, r)), state: held.text(), reply: make(chan reply, 1)}
 	got, err := e.do(ctx, j)
 	if err != nil {
 		return Outcome{}, err
 	}
 	out, fault := e.conclude(r, held, &got)
 	if fault != nil {
-		out = Outcome{
-			Fault: fault, Lines: out.Lines,
-			Quarantine: e.config.OnError == ToQuarantine, Rejected: e.config.OnError == Reject,
-		}
+		lines := out.Lines
+		out = e.failed(fault)
+		out.Lines = lines
 	}
 	out.Took = e.now().Sub(started)
-	e.console.write(ctx, r, &out)
+	var rest time.Duration
+	if got.took > 0 && got.fault != nil && got.fault.fresh() {
+		rest = e.debts.add(r.Controller, min(got.took+e.renewal, patience(&e.config)), e.now())
+	}
+	e.console.write(ctx, r, &out, rest)
 	return out, nil
+}
+
+// failed is what becomes of a report by a fault.
+func (e *Engine) failed(fault *Fault) Outcome {
+	return Outcome{Fault: fault, Quarantine: e.config.OnError == ToQuarantine, Rejected: e.config.OnError == Reject}
 }
 
 // conclude makes an outcome of what a worker replied, and keeps the new state.
 func (e *Engine) conclude(r *penstock.Report, held *hold, got *reply) (out Outcome, _ *Fault) {
 	threw := func(err error) *Fault {
-		return &Fault{Kind: Threw, File: e.config.name(), Line: e.line, Text: clip(err.Error())}
+		return e.fault(Threw, clip(err.Error()))
 	}
 	a, err := parseAnswer(got.text)
 	if err != nil {
@@ -189,7 +204,7 @@ func (e *Engine) conclude(r *penstock.Report, held *hold, got *reply) (out Outco
 // stopped is left to itself, so that only it is stuck.
 func (e *Engine) do(ctx context.Context, j *job) (reply, error) {
 	if int(e.stuck.Load()) == e.config.Workers {
-		return reply{fault: e.stuckFault("was not run: every worker is in an operation that cannot be stopped")}, nil
+		return reply{fault: e.fault(Stuck, "was not run: every worker is in an operation that cannot be stopped")}, nil
 	}
 	select {
 	case w := <-e.idle:
@@ -203,16 +218,17 @@ func (e *Engine) do(ctx context.Context, j *job) (reply, error) {
 	case <-ctx.Done():
 		return reply{}, penstock.RetryLater(penstock.Unavailable, maxWait, "script: every worker is busy")
 	}
-	patience := time.NewTimer(2*e.config.Timeout.Std() + grace)
-	defer patience.Stop()
+	timer := time.NewTimer(patience(&e.config))
+	defer timer.Stop()
 	select {
 	case got := <-j.reply:
 		return got, nil
-	case <-patience.C:
+	case <-timer.C:
 	}
 	if j.settled.CompareAndSwap(false, true) {
 		e.stuck.Add(1)
-		return reply{fault: e.stuckFault("took longer than " + e.config.Timeout.String() + " in operations that cannot be stopped; its worker is out of use until they end")}, nil
+		e.debts.hold(j.controller, e.now())
+		return reply{fault: e.fault(Stuck, "took longer than "+e.config.Timeout.String()+" in operations that cannot be stopped; its worker is out of use until they end")}, nil
 	}
 	return <-j.reply, nil
 }
@@ -220,8 +236,11 @@ func (e *Engine) do(ctx context.Context, j *job) (reply, error) {
 // grace is given to a machine that is being stopped, and to a busy processor.
 const grace = 250 * time.Millisecond
 
-func (e *Engine) stuckFault(text string) *Fault {
-	return &Fault{Kind: Stuck, File: e.config.name(), Line: e.line, Text: text}
+// patience is how long a worker is waited for.
+func patience(c *Config) time.Duration { return 2*c.Timeout.Std() + grace }
+
+func (e *Engine) fault(kind Kind, text string) *Fault {
+	return &Fault{Kind: kind, File: e.config.name(), Line: e.line, Text: text}
 }
 
 func errClosed() error {
@@ -235,12 +254,12 @@ func (e *Engine) Stuck() int { return int(e.stuck.Load()) }
 // worker could not be ended. It is legal twice.
 func (e *Engine) Close() error {
 	e.once.Do(func() { close(e.closed) })
-	patience := time.NewTimer(2*e.config.Timeout.Std() + grace)
-	defer patience.Stop()
+	timer := time.NewTimer(patience(&e.config))
+	defer timer.Stop()
 	for n := range e.config.Workers {
 		select {
 		case <-e.ended:
-		case <-patience.C:
+		case <-timer.C:
 			return penstock.Errorf(penstock.Unavailable, "script: %d of %d workers are in an operation that cannot be stopped", e.config.Workers-n, e.config.Workers)
 		}
 	}
@@ -260,6 +279,7 @@ type worker struct {
 
 // job is one report on its way through a worker.
 type job struct {
+	controller     string
 	request, state string
 	settled        atomic.Bool // by the worker's reply, or by who waits no longer
 	reply          chan reply  // takes one without anybody waiting
@@ -269,6 +289,7 @@ type job struct {
 type reply struct {
 	text  string // see answer; with a fault only what the console said
 	fault *Fault
+	took  time.Duration // by the script, 0 when it was not run
 }
 
 // serve works until the engine is closed.
@@ -285,6 +306,7 @@ func (w *worker) serve() {
 		case j := <-w.jobs:
 			got := w.call(j)
 			if !j.settled.CompareAndSwap(false, true) {
+				e.debts.free(j.controller, got.took, e.now())
 				e.stuck.Add(-1)
 			}
 			j.reply <- got
@@ -299,7 +321,9 @@ func (w *worker) call(j *job) (got reply) {
 	if fault := w.prepare(); fault != nil {
 		return reply{fault: fault}
 	}
+	began := w.engine.now()
 	got.text, got.fault = w.machine.call(j.request, j.state)
+	got.took = w.engine.now().Sub(began)
 	if got.fault != nil && got.fault.fresh() {
 		w.discard()
 	}

@@ -14,12 +14,12 @@ type Kind string
 
 // The kinds of fault.
 const (
-	Threw  Kind = "threw"   // an exception, or an answer that is no report
-	Slow   Kind = "slow"    // over its time, and stopped
-	Stuck  Kind = "stuck"   // over its time in an operation that cannot be stopped
-	Hungry Kind = "hungry"  // over its memory
-	Deep   Kind = "deep"    // recursion without an end
-	NoFile Kind = "no_file" // it could not be read or does not compile
+	Threw   Kind = "threw"   // an exception, or an answer that is no report
+	Slow    Kind = "slow"    // over its time, and stopped
+	Stuck   Kind = "stuck"   // over its time in an operation that cannot be stopped
+	Hungry  Kind = "hungry"  // over its memory
+	Deep    Kind = "deep"    // recursion without an end
+	Resting Kind = "resting" // not run, because it was stopped too often on the controller's reports
 )
 
 // Fault is what a script did wrong, and where.
@@ -44,7 +44,7 @@ func (f *Fault) Error() string {
 }
 
 // fresh tells whether the machine is not to be used again after the fault.
-func (f *Fault) fresh() bool { return f.Kind != Threw }
+func (f *Fault) fresh() bool { return f.Kind != Threw && f.Kind != Resting }
 
 // maxFault bounds the text of a fault: a script may throw megabytes.
 const maxFault = 300

@@ -81,7 +81,7 @@ func TestHostileScripts(t *testing.T) {
 			if out.Changed || out.Dropped {
 				t.Errorf("the report does not go on as it was: %+v", out)
 			}
-			r.Identity.Seq = 18
+			r.Controller, r.Identity.Seq = "pump-18", 18
 			testkit.Eventually(t, func() bool { return s.passes(t, r) }, "no next report goes through")
 			if strings.Contains(s.log.String(), "xxxxxxxxxx"+strings.Repeat("x", 2000)) {
 				t.Error("the log has what should have been cut")
@@ -130,7 +130,7 @@ export function onReport(report) {
 func TestStuckWorkers(t *testing.T) {
 	length := longSearch(t, 2*time.Second)
 	stuck, fine := pump(sample("flow", penstock.FloatValue(1))), pump(sample("flow", penstock.FloatValue(1)))
-	fine.Identity.Seq = 18
+	fine.Controller, fine.Identity.Seq = "pump-18", 18
 	for workers := 1; workers <= 2; workers++ {
 		s := open(t, searching(length), func(o *script.Options) {
 			o.Config.Workers, o.Config.Timeout = workers, config.Duration(150*time.Millisecond)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pause"
 )
 
 // A controller makes reports as their time comes and delivers each in a
@@ -54,18 +55,18 @@ func (c *controller) deliver(ctx context.Context, seq uint64) {
 		if fate.hold > 0 {
 			f.stats.held.Add(1)
 		}
-		if !sleep(ctx, fate.hold) {
+		if pause.For(ctx, fate.hold) != nil {
 			return
 		}
 		wait := c.try(ctx, &report, fate)
 		if c.ledger.settled(seq) {
-			if fate.again > 0 && sleep(ctx, fate.again) {
+			if fate.again > 0 && pause.For(ctx, fate.again) == nil {
 				f.stats.copies.Add(1)
 				c.send(ctx, &report, false)
 			}
 			return
 		}
-		if !sleep(ctx, max(wait, c.backoff(seq, try))) {
+		if pause.For(ctx, max(wait, c.backoff(seq, try))) != nil {
 			return
 		}
 	}
@@ -197,21 +198,6 @@ func (c *controller) stopped() bool {
 	case <-c.fleet.stop:
 		return true
 	default:
-		return false
-	}
-}
-
-// sleep waits; it returns false when ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
 		return false
 	}
 }

@@ -42,9 +42,8 @@ type edgeMetric struct {
 	latest   penstock.Sample
 }
 
-// NewEdge returns an edge node without devices. The number before that of its first session
-// is arbitrary. Errors have code
-// [penstock.Invalid].
+// NewEdge returns an edge node without devices. Before is the number of its session before
+// this process. Errors have code [penstock.Invalid].
 func NewEdge(group, node string, before uint8) (*Edge, error) {
 	if err := checkID("group", group); err != nil {
 		return nil, err
@@ -69,6 +68,9 @@ func (e *Edge) Connect(now time.Time) (will Command) {
 	e.bdSeq++
 	return Command{Topic: e.topic(nodeDeath, ""), Payload: appendMetric(appendStamp(nil, now), e.session(now))}
 }
+
+// Session returns the number of the session (bdSeq).
+func (e *Edge) Session() uint8 { return e.bdSeq }
 
 // Commands returns the topic under which commands to the edge node come.
 func (e *Edge) Commands() string { return e.topic(nodeCommand, "") }
@@ -225,9 +227,9 @@ func (e *Edge) topic(kind, device string) string {
 	return topic
 }
 
-// session returns the metric that tells sessions apart.
+// session returns the metric that tells sessions apart. The specification has it Int64.
 func (e *Edge) session(now time.Time) outgoing {
-	return outgoing{name: "bdSeq", at: now.UnixMilli(), datatype: typeUInt64, as: typeUInt64, value: penstock.UintValue(uint64(e.bdSeq))}
+	return outgoing{name: "bdSeq", at: now.UnixMilli(), datatype: typeInt64, as: typeInt64, value: penstock.IntValue(int64(e.bdSeq))}
 }
 
 // widened returns the datatype of the metric when it has a value of a kind, too. A point

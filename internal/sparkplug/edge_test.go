@@ -262,7 +262,7 @@ func TestTheNPMPackageReadsTheEdge(t *testing.T) {
 		}
 		return list
 	}
-	if got, want := text(birth.Metrics), []string{"bdSeq UInt64 7 0 false 0", "Node Control/Rebirth Boolean false 0 false 0"}; !slices.Equal(got, want) {
+	if got, want := text(birth.Metrics), []string{"bdSeq Int64 7 0 false 0", "Node Control/Rebirth Boolean false 0 false 0"}; !slices.Equal(got, want) {
 		t.Errorf("the birth of the node: %q", got)
 	}
 	if got, want := text(device.Metrics), []string{"flow Double <nil> 1000 false 2", "n Int64 -7 1000 false 0", "u UInt64 8 1000 false 0", "b Boolean true 1000 false 0", "t String grün 1000 false 0"}; !slices.Equal(got, want) {

@@ -62,10 +62,12 @@ func (m *Manager) Status() Status {
 	usage := m.keeper.Usage()
 	for _, name := range m.names() {
 		p := ProgramStatus{Name: name}
-		for _, socket := range m.sockets[name] {
-			p.Sockets = append(p.Sockets, SocketStatus{socket.Name, socket.Network, socket.Bound})
-		}
 		for _, i := range m.of(name, 0) {
+			if p.Sockets == nil {
+				for _, socket := range i.definition().sockets {
+					p.Sockets = append(p.Sockets, SocketStatus{socket.Name, socket.Network, socket.Bound})
+				}
+			}
 			v, _ := i.state()
 			one := InstanceStatus{
 				Number: i.number, State: v.State, Since: v.Since.UTC(), Generation: uint64(v.Main), Restarts: v.Restarts,
@@ -89,14 +91,12 @@ func (m *Manager) Status() Status {
 }
 
 // of returns the instances of a program, or of all when the name is empty; number
-// 0 is all of them.
+// 0 is all of them. They are in the order of their names.
 func (m *Manager) of(name string, number int) []*instance {
-	return slices.Collect(func(yield func(*instance) bool) {
-		for _, i := range m.instances {
-			if (name == "" || name == i.name) && (number == 0 || number == i.number) && !yield(i) {
-				return
-			}
-		}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(m.instances), func(i *instance) bool {
+		return name != "" && name != i.name || number != 0 && number != i.number
 	})
 }
 
@@ -118,11 +118,11 @@ func (m *Manager) Restart(ctx context.Context, name string, number int, tell fun
 		return err
 	}
 	for _, i := range list {
-		began := m.now()
-		if err := i.replace(ctx); err != nil {
+		began := m.o.Now()
+		if err := i.replace(ctx, nil); err != nil {
 			return err
 		}
-		tell(i.String(), m.now().Sub(began))
+		tell(i.String(), m.o.Now().Sub(began))
 	}
 	return nil
 }
@@ -133,8 +133,8 @@ func (m *Manager) Stop(name string) error {
 	if name == "" {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.stopAll != nil {
-			m.stopAll()
+		if m.running != nil {
+			m.running.stop()
 		}
 		return nil
 	}
@@ -150,7 +150,7 @@ func (m *Manager) Stop(name string) error {
 
 // Forward sends a signal to the main process of every instance.
 func (m *Manager) Forward(s syscall.Signal) {
-	for _, i := range m.instances {
+	for _, i := range m.of("", 0) {
 		v, _ := i.state()
 		if c := i.child(v.Main); c != nil {
 			m.tell(m.keeper.Signal(c.pid, s))

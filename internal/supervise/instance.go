@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,24 +19,23 @@ import (
 	"github.com/penstock/penstock/internal/supervise/capture"
 	"github.com/penstock/penstock/internal/supervise/lifecycle"
 	"github.com/penstock/penstock/internal/supervise/process"
-	"github.com/penstock/penstock/internal/supervise/socket"
 )
 
 // instance is one of the processes of a program that run side by side, with
 // those that take its place. Its machine decides, and this carries it out.
 type instance struct {
 	manager *Manager
-	name    string // of the program
-	number  int    // from 1 on
-	program Program
-	sockets []*socket.Socket
+	name    string             // of the program
+	number  int                // from 1 on
 	machine *lifecycle.Machine // of the goroutine of run
 	events  chan lifecycle.Event
-	done    chan struct{} // closed when run has ended
+	done    chan struct{}      // closed when run has ended
+	leave   context.CancelFunc // ends run once nothing runs any more; set before run
 	log     *slog.Logger
-	work    sync.WaitGroup // hears and waits for the processes
 
 	mu        sync.Mutex // guards what is below
+	how       *definition
+	before    *definition // to go back to, while a replacement by another definition is under way; nil for none
 	view      lifecycle.View
 	processes map[lifecycle.Generation]*child
 	waiting   chan error // of who asked for a replacement; nil for nobody
@@ -56,16 +53,17 @@ type child struct {
 func (i *instance) String() string { return i.name + "/" + strconv.Itoa(i.number) }
 
 // run carries out what the machine decides until ctx has ended and nothing runs.
-func (i *instance) run(ctx context.Context) {
+// It begins with first.
+func (i *instance) run(ctx context.Context, first lifecycle.Kind) {
 	defer close(i.done)
 	stop := ctx.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	i.take(lifecycle.Event{Kind: lifecycle.Start})
+	i.take(lifecycle.Event{Kind: first})
 	for !i.machine.Idle() || ctx.Err() == nil {
 		timer.Stop()
 		if next := i.machine.Next(); !next.IsZero() {
-			timer.Reset(max(0, next.Sub(i.manager.now())))
+			timer.Reset(max(0, next.Sub(i.manager.o.Now())))
 		}
 		select {
 		case e := <-i.events:
@@ -82,7 +80,8 @@ func (i *instance) run(ctx context.Context) {
 // take gives an event to the machine and does what it asks for.
 func (i *instance) take(e lifecycle.Event) {
 	for todo := []lifecycle.Event{e}; len(todo) > 0; todo = todo[1:] {
-		for _, a := range i.machine.Step(i.manager.now(), todo[0]) {
+		i.machine.Govern(i.definition().policy)
+		for _, a := range i.machine.Step(i.manager.o.Now(), todo[0]) {
 			if a.Launch != 0 {
 				if err := i.launch(a); err != nil {
 					todo = append(todo, lifecycle.Event{Kind: lifecycle.NotStarted, Of: a.Launch, How: err.Error()})
@@ -128,16 +127,35 @@ func (i *instance) do(a lifecycle.Action) {
 	}
 }
 
+func (i *instance) definition() *definition {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.how
+}
+
+// redefine has the instance run by another definition. A process that runs stays.
+func (i *instance) redefine(d *definition) {
+	i.mu.Lock()
+	i.how = d
+	i.mu.Unlock()
+	i.send(lifecycle.Event{Kind: lifecycle.Tick})
+}
+
 func (i *instance) child(g lifecycle.Generation) *child {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.processes[g]
 }
 
-// answer tells who asked for a replacement how it went.
+// answer tells who asked for a replacement how it went. One by another definition
+// that failed leaves the one before.
 func (i *instance) answer(err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if err != nil && i.before != nil {
+		i.how = i.before
+	}
+	i.before = nil
 	if i.waiting != nil {
 		i.waiting <- err
 		i.waiting = nil
@@ -152,18 +170,32 @@ func (i *instance) send(e lifecycle.Event) {
 	}
 }
 
-// replace asks for a new process and waits until it serves and the old one is
-// gone, or until ctx ends, which stops nothing.
-func (i *instance) replace(ctx context.Context) error {
-	answer := make(chan error, 1)
-	i.mu.Lock()
-	if i.waiting != nil {
-		i.mu.Unlock()
-		return penstock.Errorf(penstock.Conflict, "%s is being replaced already", i)
+// replace asks for a new process, by another definition unless d is nil, and waits
+// until it serves and the old one is gone, or until ctx ends, which stops nothing.
+func (i *instance) replace(ctx context.Context, d *definition) error {
+	answer, err := i.expect(d)
+	if err != nil {
+		return err
 	}
-	i.waiting = answer
-	i.mu.Unlock()
 	i.send(lifecycle.Event{Kind: lifecycle.Replace})
+	return i.hearAnswer(ctx, answer)
+}
+
+// expect notes that somebody waits for a replacement.
+func (i *instance) expect(d *definition) (<-chan error, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.waiting != nil {
+		return nil, penstock.Errorf(penstock.Conflict, "%s is being replaced already: try again when it was", i)
+	}
+	if d != nil {
+		i.before, i.how = i.how, d
+	}
+	i.waiting = make(chan error, 1)
+	return i.waiting, nil
+}
+
+func (i *instance) hearAnswer(ctx context.Context, answer <-chan error) error {
 	select {
 	case err := <-answer:
 		if err != nil {
@@ -173,14 +205,15 @@ func (i *instance) replace(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-i.done:
-		return penstock.Errorf(penstock.Closed, "%s: the manager has ended", i)
+		return penstock.Errorf(penstock.Closed, "%s: it is not run any more", i)
 	}
 }
 
 // launch starts a process.
 func (i *instance) launch(a lifecycle.Action) (err error) {
-	c := &child{started: i.manager.now(), mark: fmt.Sprintf("%s/%d/%d/%d", i.name, i.number, a.Launch, os.Getpid())}
-	path, err := i.program.path()
+	c := &child{started: i.manager.o.Now(), mark: fmt.Sprintf("%s/%d/%d/%d", i.name, i.number, a.Launch, os.Getpid())}
+	d := i.definition()
+	path, err := d.program.path()
 	if err != nil {
 		return err
 	}
@@ -199,13 +232,13 @@ func (i *instance) launch(a lifecycle.Action) (err error) {
 	}
 	defer pipes.closeWriters()
 	spec := process.Spec{
-		Path: path, Args: append([]string{path}, i.program.Command[1:]...), Dir: i.program.Directory, Mark: c.mark,
-		Environ: i.environ(c, a.TakeOver), Files: []int{pipes.null, pipes.out[1], pipes.err[1]},
+		Path: path, Args: append([]string{path}, d.program.Command[1:]...), Dir: d.program.Directory, Mark: c.mark,
+		Environ: i.environ(d, c, a.TakeOver), Files: []int{pipes.null, pipes.out[1], pipes.err[1]},
 	}
-	if len(i.sockets) > 0 {
+	if len(d.sockets) > 0 {
 		// Only the process itself knows the number that LISTEN_PID asks for.
-		spec.Path, spec.Args = self, append(slices.Clip(i.manager.shim), spec.Args...)
-		for _, s := range i.sockets {
+		spec.Path, spec.Args = self, append(slices.Clip(i.manager.o.Shim), spec.Args...)
+		for _, s := range d.sockets {
 			spec.Files = append(spec.Files, s.Descriptor())
 		}
 	}
@@ -228,10 +261,10 @@ const self = "/proc/self/exe"
 
 // attend hears what a process prints and says, and waits for its end.
 func (i *instance) attend(g lifecycle.Generation, c *child, p *pipes, exits <-chan process.Exit) {
-	i.work.Go(func() { i.read(p.out[0], c.pid, capture.Info) })
-	i.work.Go(func() { i.read(p.err[0], c.pid, capture.Warning) })
-	i.work.Go(func() { i.hear(g, c.receiver) })
-	i.work.Go(func() {
+	i.manager.work.Go(func() { i.read(p.out[0], c.pid, capture.Info) })
+	i.manager.work.Go(func() { i.read(p.err[0], c.pid, capture.Warning) })
+	i.manager.work.Go(func() { i.hear(g, c.receiver) })
+	i.manager.work.Go(func() {
 		e := <-exits
 		i.send(lifecycle.Event{Kind: lifecycle.Ended, Of: g, Clean: e == process.Exit{}, How: e.String()})
 	})
@@ -264,39 +297,26 @@ func (i *instance) hear(g lifecycle.Generation, r *notify.Receiver) {
 	}
 }
 
-// path finds the file of the program.
-func (p *Program) path() (string, error) {
-	name := p.Command[0]
-	if strings.Contains(name, "/") && !filepath.IsAbs(name) && p.Directory != "" {
-		name = filepath.Join(p.Directory, name)
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", penstock.Errorf(penstock.NotFound, "%w", err)
-	}
-	return filepath.Abs(path)
-}
-
 // environ returns the variables of a process.
-func (i *instance) environ(c *child, takeOver time.Duration) []string {
+func (i *instance) environ(d *definition, c *child, takeOver time.Duration) []string {
 	own := map[string]string{
 		"NOTIFY_SOCKET": c.receiver.Path(), "SUPERVISE_PROGRAM": i.name, "SUPERVISE_INSTANCE": strconv.Itoa(i.number),
 	}
-	if w := i.program.Watchdog.Std(); w > 0 {
+	if w := d.program.Watchdog.Std(); w > 0 {
 		own["WATCHDOG_USEC"] = strconv.FormatInt(w.Microseconds(), 10)
 	}
 	if takeOver > 0 {
 		own["TAKE_OVER_USEC"] = strconv.FormatInt(takeOver.Microseconds(), 10)
 	}
-	if len(i.sockets) > 0 {
-		names := make([]string, len(i.sockets))
-		for n, s := range i.sockets {
+	if len(d.sockets) > 0 {
+		names := make([]string, len(d.sockets))
+		for n, s := range d.sockets {
 			names[n] = s.Name
 		}
 		own["LISTEN_FDS"], own["LISTEN_FDNAMES"] = strconv.Itoa(len(names)), strings.Join(names, ":")
 	}
 	var environ []string
-	for _, pair := range i.manager.environ {
+	for _, pair := range i.manager.o.Environ {
 		name, _, _ := strings.Cut(pair, "=")
 		switch name {
 		case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "TAKE_OVER_USEC", process.MarkName:
@@ -304,7 +324,7 @@ func (i *instance) environ(c *child, takeOver time.Duration) []string {
 		}
 		environ = append(environ, pair)
 	}
-	for _, values := range []map[string]string{i.program.Environment, own} { // the last of a name holds
+	for _, values := range []map[string]string{d.program.Environment, own} { // the last of a name holds
 		for name, value := range values {
 			environ = append(environ, name+"="+value)
 		}

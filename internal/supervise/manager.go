@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/notify"
 	"github.com/penstock/penstock/internal/supervise/capture"
 	"github.com/penstock/penstock/internal/supervise/lifecycle"
@@ -26,6 +27,7 @@ import (
 // Options are what a [Manager] needs.
 type Options struct {
 	Config  Config
+	Read    Reader   // the configuration once more, for [Manager.Reload]; nil when there is no file
 	Shim    []string // arguments, with the name in front, by which this program calls [process.Become] with those behind them
 	Environ []string // of the programs
 	Stdout  io.Writer
@@ -34,36 +36,37 @@ type Options struct {
 	Chance  func() float64 // from 0 to 1
 }
 
+// Reader reads the configuration, and tells where each key stands.
+type Reader func() (Config, *config.Loaded, error)
+
 // Manager runs programs. There is one in a process; see [process.Keeper].
 type Manager struct {
-	config    Config
-	shim      []string
-	environ   []string
-	sender    *notify.Sender
-	now       func() time.Time
-	keeper    *process.Keeper
-	lines     *capture.Log
-	to        capture.Destination
-	log       *slog.Logger
-	runtime   string
-	lock      *os.File
-	sockets   map[string][]*socket.Socket // by program
-	instances []*instance
-	began     time.Time
+	o       Options // of the start
+	keeper  *process.Keeper
+	lines   *capture.Log
+	to      capture.Destination
+	log     *slog.Logger
+	runtime string
+	lock    *os.File
+	began   time.Time
+	work    sync.WaitGroup // hears and waits for the processes
 
 	changes chan struct{} // an instance changed
 
-	mu      sync.Mutex // guards stop
-	stopAll context.CancelFunc
+	reloading sync.Mutex                // held by whoever changes what is run, and guards sockets
+	sockets   map[string]*socket.Socket // by place, see plan
+
+	mu        sync.Mutex // guards what is below
+	instances []*instance
+	running   *crew // nil before Run
+	changing  bool  // a reload is under way
 }
 
 // New takes the runtime directory and the sockets. An error names what is taken,
 // and leaves nothing behind.
 func New(ctx context.Context, o Options) (_ *Manager, err error) {
 	m := &Manager{
-		config: o.Config, shim: o.Shim, environ: o.Environ, sender: o.Sender, now: o.Now, began: o.Now(),
-		lines: capture.New(o.Config.Log.Level, o.Now), sockets: map[string][]*socket.Socket{},
-		changes: make(chan struct{}, 1),
+		o: o, began: o.Now(), lines: capture.New(o.Config.Log.Level, o.Now), changes: make(chan struct{}, 1),
 	}
 	m.log = slog.New(m.lines.Handler(managerName))
 	defer func() {
@@ -80,43 +83,27 @@ func New(ctx context.Context, o Options) (_ *Manager, err error) {
 	if m.to, err = o.Config.Log.destination(&o); err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(o.Config.Programs)) {
-		if err := m.add(ctx, name, o.Config.Programs[name], o.Chance); err != nil {
-			return nil, penstock.Errorf(penstock.CodeOf(err), "programs.%s: %w", name, err)
+	p, err := newPlan(ctx, &o.Config, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	m.sockets = p.sockets
+	for _, name := range slices.Sorted(maps.Keys(p.programs)) {
+		d := p.programs[name]
+		for number := range d.program.instances() {
+			m.instances = append(m.instances, m.newInstance(name, number+1, d))
 		}
 	}
 	return m, nil
 }
 
-// add binds the sockets of a program and makes its instances.
-func (m *Manager) add(ctx context.Context, name string, p Program, chance func() float64) error {
-	if _, err := p.path(); err != nil {
-		return err
+func (m *Manager) newInstance(name string, number int, d *definition) *instance {
+	i := &instance{
+		manager: m, name: name, number: number, how: d, machine: lifecycle.New(d.policy, m.o.Chance),
+		events: make(chan lifecycle.Event), done: make(chan struct{}), processes: map[lifecycle.Generation]*child{},
 	}
-	for _, text := range p.Listen {
-		spec, err := socket.Parse(text)
-		if err != nil {
-			return err
-		}
-		s, err := spec.Bind(ctx)
-		if err != nil {
-			return err
-		}
-		m.sockets[name] = append(m.sockets[name], s)
-	}
-	policy, err := p.policy()
-	if err != nil {
-		return err
-	}
-	for number := range p.instances() {
-		i := &instance{
-			manager: m, name: name, number: number + 1, program: p, sockets: m.sockets[name],
-			machine: lifecycle.New(policy, chance), events: make(chan lifecycle.Event), done: make(chan struct{}), processes: map[lifecycle.Generation]*child{},
-		}
-		i.log = m.log.With("program", i.String())
-		m.instances = append(m.instances, i)
-	}
-	return nil
+	i.log = m.log.With("program", i.String())
+	return i
 }
 
 // takeRuntime makes the runtime directory, for its owner alone, and takes it.
@@ -158,10 +145,10 @@ func (m *Manager) Runtime() string { return m.runtime }
 
 // release gives back what New took.
 func (m *Manager) release() {
-	for _, list := range m.sockets {
-		for _, s := range list {
-			s.Close()
-		}
+	m.reloading.Lock()
+	defer m.reloading.Unlock()
+	for _, s := range m.sockets {
+		s.Close()
 	}
 	if m.lock != nil {
 		m.lock.Close()
@@ -177,28 +164,21 @@ const measureEvery = time.Second
 func (m *Manager) Run(ctx context.Context) error {
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	running, stopAll := context.WithCancel(ctx)
-	m.mu.Lock()
-	m.stopAll = stopAll
-	m.mu.Unlock()
-	var keeper, writer, instances, helpers sync.WaitGroup
+	var keeper, writer, helpers sync.WaitGroup
 	keeper.Go(func() { m.keeper.Run(keeping) })
 	var logged error
 	writing, stopWriting := context.WithCancel(keeping)
 	writer.Go(func() { logged = m.lines.Run(writing, m.to) })
-	for _, i := range m.instances {
-		instances.Go(func() { i.run(running) })
-	}
+	everybody := m.man(running, stopAll)
 	helpers.Go(func() { m.measure(running) })
 	helpers.Go(func() { m.watch(running, stopAll) })
 	m.log.Info("the manager runs", "programs", strings.Join(m.names(), ","), "runtime", m.runtime)
-	instances.Wait()
+	everybody.work.Wait()
 	stopAll()
 	helpers.Wait()
 	err := m.keeper.Kill(keeping, "") // what took its mark out of its environment
 	if err == nil {
-		for _, i := range m.instances {
-			i.work.Wait()
-		}
+		m.work.Wait()
 	}
 	m.log.Info("the manager has ended")
 	stopWriting()
@@ -211,9 +191,6 @@ func (m *Manager) Run(ctx context.Context) error {
 
 // measure holds memory against the ceilings.
 func (m *Manager) measure(ctx context.Context) {
-	if !slices.ContainsFunc(m.instances, func(i *instance) bool { return i.program.Memory > 0 }) {
-		return
-	}
 	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
 	for {
@@ -222,11 +199,12 @@ func (m *Manager) measure(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		limited := slices.DeleteFunc(m.of("", 0), func(i *instance) bool { return i.definition().program.Memory == 0 })
+		if len(limited) == 0 {
+			continue
+		}
 		usage := m.keeper.Usage()
-		for _, i := range m.instances {
-			if i.program.Memory == 0 {
-				continue
-			}
+		for _, i := range limited {
 			for g, c := range i.all() {
 				i.send(lifecycle.Event{Kind: lifecycle.Measured, Of: g, Resident: usage[c.mark].Resident})
 			}
@@ -256,18 +234,20 @@ func (m *Manager) watch(ctx context.Context, stopAll context.CancelFunc) {
 		select {
 		case <-m.changes:
 		case <-ctx.Done():
-			m.tell(m.sender.Stopping("stops its programs"))
+			m.tell(m.o.Sender.Stopping("stops its programs"))
 			return
 		}
-		ready, over := true, true
-		for _, i := range m.instances {
+		m.mu.Lock()
+		ready, over := true, !m.changing
+		m.mu.Unlock()
+		for _, i := range m.of("", 0) {
 			v, idle := i.state()
 			ready = ready && (v.State == lifecycle.Running || v.State == lifecycle.Finished)
 			over = over && idle && v.State != lifecycle.Stopped
 		}
 		if ready && !told {
 			told = true
-			m.tell(m.sender.Ready("runs " + strings.Join(m.names(), ", ")))
+			m.tell(m.o.Sender.Ready("runs " + strings.Join(m.names(), ", ")))
 		}
 		if over {
 			stopAll()
@@ -287,12 +267,19 @@ func (i *instance) state() (v lifecycle.View, idle bool) {
 	return i.view, i.idle
 }
 
-func (m *Manager) names() []string { return slices.Sorted(maps.Keys(m.config.Programs)) }
+// names returns the programs that are run.
+func (m *Manager) names() []string {
+	var names []string
+	for _, i := range m.of("", 0) {
+		names = append(names, i.name)
+	}
+	return slices.Compact(names)
+}
 
 // givenUp returns an error that names the instances that were given up.
 func (m *Manager) givenUp() error {
 	var failed []string
-	for _, i := range m.instances {
+	for _, i := range m.of("", 0) {
 		if v, _ := i.state(); v.State == lifecycle.Failed {
 			failed = append(failed, fmt.Sprintf("%s (%s)", i, v.LastEnd))
 		}

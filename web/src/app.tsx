@@ -1,10 +1,10 @@
 import { useEffect } from 'preact/hooks'
 import { signOut } from './api'
 import { Controller } from './controller'
-import { age, clock } from './format'
+import { age, clock, some, zone } from './format'
 import { Home } from './home'
 import { SignIn } from './signin'
-import { connected, heard, now, problems, refusedStream, route, session, silence } from './state'
+import { connected, heard, now, overview, problems, refusedStream, route, session, silence } from './state'
 
 export function App() {
   if (session.value === undefined) return <p class="wait" role="status">One moment …</p>
@@ -23,9 +23,11 @@ export function App() {
 
 function Page() {
   const r = route.value
+  const causes = overview.value?.causes.length ?? 0
   useEffect(() => {
-    document.title = r.page === 'controller' ? `${r.name} · Penstock` : 'Penstock'
-  }, [r])
+    const about = r.page === 'controller' ? `${r.name} · ` : causes > 0 ? `${some(causes, 'cause')} · ` : ''
+    document.title = `${about}Penstock`
+  }, [r, causes])
   return r.page === 'controller' ? <Controller key={r.name} name={r.name} /> : <Home />
 }
 
@@ -44,7 +46,7 @@ function Header() {
 
 function Live() {
   if (!connected.value || silence.value > 0) return <span class="live off">not connected</span>
-  return <span class="live on">live<span class="wide"> · {clock(now.value, now.value)}</span></span>
+  return <span class="live on">live<span class="wide"> · {clock(now.value, now.value)} {zone}</span></span>
 }
 
 // Silence says how old everything on the page is when the gateway is not heard.

@@ -1,4 +1,4 @@
-import { age, cause, count, percent, verdictTitle } from './format'
+import { age, cause, clock, count, meaning, percent, some, verdictTitle } from './format'
 import type { Cause, Verdict } from './shapes'
 import { controllerAddress, now, overview } from './state'
 
@@ -32,17 +32,19 @@ export function place(v: Verdict): string {
 function Item({ cause: c }: { cause: Cause }) {
   return (
     <li class={`cause ${c.verdict}`}>
-      <h3>{verdictTitle(c)}<span class="place">{place(c)}</span></h3>
+      <h3>{place(c)}<span class="place">{verdictTitle(c)}</span></h3>
+      <p class="hint">{meaning(c.verdict)}</p>
       <p>
-        {count(c.count)} {c.count === 1 ? 'controller' : 'controllers'}
+        {some(c.count, 'controller')}
         <Since of={c} />
-        {' · '}{percent(c.confidence)} sure
-        {' · '}{c.missing === 0 ? 'nothing lost as far as numbers tell' : `${count(c.missing)} reports missing now: they may still come`}
+        {' · '}<span class="whole">{percent(c.confidence)} sure</span>
+        {' · '}{c.missing === 0 ? 'nothing lost as far as numbers tell' : `${some(c.missing, 'report')} missing now: what a controller kept still comes`}
       </p>
-      {c.evidence_for?.[0] !== undefined && <p><b>Why:</b> {c.evidence_for[0]}</p>}
+      <Why of={c} />
       <Advice of={c} />
       <details>
         <summary>All evidence, and who is in trouble</summary>
+        {c.count > 1 && <p class="hint">{best}:</p>}
         <Evidence of={c} />
         <p class="names">
           {c.controllers.map((name) => <a key={name} href={controllerAddress(name)}>{name}</a>)}
@@ -53,9 +55,19 @@ function Item({ cause: c }: { cause: Cause }) {
   )
 }
 
+// The evidence is that of the controller of which the gateway is surest.
+const best = 'At the controller that shows it best'
+
+function Why({ of: c }: { of: Cause }) {
+  const why = (c.evidence_for ?? []).slice(0, 2).join('; ')
+  if (why === '') return null
+  return <p><b>Why:</b> {c.count > 1 && `${best.toLowerCase()}, `}{why}</p>
+}
+
 export function Since({ of: v }: { of: Verdict }) {
   if (v.since === undefined) return null
-  return <>{' · for '}{age((now.value - Date.parse(v.since)) / 1000)}</>
+  const since = Date.parse(v.since)
+  return <>{' · for '}{age((now.value - since) / 1000)}, since {clock(since, now.value)}</>
 }
 
 export function Advice({ of: v }: { of: Verdict }) {

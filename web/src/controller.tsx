@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { Advice, Evidence, place, Since } from './causes'
 import { PulseMark } from './fleet'
-import { age, bytes, clock, count, eventName, exact, length, level, percent, quality, value, verdictTitle } from './format'
+import { age, bytes, clock, count, eventName, exact, length, level, meaning, percent, quality, some, value, verdictTitle } from './format'
 import { PlotPanel, Trend } from './plot'
 import type { Counts, Detail, Link, LinkSignal, Sample } from './shapes'
 import { detail, link, now, values } from './state'
@@ -62,6 +62,7 @@ function Verdict({ of: d }: { of: Detail }) {
   return (
     <section class={well ? 'verdict' : 'verdict ill'} aria-labelledby="verdict">
       <h2 id="verdict">{verdictTitle(d)}</h2>
+      {!well && <p class="hint">{meaning(d.verdict)}</p>}
       {!well && <p>{percent(d.confidence)} sure<Since of={d} />{d.scope !== undefined && d.scope !== 'controller' && ` · takes all of ${place(d)}`}</p>}
       <Advice of={d} />
       <Evidence of={d} />
@@ -165,7 +166,7 @@ function Points({ name, of: d }: { name: string; of: Detail }) {
                     : s.point}
                 </th>
                 <td>{value(s)} {s.kind !== 'none' && s.unit}</td>
-                <td><Status of={s.status} /></td>
+                <td><Status of={s.status} old={stale} /></td>
                 <td>{stale && 'stale, '}{age(now.value / 1000 - s.time)}</td>
               </tr>
             ))}
@@ -177,10 +178,10 @@ function Points({ name, of: d }: { name: string; of: Detail }) {
   )
 }
 
-function Status({ of: status }: { of: number }) {
+function Status({ of: status, old }: { of: number; old: boolean }) {
   const q = quality(status)
   const code = `0x${status.toString(16).toUpperCase().padStart(8, '0')}`
-  return <span class={q === 'good' ? 'good' : q === 'bad' ? 'trouble' : 'warn'} title={code}>{q}{status !== 0 && <small> {code}</small>}</span>
+  return <span class={q === 'good' ? 'good' : q === 'bad' ? 'trouble' : 'warn'} title={code}>{old && 'was '}{q}{status !== 0 && <small> {code}</small>}</span>
 }
 
 function Signals({ of: d }: { of: Detail }) {
@@ -234,7 +235,7 @@ function Gaps({ of: d }: { of: Detail }) {
   return (
     <Section id="gaps" title="Gaps">
       <p class={missing > 0 ? 'trouble' : 'good'}>
-        {missing > 0 ? `${count(missing)} reports are missing now: their numbers are known, and they may still come.` : 'No report is missing as far as its numbers tell.'}
+        {missing > 0 ? `${some(missing, 'report')} missing now, by the numbers: what the controller kept still comes.` : 'No report is missing as far as its numbers tell.'}
       </p>
       {l?.books !== undefined && <p class="hint">{count(l.books.duplicate)} came again and were stored once.</p>}
     </Section>

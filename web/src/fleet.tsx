@@ -106,15 +106,16 @@ function Item({ row: [name, site, line, pulse, why, seen], at, of, reachable }: 
       <a href={controllerAddress(name)} data-row={at} tabIndex={reachable ? 0 : -1}>
         <span class="name">{name}</span>
         <span class="where">{[site, line].filter((s) => s !== '').join(' · ')}</span>
-        {why !== 'ok' && <span class="why">{cause(why)}</span>}
-        <PulseMark pulse={pulse} seen={seen} />
+        {why !== 'ok' && <span class={pulse === 'reporting' ? 'why' : 'why wide'}>{cause(why)}</span>}
+        <PulseMark pulse={pulse} seen={seen} least={why !== 'ok' && pulse === 'reporting'} />
       </a>
     </div>
   )
 }
 
-// PulseMark shows what is stale as stale, with its age.
-export function PulseMark({ pulse, seen }: { pulse: Pulse; seen: number }) {
+// PulseMark shows what is stale as stale, with its age. Where there is room for one
+// word alone, one that says least is left out.
+export function PulseMark({ pulse, seen, least }: { pulse: Pulse; seen: number; least?: boolean }) {
   const old = pulse !== 'reporting' && seen > 0 ? ` · stale for ${age((now.value - seen) / 1000)}` : ''
-  return <span class={`pulse ${pulse}`}>{pulse}{old}</span>
+  return <span class={`pulse ${pulse}${least === true ? ' wide' : ''}`}>{pulse}{old}</span>
 }

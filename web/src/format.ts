@@ -10,6 +10,9 @@ export const number = (n: number) => fine.format(n)
 // level shows a signal, to a tenth as it is judged.
 export const level = (n: number) => n.toFixed(1).replace('-', '−')
 
+// some tells how many: "1 report", "21 reports".
+export const some = (n: number, one: string) => `${count(n)} ${one}${n === 1 ? '' : 's'}`
+
 export const percent = (share: number) => `${Math.round(share * 100)} %`
 
 export function bytes(n: number): string {
@@ -39,6 +42,9 @@ export function age(seconds: number): string {
   return `${Math.floor(s / 86400)} d`
 }
 
+// zone names the zone of the local time: people compare it with the log, which has UTC.
+export const zone = new Intl.DateTimeFormat('en', { timeZoneName: 'short' }).formatToParts().find((p) => p.type === 'timeZoneName')?.value ?? ''
+
 const pad = (n: number) => String(n).padStart(2, '0')
 
 // clock tells the local time of day, and the day when that is not today.
@@ -61,6 +67,19 @@ const causes: Record<string, string> = {
 }
 
 export const cause = (verdict: string) => causes[verdict] ?? verdict
+
+// Cable or software? What each cause is, and what it is not.
+const meanings: Record<string, string> = {
+  physical: 'Cable, radio or fibre, plugs and aerials: not software.',
+  controller: 'The device itself: not what lies between.',
+  network: 'Between the site and this machine: not the devices.',
+  gateway: 'This software, or the machine that it runs on: nothing in the field.',
+  store: 'The database or disk behind the gateway: nothing in the field.',
+  configuration: 'What was set up, here or there: nothing is broken.',
+  unclear: 'One of both: the next check tells them apart.',
+}
+
+export const meaning = (verdict: string) => meanings[verdict] ?? ''
 
 export function verdictTitle(v: { verdict: string; between?: string[] }): string {
   if (v.verdict === 'unclear' && v.between?.length === 2) {

@@ -91,6 +91,7 @@ export function FlowPanel() {
   return (
     <Panel id="flow" title="Flow">
       {(f.stalls ?? []).map((s) => <p key={s.stage} class="trouble">! {s.stage} stands still for {age((now.value - Date.parse(s.since)) / 1000)}.</p>)}
+      {(f.stalls ?? []).length === 0 && <p class="good">✓ Every stage moves.</p>}
       {Object.entries(f.slowest).map(([part, name]) => <Slowest key={part} part={part} stage={f.stages.find((s) => s.name === name)} />)}
       <details>
         <summary>All stages</summary>

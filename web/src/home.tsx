@@ -1,7 +1,7 @@
 import { BooksPanel, FlowPanel, SinksPanel } from './gateway'
 import { Causes } from './causes'
 import { Fleet } from './fleet'
-import { count } from './format'
+import { count, some } from './format'
 import { overview } from './state'
 
 export function Home() {
@@ -24,6 +24,7 @@ function Line() {
   const o = overview.value
   if (o === null) return <h1 class="line">Looking …</h1>
   const causes = o.causes.length
+  const taken = o.causes.reduce((n, c) => n + c.count, 0)
   return (
     <h1 class="line" aria-live="off">
       <b>{count(o.reporting)}</b> of {count(o.controllers)} reporting
@@ -31,7 +32,8 @@ function Line() {
       {' · '}<span class={o.silent > 0 ? 'silent' : ''}>{count(o.silent)} silent</span>
       {o.new > 0 && <>{' · '}{count(o.new)} new</>}
       {o.held > 0 && <>{' · '}{count(o.held)} held</>}
-      {' · '}<span class={causes > 0 ? 'silent' : ''}>{causes === 1 ? '1 cause' : `${count(causes)} causes`}</span>
+      {' · '}<span class={causes > 0 ? 'silent' : ''}>{some(causes, 'cause')}</span>
+      {taken > 0 && <span> of trouble at {some(taken, 'controller')}</span>}
     </h1>
   )
 }

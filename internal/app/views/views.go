@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/api/problem"
 	"github.com/penstock/penstock/internal/api/query"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
 	"github.com/penstock/penstock/internal/fleet/sheet"
 	"github.com/penstock/penstock/internal/historian"
 	"github.com/penstock/penstock/internal/intake"
@@ -77,13 +78,20 @@ func (r Registry) Credentials() []api.Credential {
 
 // Add implements api.Registry.
 func (r Registry) Add(g api.Grant) (string, api.Credential, error) {
-	secret, c, err := r.Fleet.Add(fleet.Grant{Label: g.Label, Kind: fleet.CredentialKind(g.Kind), Role: g.Role, Scope: g.Scope})
+	grant := credential.Grant{Label: g.Label, Kind: credential.Kind(g.Kind), Role: g.Role, Scope: g.Scope}
+	if g.Certificate != nil {
+		var err error
+		if grant.Subject, err = credential.Subject(g.Certificate); err != nil {
+			return "", api.Credential{}, penstock.Errorf(penstock.Invalid, "certificate: %w", err)
+		}
+	}
+	secret, c, err := r.Fleet.Add(grant)
 	return secret, shown(c), err
 }
 
-func shown(c fleet.Credential) api.Credential {
+func shown(c credential.Credential) api.Credential {
 	return api.Credential{
-		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope,
+		ID: c.ID, Label: c.Label, Kind: string(c.Kind), Role: c.Role, Scope: c.Scope, Subject: c.Subject,
 		Created: c.Created, Revoked: c.Revoked, LastUsed: c.LastUsed,
 	}
 }
@@ -106,12 +114,9 @@ func (s Sheets) Import(data []byte, covers func(controller string) error, dry bo
 	return result, err
 }
 
-// ExportCredentials implements api.Sheets.
-func (s Sheets) ExportCredentials() ([]byte, error) { return fleet.ExportCredentials(s.Fleet) }
-
 // ImportCredentials implements api.Sheets.
 func (s Sheets) ImportCredentials(text []byte) (api.CredentialsImported, error) {
-	done, err := fleet.ImportCredentials(s.Fleet, text)
+	done, err := s.Fleet.ImportCredentials(text)
 	return api.CredentialsImported{Added: done.Added, Revoked: done.Revoked, Unchanged: done.Unchanged}, err
 }
 

@@ -29,7 +29,7 @@ func answered(err error) error {
 	switch penstock.CodeOf(err) {
 	case penstock.Unavailable:
 		return shell.Exit(shell.ExitUnreachable, err)
-	case penstock.NotFound, penstock.Conflict:
+	case penstock.NotFound, penstock.Conflict, penstock.Unsupported:
 		return shell.Exit(shell.ExitRefused, err)
 	}
 	return err
@@ -150,6 +150,35 @@ old process then goes on. Programs that were stopped or given up are started.`,
 			err = at.client(env).Restart(cmd.Context(), program, number, func(instance string, took time.Duration) {
 				fmt.Fprintf(env.Stdout, "%s was replaced in %s\n", instance, took.Round(time.Millisecond))
 			})
+			return answered(err)
+		},
+	}
+}
+
+func newReload(env shell.Env, at *place) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Read the file of the programs again, and change what has changed",
+		Long: `Have the manager read its file (-c) again and carry out what has changed: programs
+that are gone from it end, new ones start, and processes of those that are run
+otherwise are replaced one after the other, without a request refused. What is as it
+was is not touched. A file with a mistake changes nothing: the answer names line and
+key. A program whose new process does not become ready goes on as it was. SIGHUP
+does the same.`,
+		Example: "  penstock supervise reload",
+		Args:    shell.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			changes := 0
+			err := at.client(env).Reload(cmd.Context(), func(c supervise.Change) {
+				changes++
+				fmt.Fprintf(env.Stdout, "%s: %s\n", c.Of, c.What)
+			})
+			if err == nil && changes == 0 {
+				fmt.Fprintln(env.Stdout, "Nothing has changed.")
+			}
+			if penstock.CodeOf(err) == penstock.Invalid {
+				return shell.Exit(shell.ExitConfiguration, err)
+			}
 			return answered(err)
 		},
 	}

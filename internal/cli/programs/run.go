@@ -47,11 +47,13 @@ A program that ends is started again, at once and then after longer and longer
 pauses, until it is given up. One that hangs (--watchdog) or grows (--memory) is
 ended and started again. What it leaves behind is ended with it.
 
-SIGTERM and Ctrl-C stop all in good order, a second one kills. SIGHUP, SIGUSR1 and
-SIGUSR2 go to the programs.`,
+SIGTERM and Ctrl-C stop all in good order, a second one kills. SIGHUP has a manager
+with a file (-c) read it again, as 'penstock supervise reload' does; without one it
+goes to the programs, as SIGUSR1 and SIGUSR2 do.`,
 		Example: `  penstock supervise --listen https=:8080 --watchdog 30s -- penstock serve
   penstock supervise -n 0 --listen 127.0.0.1:3001 --memory 300MiB -- node app.js
   penstock supervise -c programs.yaml
+  penstock supervise reload
   penstock supervise status
   penstock supervise restart`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -72,7 +74,7 @@ SIGUSR2 go to the programs.`,
 	}
 	cmd.Flags().SortFlags = false
 	r.register(cmd.Flags())
-	cmd.AddCommand(newStatus(env, &r.at), newRestart(env, &r.at), newStop(env, &r.at), newLogs(env, &r.at))
+	cmd.AddCommand(newStatus(env, &r.at), newRestart(env, &r.at), newReload(env, &r.at), newStop(env, &r.at), newLogs(env, &r.at))
 	for _, c := range append(cmd.Commands(), cmd) {
 		r.at.register(c.Flags())
 	}
@@ -166,29 +168,34 @@ func (s *size) String() string {
 // Type names the value in the help.
 func (s *size) Type() string { return "SIZE" }
 
-// configuration returns what is to be run.
-func (r *runner) configuration(env shell.Env, args []string) (supervise.Config, error) {
+// configuration returns what is to be run, and where in the file it stands.
+func (r *runner) configuration(env shell.Env, args []string) (supervise.Config, *config.Loaded, error) {
 	c := r.config
+	c.Programs = map[string]supervise.Program{}
+	var from *config.Loaded
 	if r.file != "" {
-		if _, err := config.Load(&c, config.Sources{File: r.file}); err != nil {
-			return c, err
+		var err error
+		if from, err = config.Load(&c, config.Sources{File: r.file}); err != nil {
+			return c, nil, err
 		}
 	} else {
 		r.program.Command = args
 		r.program.Restart = lifecycle.Restart(r.restart)
-		c.Programs = map[string]supervise.Program{shell.First(r.name, filepath.Base(args[0])): r.program}
+		c.Programs[shell.First(r.name, filepath.Base(args[0]))] = r.program
 		if err := errors.Join(r.program.Validate(), c.Log.Validate(), c.Validate()); err != nil {
-			return c, shell.Exit(shell.ExitUsage, err)
+			return c, nil, shell.Exit(shell.ExitUsage, err)
 		}
 	}
 	if r.at.runtime != "" || c.Runtime == "" {
 		c.Runtime = r.at.directory(env)
 	}
-	return c, nil
+	var err error
+	c.Runtime, err = filepath.Abs(c.Runtime)
+	return c, from, err
 }
 
 func (r *runner) run(cmd *cobra.Command, env shell.Env, args []string) error {
-	c, err := r.configuration(env, args)
+	c, _, err := r.configuration(env, args)
 	if err != nil {
 		return err
 	}
@@ -196,21 +203,22 @@ func (r *runner) run(cmd *cobra.Command, env shell.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if c.Runtime, err = filepath.Abs(c.Runtime); err != nil {
-		return err
+	var again supervise.Reader
+	if r.file != "" {
+		again = func() (supervise.Config, *config.Loaded, error) { return r.configuration(env, nil) }
 	}
 	m, err := supervise.New(cmd.Context(), supervise.Options{
-		Config: c, Environ: append(env.Environ, envRuntime+"="+c.Runtime), Stdout: env.Stdout, Sender: sender, Now: env.Now, Chance: rand.Float64,
+		Config: c, Read: again, Environ: append(env.Environ, envRuntime+"="+c.Runtime), Stdout: env.Stdout, Sender: sender, Now: env.Now, Chance: rand.Float64,
 		Shim: []string{os.Args[0], "supervise", "become", "--"},
 	})
 	if err != nil {
 		return err
 	}
-	return serve(cmd.Context(), env.Stderr, m, r.group)
+	return r.serve(cmd.Context(), env.Stderr, m)
 }
 
 // serve runs the manager with its control socket and its signals until it ends.
-func serve(ctx context.Context, stderr io.Writer, m *supervise.Manager, group bool) error {
+func (r *runner) serve(ctx context.Context, stderr io.Writer, m *supervise.Manager) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	over, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -220,9 +228,14 @@ func serve(ctx context.Context, stderr io.Writer, m *supervise.Manager, group bo
 	came := make(chan os.Signal, 16)
 	signal.Notify(came, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(came)
-	helpers.Go(func() { obey(over, came, m, stop) })
+	var reloads chan struct{} // nil without a file
+	if r.file != "" {
+		reloads = make(chan struct{}, 1)
+		helpers.Go(func() { reload(over, reloads, m) })
+	}
+	helpers.Go(func() { obey(over, came, reloads, m, stop) })
 	mode := os.FileMode(0o600)
-	if group {
+	if r.group {
 		mode = 0o660
 	}
 	helpers.Go(func() {
@@ -233,13 +246,30 @@ func serve(ctx context.Context, stderr io.Writer, m *supervise.Manager, group bo
 	return m.Run(ctx)
 }
 
+// reload has the manager read its file again whenever it is asked to, until ctx ends.
+func reload(ctx context.Context, asked <-chan struct{}, m *supervise.Manager) {
+	for {
+		select {
+		case <-asked:
+			_ = m.Reload(func(supervise.Change) {}) // its log says all
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // obey does what signals ask for until ctx ends.
-func obey(ctx context.Context, came <-chan os.Signal, m *supervise.Manager, stop context.CancelFunc) {
+func obey(ctx context.Context, came <-chan os.Signal, reloads chan<- struct{}, m *supervise.Manager, stop context.CancelFunc) {
 	asked := false
 	for {
 		select {
 		case s := <-came:
 			switch {
+			case s == syscall.SIGHUP && reloads != nil:
+				select {
+				case reloads <- struct{}{}:
+				default: // one that has not begun yet reads the file too
+				}
 			case s != os.Interrupt && s != syscall.SIGTERM:
 				m.Forward(s.(syscall.Signal))
 			case asked:

@@ -1,7 +1,6 @@
 package sheet_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -14,42 +13,14 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/sheet"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// table is a table in memory.
-type table map[string][]byte
-
-func (t table) Put(key, value []byte) error {
-	t[string(key)] = bytes.Clone(value)
-	return nil
-}
-
-func (t table) PutAll(values map[string][]byte) error {
-	for key, value := range values {
-		t[key] = bytes.Clone(value)
-	}
-	return nil
-}
-
-func (t table) Delete(key []byte) error {
-	delete(t, string(key))
-	return nil
-}
-
-func (t table) Scan(yield func(key, value []byte) error) error {
-	for key, value := range t {
-		if err := yield([]byte(key), value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func open(t rapid.TB, in table, declared ...fleet.Declaration) *fleet.Fleet {
+func open(t rapid.TB, in *fleettest.Table, declared ...fleet.Declaration) *fleet.Fleet {
 	t.Helper()
 	f, err := fleet.Open(in, fleet.Options{
 		Now: func() time.Time { return noon }, Rand: rand.Reader, Declared: declared, Limits: fleet.Limits{Points: 1000, PointsPerController: 100},
@@ -133,7 +104,7 @@ func TestRoundTrip(t *testing.T) {
 		declared := []fleet.Declaration{
 			{Controller: "p*", Point: "*", Unit: "m"}, {Controller: "*", Point: "a*", Min: &low}, {Controller: "*", Point: "0", Signal: "snr"},
 		}[:rapid.IntRange(0, 3).Draw(t, "declared")]
-		in := table{}
+		in := fleettest.New()
 		f := open(t, in, declared...)
 		controllers := rapid.SliceOfN(names(false), 1, 4).Draw(t, "controllers")
 		for _, c := range controllers {
@@ -153,7 +124,7 @@ func TestRoundTrip(t *testing.T) {
 		load(t, f, "controller,state\nheld one,held\n")
 
 		want := export(f)
-		elsewhere := open(t, table{}, declared...)
+		elsewhere := open(t, fleettest.New(), declared...)
 		for i := range 2 {
 			mustLoad(t, f, want)
 			if got := export(f); got != want {
@@ -165,7 +136,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		mustLoad(t, elsewhere, strings.ReplaceAll(want, "\n", "\r\n"))
-		again := table{}
+		again := fleettest.New()
 		f = open(t, again, declared...)
 		mustLoad(t, f, want)
 		f = open(t, again, declared...)
@@ -178,7 +149,7 @@ func TestRoundTrip(t *testing.T) {
 // A whole number without a type may still become a number with a fraction: an
 // export that goes round must not settle that.
 func TestRoundTripSettlesNothing(t *testing.T) {
-	f := open(t, table{})
+	f := open(t, fleettest.New())
 	of := func(v penstock.Value) *penstock.Report {
 		return &penstock.Report{Controller: "c", Samples: []penstock.Sample{{Point: "p", Value: v}}}
 	}
@@ -200,7 +171,7 @@ func TestRoundTripSettlesNothing(t *testing.T) {
 }
 
 func TestSheetIsHarmlessToSpreadsheets(t *testing.T) {
-	f := open(t, table{})
+	f := open(t, fleettest.New())
 	names := []string{"=cmd", "+1", "-1", "@SUM", "＝x", "a;=b", "a;;-b", "'=x", "''+", "'plain", "plain", "a=b", "'"}
 	text := "controller,point,unit\n"
 	for _, name := range names {
@@ -240,7 +211,7 @@ func TestDialects(t *testing.T) {
 		"quotes":                  "\"controller\",point,type,unit,min,max\n\"pump-17\",\"flow\",float64,L/s,0.5,12",
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := open(t, table{})
+			f := open(t, fleettest.New())
 			mustLoad(t, f, text)
 			if got := export(f); got != want {
 				t.Errorf("%s", got)
@@ -268,7 +239,7 @@ func TestProblems(t *testing.T) {
 		"lines in quotes":     {"controller,point\na,\"x\ny\"\na,\n", `2 point the name of point "x\ny" has a control character`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := open(t, table{})
+			f := open(t, fleettest.New())
 			r := load(t, f, c.text)
 			var got []string
 			for _, p := range r.Problems {
@@ -285,7 +256,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestScopeOfWhoImports(t *testing.T) {
-	f := open(t, table{})
+	f := open(t, fleettest.New())
 	covers := func(controller string) error {
 		if controller == "other" {
 			return penstock.Errorf(penstock.Forbidden, "not yours")
@@ -312,7 +283,7 @@ func TestSheetsAreBounded(t *testing.T) {
 		t.Errorf("%d rows, %+v", len(rows), problems)
 	}
 	const many = 5 * sheet.MaxProblems
-	r := load(t, open(t, table{}), "controller\n"+strings.Repeat("a\n", many+1))
+	r := load(t, open(t, fleettest.New()), "controller\n"+strings.Repeat("a\n", many+1))
 	if len(r.Problems) != sheet.MaxProblems || r.More != many-sheet.MaxProblems || r.Problems[0].Line != 3 {
 		t.Errorf("%d problems and %d more, the first %+v", len(r.Problems), r.More, r.Problems[0])
 	}
@@ -325,7 +296,7 @@ func FuzzImport(f *testing.F) {
 	f.Add([]byte("\ufeffpoint;controller;min\r\n'=x;a;0,5\r\n"))
 	f.Add([]byte("controller\tstate\nb\theld\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		into := open(t, table{})
+		into := open(t, fleettest.New())
 		r := load(t, into, string(text))
 		want := export(into)
 		if len(r.Problems) > 0 && len(into.Controllers()) > 0 {

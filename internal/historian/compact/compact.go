@@ -60,7 +60,7 @@ func (c *Compactor) Load() error {
 	return c.o.Store.Scan(layout.Flushes.First(), layout.Flushes.End(), func(key, value []byte) error {
 		flushes, n := binary.Uvarint(value)
 		if len(key) != 6 || n <= 0 {
-			return penstock.Errorf(penstock.Corrupt, "the historian's days are damaged: restore the store from a backup")
+			return layout.Damaged("days")
 		}
 		c.dirty[layout.ParseDay(binary.BigEndian.Uint32(key[2:]))] = flushes
 		return nil
@@ -157,7 +157,7 @@ func (c *Compactor) page(b *store.Batch, cursor *store.Cursor, raw [][]byte, las
 	for _, k := range raw {
 		key, ok := layout.ParseChunkKey(k)
 		if !ok {
-			return penstock.Errorf(penstock.Corrupt, "the historian's chunks are damaged: restore the store from a backup")
+			return layout.Damaged("chunks")
 		}
 		keys = append(keys, key)
 	}

@@ -95,7 +95,7 @@ func readEntry(r *layout.Reader) (e Entry, ok bool) {
 // ReadJournal reads a head batch and gives each entry, whose row is part of b.
 func ReadJournal(b []byte, each func(e *Entry) error) (penstock.Position, error) {
 	if len(b) == 0 {
-		return 0, malformed()
+		return 0, layout.Damaged("head batches")
 	}
 	if b[0] != journalVersion {
 		return 0, penstock.Errorf(penstock.Unsupported, "a head batch has version %d, this program reads version %d: run the program that wrote it", b[0], journalVersion)
@@ -105,18 +105,14 @@ func ReadJournal(b []byte, each func(e *Entry) error) (penstock.Position, error)
 	for len(r.B) > 0 {
 		e, ok := readEntry(&r)
 		if !ok {
-			return 0, malformed()
+			return 0, layout.Damaged("head batches")
 		}
 		if err := each(&e); err != nil {
 			return 0, err
 		}
 	}
 	if r.Bad {
-		return 0, malformed()
+		return 0, layout.Damaged("head batches")
 	}
 	return through, nil
-}
-
-func malformed() error {
-	return penstock.Errorf(penstock.Corrupt, "the historian's head batches are damaged: restore the store from a backup")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/store"
 )
 
@@ -186,4 +187,9 @@ func readUint(b []byte) uint64 {
 		v = v<<8 | uint64(c)
 	}
 	return v
+}
+
+// Damaged returns the error of rows that cannot be read. It has code [penstock.Corrupt].
+func Damaged(what string) error {
+	return penstock.Errorf(penstock.Corrupt, "the historian's %s are damaged: restore the store from a backup", what)
 }

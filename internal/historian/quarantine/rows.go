@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 
-	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/store"
 )
@@ -48,7 +47,7 @@ func (c *Changes) Get(st *store.Store, number uint64) (*Report, error) {
 	}
 	q, ok := Read(value)
 	if !ok {
-		return nil, damaged()
+		return nil, layout.Damaged("quarantined reports")
 	}
 	q.Number = number
 	return &q, nil
@@ -62,14 +61,14 @@ func Next(st *store.Store, atLeast uint64) (uint64, error) {
 		return 0, err
 	}
 	if found && len(value) != 8 {
-		return 0, damaged()
+		return 0, layout.Damaged("quarantined reports")
 	}
 	if found {
 		atLeast = max(atLeast, binary.BigEndian.Uint64(value))
 	}
 	err = st.Scan(layout.Quarantine.Of8(atLeast), layout.Quarantine.End(), func(key, _ []byte) error {
 		if len(key) != keySize {
-			return damaged()
+			return layout.Damaged("quarantined reports")
 		}
 		atLeast = binary.BigEndian.Uint64(key[2:]) + 1
 		return nil
@@ -97,7 +96,7 @@ func List(ctx context.Context, st *store.Store, first uint64, limit int) (list [
 		for _, p := range page.Pairs[:min(len(page.Pairs), limit-len(list))] {
 			q, ok := Read(p.Value)
 			if !ok || len(p.Key) != keySize {
-				return nil, damaged()
+				return nil, layout.Damaged("quarantined reports")
 			}
 			q.Number = binary.BigEndian.Uint64(p.Key[2:])
 			list = append(list, q)
@@ -105,8 +104,4 @@ func List(ctx context.Context, st *store.Store, first uint64, limit int) (list [
 		from = page.Next
 	}
 	return list, nil
-}
-
-func damaged() error {
-	return penstock.Errorf(penstock.Corrupt, "the historian's quarantined reports are damaged: restore the store from a backup")
 }

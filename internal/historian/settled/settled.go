@@ -5,7 +5,6 @@ package settled
 import (
 	"encoding/binary"
 
-	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/historian/layout"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/store"
@@ -46,7 +45,7 @@ func (s *Sets) Get(st *store.Store, k Key) (*Set, error) {
 	set := new(Set)
 	if found {
 		if set.Set, _, err = interval.Decode(value); err != nil {
-			return nil, damaged()
+			return nil, layout.Damaged("settled sets")
 		}
 	}
 	s.loaded[k] = set
@@ -77,7 +76,7 @@ func (s *Sets) Join(st *store.Store) error {
 		}
 		before, _, err := interval.Decode(value)
 		if err != nil || !ok {
-			return damaged()
+			return layout.Damaged("settled sets")
 		}
 		for span := range before.All {
 			set.Add(span.First, span.Last)
@@ -120,21 +119,17 @@ func (s *Sets) All(st *store.Store, yield func(Key, *interval.Set) bool) error {
 	err := st.Scan(layout.Settled.First(), layout.Settled.End(), func(key, value []byte) error {
 		k, ok := parseKey(key)
 		if !ok {
-			return damaged()
+			return layout.Damaged("settled sets")
 		}
 		if stopped || s.loaded[k] != nil {
 			return nil
 		}
 		set, _, err := interval.Decode(value)
 		if err != nil {
-			return damaged()
+			return layout.Damaged("settled sets")
 		}
 		stopped = !yield(k, &set)
 		return nil
 	})
 	return err
-}
-
-func damaged() error {
-	return penstock.Errorf(penstock.Corrupt, "the historian's settled sets are damaged: restore the store from a backup")
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 	"github.com/penstock/penstock/link"
 )
@@ -170,7 +171,7 @@ func (p *Plant) troubled(ctx context.Context, b *Break) error {
 		}
 		return nil
 	}
-	return pause(ctx, b.delay())
+	return wait(ctx, b.delay())
 }
 
 // onAir returns how a message is damaged on a radio, 0 for not at all, or an error
@@ -194,19 +195,16 @@ func silence(ctx context.Context) error {
 
 // lost waits as a sender does before it sends once more.
 func lost(ctx context.Context) error {
-	if err := pause(ctx, time.Second); err != nil {
+	if err := wait(ctx, time.Second); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: it was lost on the way", sim.ErrUnknown)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", sim.ErrUnknown, ctx.Err())
+// wait pauses a request, which has no answer when it ends meanwhile.
+func wait(ctx context.Context, d time.Duration) error {
+	if err := pause.For(ctx, d); err != nil {
+		return fmt.Errorf("%w: %w", sim.ErrUnknown, err)
 	}
+	return nil
 }

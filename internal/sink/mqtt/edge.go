@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sparkplug"
 )
 
@@ -17,17 +19,24 @@ const rebirthEvery = time.Second
 
 // edge is the sink as an edge node of Sparkplug B. A nil edge is none.
 type edge struct {
-	now func() time.Time
+	now   func() time.Time
+	log   *slog.Logger
+	count count
 
 	mu   sync.Mutex // guards what follows; messages are sent in the order of their numbers
 	self *sparkplug.Edge
 }
 
-// newEdge returns an edge node. The number of its sessions begins with the time, so that
-// it differs from that of the process before.
-func newEdge(c Sparkplug, now func() time.Time) (*edge, error) {
-	self, err := sparkplug.NewEdge(c.Group, c.Node, uint8(now().Unix()))
-	return &edge{now: now, self: self}, err
+// newEdge returns an edge node, whose sessions are counted on from those of the process
+// before.
+func newEdge(c Sparkplug, env sink.Env) (*edge, error) {
+	e := &edge{now: env.Now, log: env.Log, count: countOf(env)}
+	before, err := e.count.last()
+	if err != nil {
+		e.log.Warn("the sessions of the edge node are counted from 0 again", "sink", env.Name, "error", err)
+	}
+	e.self, err = sparkplug.NewEdge(c.Group, c.Node, before)
+	return e, err
 }
 
 // node is the edge node in one connection. A nil node is none.
@@ -46,6 +55,10 @@ func (e *edge) connect(o *session) (*paho.WillMessage, paho.Pinger) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	death := e.self.Connect(e.now())
+	if err := e.count.keep(e.self.Session()); err != nil { // reports go out all the same
+		e.log.Warn("the number of the session could not be kept: after a restart an application may take the death of this session for that of the next",
+			"edge_node", o.Sparkplug.Node, "error", err)
+	}
 	o.node = &node{pings: newPings(), asked: make(chan struct{}, 1), end: func() {}}
 	return &paho.WillMessage{Topic: death.Topic, Payload: death.Payload, QoS: 1}, o.node.pings
 }

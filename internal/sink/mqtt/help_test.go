@@ -26,10 +26,16 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 func open(t testing.TB, c mqtt.Config) *mqtt.Sink {
 	t.Helper()
+	return openIn(t, c, t.TempDir())
+}
+
+// openIn returns a sink that keeps its files in a directory.
+func openIn(t testing.TB, c mqtt.Config, files string) *mqtt.Sink {
+	t.Helper()
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := mqtt.New(c, sink.Env{Name: "broker", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	s, err := mqtt.New(c, sink.Env{Name: "broker", Log: slog.New(slog.DiscardHandler), Now: time.Now, Files: files})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func New(c Config, env sink.Env) (*Sink, error) {
 	}
 	sink := &Sink{settings: s, env: env, latest: map[string]int64{}}
 	if s.Sparkplug != nil {
-		sink.edge, err = newEdge(*s.Sparkplug, env.Now)
+		sink.edge, err = newEdge(*s.Sparkplug, env)
 	}
 	return sink, err
 }

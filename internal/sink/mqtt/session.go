@@ -7,9 +7,9 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
-	"github.com/eclipse/paho.golang/paho/session/state"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/remote/mqttsession"
 )
 
 // The times of a connection.
@@ -24,7 +24,7 @@ type session struct {
 	network net.Conn
 	conn    net.Conn // the same, for several that write
 	client  *paho.Client
-	state   *state.State
+	state   *mqttsession.Session
 	broken  chan error // why the connection ended; the first reason counts
 	why     error      // what broken said
 	most    int64      // bytes of a packet that the broker takes; 0 for no limit
@@ -37,7 +37,7 @@ func (s *Sink) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &session{settings: &s.settings, network: network, conn: packets.NewThreadSafeConn(network), state: state.NewInMemory(), broken: make(chan error, 1)}
+	o := &session{settings: &s.settings, network: network, conn: packets.NewThreadSafeConn(network), state: mqttsession.New(), broken: make(chan error, 1)}
 	will, pings := s.edge.connect(o)
 	o.client = paho.NewClient(paho.ClientConfig{
 		Conn: o.conn, Session: o.state, PacketTimeout: answerTimeout, PingHandler: pings, OnPublishReceived: s.edge.listen(o),

@@ -1,6 +1,9 @@
 package mqtt_test
 
 import (
+	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink/mqtt"
@@ -145,6 +149,99 @@ func TestSparkplugSessions(t *testing.T) {
 	for _, f := range last.faults {
 		if !strings.Contains(f, "died") {
 			t.Error(f)
+		}
+	}
+}
+
+// The sessions are counted from 0, on over a restart of the gateway, from 255 to 0, and
+// whatever stands in the file. Each birth has the number that the will before it has.
+func TestSparkplugSessionsAreCounted(t *testing.T) {
+	b := mosquitto.Start(t, "")
+	s, files := subscribe(t, b.Address), t.TempDir()
+	session := func(written uint64) {
+		t.Helper()
+		w := openIn(t, edge(b.Address), files)
+		if err := w.Write(t.Context(), reports("pump-1", written, written)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, func() bool { return hosted(t, s.received(t)).deaths == int(written) }, "the death")
+	}
+	file := filepath.Join(files, "mqtt", "broker.bdseq")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	session(1)
+	session(2)
+	put("254\n")
+	session(3)
+	session(4)
+	put("none")
+	session(5)
+	var births, deaths []uint64
+	for _, p := range s.received(t) {
+		switch {
+		case strings.Contains(p.Topic, "NBIRTH"):
+			births = append(births, sessionOf(t, p.Payload))
+		case strings.Contains(p.Topic, "NDEATH"):
+			deaths = append(deaths, sessionOf(t, p.Payload))
+		}
+	}
+	if want := []uint64{0, 1, 255, 0, 0}; !slices.Equal(births, want) || !slices.Equal(deaths, want) {
+		t.Errorf("births %d, deaths %d", births, deaths)
+	}
+}
+
+// sessionOf returns the number of the session in a birth or death of the edge node.
+func sessionOf(t testing.TB, payload []byte) uint64 {
+	t.Helper()
+	const metrics, name, datatype, value, int64Type = 2, 1, 4, 11, 4
+	for field, b := range fields(t, payload) {
+		if field != metrics {
+			continue
+		}
+		found := map[protowire.Number][]byte{}
+		for field, b := range fields(t, b) {
+			found[field] = b
+		}
+		if string(found[name]) != "bdSeq" {
+			continue
+		}
+		if of, _ := protowire.ConsumeVarint(found[datatype]); of != int64Type {
+			t.Errorf("bdSeq has the datatype %d, not Int64", of)
+		}
+		n, _ := protowire.ConsumeVarint(found[value])
+		return n
+	}
+	t.Fatalf("%x has no bdSeq", payload)
+	return 0
+}
+
+// fields returns the fields of a message of protobuf: of those with a length what is in
+// them, of the others the number as it stands there.
+func fields(t testing.TB, b []byte) iter.Seq2[protowire.Number, []byte] {
+	return func(yield func(protowire.Number, []byte) bool) {
+		for len(b) > 0 {
+			number, kind, n := protowire.ConsumeTag(b)
+			if n < 0 {
+				t.Fatal(protowire.ParseError(n))
+			}
+			b = b[n:]
+			if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
+				t.Fatal(protowire.ParseError(n))
+			}
+			content := b[:n]
+			if kind == protowire.BytesType {
+				content, _ = protowire.ConsumeBytes(content)
+			}
+			if b = b[n:]; !yield(number, content) {
+				return
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/evidence"
+	"github.com/penstock/penstock/internal/remote/mqttsession"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/topic"
 )
@@ -86,8 +87,10 @@ func (s *Source) speak(ctx context.Context, next penstock.Handler, old bool) err
 		Source: s, ready: make(chan struct{}), old: old,
 		window: source.NewWindow[*paho.Publish](next, s.env.Status, s.ReceiveMaximum),
 	}
+	session := mqttsession.New()
+	defer session.Close()
 	in.client = paho.NewClient(paho.ClientConfig{
-		Conn: packets.NewThreadSafeConn(carrier),
+		Conn: packets.NewThreadSafeConn(carrier), Session: session,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			in.receive(ctx, p.Packet)
 			return true, nil

@@ -80,6 +80,12 @@ func (s *statuses) told(words string) bool {
 	return slices.ContainsFunc(s.lines, func(l string) bool { return strings.Contains(l, words) })
 }
 
+func (s *statuses) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lines)
+}
+
 // run starts a source and waits until it is at work.
 func run(t testing.TB, c mqttclient.Config) *station {
 	t.Helper()
@@ -129,7 +135,7 @@ func (s *station) want(t testing.TB, n int) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			t.Logf("%d reports were accepted; counts %v; statuses %q", len(s.desk.Accepted()), s.book.Port("town").Summary().Counts, s.log.lines)
+			t.Logf("%d reports were accepted; counts %v; statuses %q", len(s.desk.Accepted()), s.book.Port("town").Summary().Counts, s.log.all())
 		}
 	}()
 	testkit.Eventually(t, func() bool { return len(s.desk.Accepted()) >= n }, fmt.Sprint(n, " reports"))

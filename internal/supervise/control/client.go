@@ -59,6 +59,23 @@ func (c *Client) Restart(ctx context.Context, program string, instance int, tell
 	})
 }
 
+// Reload has the configuration read again and tells of each change; see
+// [supervise.Manager.Reload].
+func (c *Client) Reload(ctx context.Context, tell func(supervise.Change)) error {
+	return c.ask(ctx, http.MethodPost, "reload", nil, func(d *json.Decoder) error {
+		for {
+			var t Turn
+			if err := d.Decode(&t); err != nil {
+				return ended(err)
+			}
+			if t.Problem != nil {
+				return t.Problem.err()
+			}
+			tell(t.Change)
+		}
+	})
+}
+
 // Stop stops a program, or all and the manager when it is empty.
 func (c *Client) Stop(ctx context.Context, program string) error {
 	return c.ask(ctx, http.MethodPost, "stop", url.Values{"program": {program}}, func(*json.Decoder) error { return nil })

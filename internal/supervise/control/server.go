@@ -21,6 +21,7 @@ import (
 type Manager interface {
 	Status() supervise.Status
 	Restart(ctx context.Context, program string, instance int, tell func(instance string, took time.Duration)) error
+	Reload(tell func(supervise.Change)) error
 	Stop(program string) error
 	Logs(ctx context.Context, program string, n int, follow bool, show func(*capture.Line) error) error
 }
@@ -33,6 +34,13 @@ type Step struct {
 	Problem  *Problem      `json:"problem,omitempty"`
 }
 
+// Turn is a line of the answer to a reload: what was done, or at the end what was
+// not.
+type Turn struct {
+	supervise.Change
+	Problem *Problem `json:"problem,omitempty"`
+}
+
 // Problem is an error in an answer.
 type Problem struct {
 	Code   string `json:"code"`
@@ -43,6 +51,7 @@ type Problem struct {
 const (
 	headerTimeout = 5 * time.Second
 	closeTimeout  = 2 * time.Second
+	tellTimeout   = 5 * time.Second // for a line of a reload: nobody holds that up
 	maxHeader     = 8 << 10
 )
 
@@ -64,6 +73,7 @@ func Serve(ctx context.Context, path string, mode os.FileMode, m Manager, ready 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("POST /v1/restart", s.restart)
+	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("POST /v1/stop", s.stop)
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	srv := &http.Server{
@@ -114,6 +124,18 @@ func (s server) restart(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		_ = tell(Step{Problem: problemOf(err)})
+	}
+}
+
+// reload answers a line for each change.
+func (s server) reload(w http.ResponseWriter, _ *http.Request) {
+	line, timing := stream[Turn](w), http.NewResponseController(w)
+	tell := func(t Turn) {
+		_ = timing.SetWriteDeadline(time.Now().Add(tellTimeout)) // without one it waits, which does no harm where few lines go
+		_ = line(t)                                              // a caller who went away
+	}
+	if err := s.manager.Reload(func(c supervise.Change) { tell(Turn{Change: c}) }); err != nil {
+		tell(Turn{Problem: problemOf(err)})
 	}
 }
 

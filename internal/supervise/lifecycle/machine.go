@@ -73,6 +73,10 @@ func New(p Policy, chance func() float64) *Machine {
 	return &Machine{policy: p, chance: chance, end: Stopped}
 }
 
+// Govern treats the instance by another policy from now on. What runs keeps the
+// times that it was given.
+func (m *Machine) Govern(p Policy) { m.policy = p }
+
 // Step takes an event and returns what is to be done, in order.
 func (m *Machine) Step(now time.Time, e Event) []Action {
 	m.actions = nil
@@ -235,7 +239,7 @@ func (m *Machine) ended(now time.Time, r *run, how string, clean bool) {
 		}
 	case successor:
 		m.say(slog.LevelError, "generation %d ended before it was ready: %s; the one before it goes on", r.generation, how)
-		m.finish(penstock.Errorf(penstock.Unavailable, "the new process ended before it was ready: %s; the one before it goes on", how))
+		m.finish(penstock.Errorf(penstock.Internal, "the new process ended before it was ready: %s; the one before it goes on", how))
 	case main:
 		m.lost(now, r, how, clean)
 	}
@@ -249,8 +253,11 @@ func (m *Machine) lost(now time.Time, r *run, how string, clean bool) {
 		heir.role = main
 		return
 	}
-	m.finish(penstock.Errorf(penstock.Unavailable, "the new process ended: %s", how))
 	p := &m.policy
+	if clean && p.Restart != Always {
+		m.finish(nil) // it did what there was to do
+	}
+	m.finish(penstock.Errorf(penstock.Internal, "the new process ended: %s", how))
 	switch {
 	case !m.wanted:
 		return

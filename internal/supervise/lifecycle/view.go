@@ -8,6 +8,7 @@ import (
 // View is how an instance stands, for people.
 type View struct {
 	State     State
+	Wanted    bool       // a process of it shall run
 	Since     time.Time  // of the state of the main process
 	Main      Generation // 0 for none
 	Restarts  int        // after ends that nobody asked for
@@ -18,7 +19,7 @@ type View struct {
 
 // View returns how the instance stands.
 func (m *Machine) View() View {
-	v := View{State: m.state(), Since: m.since, Restarts: m.restarts, LastEnd: m.how, NextStart: m.launchAt}
+	v := View{State: m.state(), Wanted: m.wanted, Since: m.since, Restarts: m.restarts, LastEnd: m.how, NextStart: m.launchAt}
 	if r := m.of(main); r != nil {
 		v.Main, v.Status = r.generation, r.status
 	}

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"hash/fnv"
 	"strings"
@@ -56,24 +55,6 @@ func (s Schema) Check(ctx context.Context, tx pgx.Tx) error {
 		return penstock.Errorf(penstock.Unavailable, "the server is a standby, which takes no writes; name the primary too, or instead")
 	}
 	return nil
-}
-
-//go:embed migrations/0001.sql
-var first string
-
-// migration is a step from one version of the tables to the next.
-type migration struct {
-	number int
-	// oldest is the version of the oldest program that may still write after this
-	// step. A step that only adds leaves it as it was, so that nodes are upgraded one
-	// after the other; what an older program needs goes a version later at the
-	// earliest, in a step that raises it.
-	oldest int
-	text   string
-}
-
-var steps = []migration{
-	{number: 1, oldest: 1, text: first},
 }
 
 // knows is the version of the tables that this program knows.

@@ -1,22 +1,21 @@
-package app
+// Package datadir is a node's data directory: the lock that keeps a second process
+// out, and the file that tells other programs where the gateway listens.
+package datadir
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
+	"time"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/backup"
-	"github.com/penstock/penstock/internal/source"
 )
 
 // Directory is a node's data directory. It belongs to one process at a time.
@@ -32,9 +31,10 @@ type Directory struct {
 	lock *os.File
 }
 
-// openDirectory makes the directory with mode 0750 if it is not there, and locks
-// it. The error of a directory in use names the process.
-func openDirectory(path string) (*Directory, error) {
+// Open makes the directory with mode 0750 if it is not there, and locks
+// it. The error of a directory in use names the process and has code
+// [penstock.Conflict].
+func Open(path string) (*Directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func openDirectory(path string) (*Directory, error) {
 			path, strings.TrimSpace(string(holder)))
 	}
 	d := &Directory{path: path, lock: lock}
-	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid())+"\n"), os.MkdirAll(d.file("run"), 0o750)); err != nil {
-		d.close()
+	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid())+"\n"), os.MkdirAll(d.File("run"), 0o750)); err != nil {
+		d.Close()
 		return nil, penstock.Errorf(penstock.Invalid, "the data directory cannot be written: %w", err)
 	}
 	return d, nil
@@ -68,8 +68,11 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
-// file returns the path of what stands under name in the directory.
-func (d *Directory) file(name ...string) string {
+// Path returns the absolute path of the directory.
+func (d *Directory) Path() string { return d.path }
+
+// File returns the path of what stands under name in the directory.
+func (d *Directory) File(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
 }
 
@@ -80,11 +83,11 @@ func (d *Directory) writeAddresses(addresses map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(d.file("run", "addresses.json"), append(text, '\n'), 0o640)
+	return ReplaceFile(d.File("run", "addresses.json"), append(text, '\n'), 0o640)
 }
 
-// replaceFile writes a file so that a reader sees the old content or the new.
-func replaceFile(path string, content []byte, mode os.FileMode) error {
+// ReplaceFile writes a file so that a reader sees the old content or the new.
+func ReplaceFile(path string, content []byte, mode os.FileMode) error {
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, content, mode); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -92,48 +95,37 @@ func replaceFile(path string, content []byte, mode os.FileMode) error {
 	return os.Rename(temporary, path)
 }
 
-// close gives the directory up. What is true only while the node runs goes.
-func (d *Directory) close() {
-	os.Remove(d.file("run", "addresses.json"))
+// Close gives the directory up. What is true only while the node runs goes.
+func (d *Directory) Close() {
+	os.Remove(d.File("run", "addresses.json"))
 	d.lock.Close()
 }
 
-// bound tells others, in a file, where the gateway listens.
-type bound struct {
-	dir *Directory
-	log *slog.Logger
+// lockEvery is how often a directory that another process has is tried.
+const lockEvery = 5 * time.Millisecond
 
-	mu        sync.Mutex // guards addresses
-	addresses map[string]string
-}
-
-// add is write for a source, which goes on without the file.
-func (b *bound) add(key, address string) {
-	if err := b.write(Address{key, address}); err != nil {
-		b.log.Error("the file of addresses could not be written; clients on this machine need the address told", "key", key, "address", address, "error", err)
+// Await opens the data directory. When another process has it, it waits
+// up to patience for that one to end, and says so before.
+func Await(ctx context.Context, path string, patience time.Duration, waiting func()) (*Directory, error) {
+	d, err := Open(path)
+	if patience <= 0 || penstock.CodeOf(err) != penstock.Conflict {
+		return d, err
 	}
-}
-
-// keep forgets the addresses of sources that are not among the specs.
-func (b *bound) keep(specs []source.Spec) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	maps.DeleteFunc(b.addresses, func(key, _ string) bool {
-		return key != "listen.https" && key != "listen.health" && !slices.ContainsFunc(specs, func(s source.Spec) bool {
-			return key == listenKey(s.Name) || strings.HasPrefix(key, "sources."+s.Name+".")
-		})
-	})
-	if err := b.dir.writeAddresses(b.addresses); err != nil {
-		b.log.Error("the file of addresses could not be written; it tells of sources that have ended", "error", err)
+	waiting()
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	again := time.NewTicker(lockEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-end.C:
+			return nil, penstock.Errorf(penstock.Conflict, "it was waited for %s: %w", patience, err)
+		case <-again.C:
+		}
+		if d, err = Open(path); penstock.CodeOf(err) != penstock.Conflict {
+			return d, err
+		}
 	}
-}
-
-func (b *bound) write(list ...Address) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, a := range list {
-		b.log.Info("listening", "key", a.Key, "address", a.Address)
-		b.addresses[a.Key] = a.Address
-	}
-	return b.dir.writeAddresses(b.addresses)
 }

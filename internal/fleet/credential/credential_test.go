@@ -1,8 +1,10 @@
-package fleet_test
+package credential_test
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,15 +12,45 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
 
-func grant(scope ...string) fleet.Grant {
-	return fleet.Grant{Label: "test", Role: penstock.RoleController, Scope: scope}
+// noon is the time in all tests.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func options() credential.Options {
+	return credential.Options{Now: func() time.Time { return noon }, Rand: rand.Reader, Limit: 100, Admit: func(credential.Grant) error { return nil }}
 }
 
-func add(t testing.TB, f *fleet.Fleet, g fleet.Grant) (string, fleet.Credential) {
+// open returns the book that is in the table.
+func open(t testing.TB, table *fleettest.Table, o credential.Options) *credential.Book {
+	t.Helper()
+	o.Table = table
+	b := credential.NewBook(o)
+	if err := table.Scan(func(key, value []byte) error { return credential.Load(b, key, value) }); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func wantCode(t *testing.T, err error, want penstock.Code) {
+	t.Helper()
+	if err == nil || penstock.CodeOf(err) != want {
+		t.Fatalf("got error %v, want code %v", err, want)
+	}
+}
+
+func grant(scope ...string) credential.Grant {
+	return credential.Grant{Label: "test", Role: penstock.RoleController, Scope: scope}
+}
+
+func add(t testing.TB, f *credential.Book, g credential.Grant) (string, credential.Credential) {
 	t.Helper()
 	token, c, err := f.Add(g)
 	if err != nil {
@@ -28,7 +60,7 @@ func add(t testing.TB, f *fleet.Fleet, g fleet.Grant) (string, fleet.Credential)
 }
 
 func TestTokenOpensUntilRevoked(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	token, c := add(t, f, grant("pump-*", "tank-3"))
 	if !strings.HasPrefix(token, "pst_"+c.ID+"_") {
@@ -47,7 +79,7 @@ func TestTokenOpensUntilRevoked(t *testing.T) {
 		}
 		f = open(t, table, options())
 	}
-	for key, value := range table.records {
+	for key, value := range table.Records {
 		if strings.Contains(string(value), token[18:]) || strings.Contains(key, c.ID) {
 			t.Fatal("the secret stands in the table")
 		}
@@ -67,10 +99,10 @@ func TestTokenOpensUntilRevoked(t *testing.T) {
 }
 
 func TestTokensThatDoNotOpen(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	token, c := add(t, f, grant("*"))
 	other, _ := add(t, f, grant("*"))
-	_, certificate := add(t, f, fleet.Grant{Label: "x", Role: penstock.RoleViewer, Scope: penstock.Scope{"*"}, Subject: "cn:viewer"})
+	_, certificate := add(t, f, credential.Grant{Label: "x", Role: penstock.RoleViewer, Scope: penstock.Scope{"*"}, Subject: "cn:viewer"})
 	last := byte('a')
 	if token[len(token)-1] == last {
 		last = 'b'
@@ -111,7 +143,7 @@ func leaf(cn string, uris ...string) *x509.Certificate {
 }
 
 func TestCertificateIsKnownByOneName(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	g := grant("pump-17")
 	g.Subject = "cn:pump-17"
@@ -150,7 +182,7 @@ func TestCertificateIsKnownByOneName(t *testing.T) {
 	_, err := f.Authenticate(penstock.Credential{Token: "wrong", Certificates: []*x509.Certificate{leaf("pump-17")}})
 	wantCode(t, err, penstock.Unauthenticated)
 
-	_, _, err = f.Add(fleet.Grant{Label: "second", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}, Subject: "cn:pump-17"})
+	_, _, err = f.Add(credential.Grant{Label: "second", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}, Subject: "cn:pump-17"})
 	wantCode(t, err, penstock.Conflict)
 	if err := f.Revoke(byCN.ID); err != nil {
 		t.Fatal(err)
@@ -166,9 +198,9 @@ func TestCertificateIsKnownByOneName(t *testing.T) {
 }
 
 func TestGrantsThatAreRefused(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	long := strings.Repeat("x", 129)
-	for name, g := range map[string]fleet.Grant{
+	for name, g := range map[string]credential.Grant{
 		"no label":            {Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
 		"long label":          {Label: long, Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
 		"escape in the label": {Label: "a\x1b[31m", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
@@ -182,9 +214,9 @@ func TestGrantsThatAreRefused(t *testing.T) {
 		"long pattern":        {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{long}},
 		"subject without":     {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}, Subject: "pump-17"},
 		"unknown kind":        {Label: "a", Kind: "rune", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
-		"subject of a key":    {Label: "a", Kind: fleet.KeyCredential, Role: penstock.RoleController, Scope: penstock.Scope{"*"}, Subject: "cn:a"},
-		"key that may look":   {Label: "a", Kind: fleet.KeyCredential, Role: penstock.RoleViewer, Scope: penstock.Scope{"*"}},
-		"no subject":          {Label: "a", Kind: fleet.CertificateCredential, Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
+		"subject of a key":    {Label: "a", Kind: credential.Key, Role: penstock.RoleController, Scope: penstock.Scope{"*"}, Subject: "cn:a"},
+		"key that may look":   {Label: "a", Kind: credential.Key, Role: penstock.RoleViewer, Scope: penstock.Scope{"*"}},
+		"no subject":          {Label: "a", Kind: credential.Certificate, Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}},
 		"empty subject":       {Label: "a", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}, Subject: "cn:"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +230,7 @@ func TestGrantsThatAreRefused(t *testing.T) {
 }
 
 func TestFirstAdministrator(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	token, err := f.EnsureAdmin()
 	if err != nil || token == "" {
@@ -224,8 +256,8 @@ func TestCredentialLimitForgetsOnlyTheRevoked(t *testing.T) {
 	now := noon
 	o := options()
 	o.Now = func() time.Time { now = now.Add(time.Second); return now }
-	o.Limits.Credentials = 3
-	table := newMemory()
+	o.Limit = 3
+	table := fleettest.New()
 	f := open(t, table, o)
 	var ids []string
 	for range 3 {
@@ -254,10 +286,10 @@ func TestCredentialLimitForgetsOnlyTheRevoked(t *testing.T) {
 }
 
 func TestTableFailures(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	token, c := add(t, f, grant("*"))
-	table.fail = errDisk
+	table.Fail = errors.New("the disk is gone")
 	if _, _, err := f.Add(grant("*")); err == nil {
 		t.Error("a credential that is not durable was given out")
 	}
@@ -269,7 +301,7 @@ func TestTableFailures(t *testing.T) {
 	}
 	_, err := f.Authenticate(penstock.Credential{Token: token})
 	wantCode(t, err, penstock.Unauthenticated)
-	table.fail = nil
+	table.Fail = nil
 	if err := f.Revoke(c.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -277,15 +309,15 @@ func TestTableFailures(t *testing.T) {
 	wantCode(t, err, penstock.Unauthenticated)
 
 	o := options()
-	o.Rand = brokenRandom{}
-	if _, _, err := open(t, newMemory(), o).Add(grant("*")); err == nil {
+	o.Rand = strings.NewReader("")
+	if _, _, err := open(t, fleettest.New(), o).Add(grant("*")); err == nil {
 		t.Error("a token without randomness")
 	}
 }
 
 // A revocation that returned holds for every request that begins after it.
 func TestRevokeUnderLoad(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	token, c := add(t, f, grant("*"))
 	stop := make(chan struct{})
 	var senders sync.WaitGroup
@@ -311,7 +343,7 @@ func TestRevokeUnderLoad(t *testing.T) {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	f := open(b, newMemory(), options())
+	f := open(b, fleettest.New(), options())
 	token, _ := add(b, f, grant("*"))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,44 +1,46 @@
-package fleet_test
+package credential_test
 
 import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
 
-// exported returns the credentials of a fleet for another node.
-func exported(t testing.TB, f *fleet.Fleet) []byte {
+// exported returns the credentials of a book for another node.
+func exported(t testing.TB, f *credential.Book) []byte {
 	t.Helper()
-	text, err := fleet.ExportCredentials(f)
+	text, err := f.ExportCredentials()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
 }
 
-// adopted has a fleet import credentials, and checks what that changed.
-func adopted(t testing.TB, f *fleet.Fleet, text []byte, want fleet.Adopted) {
+// adopted has a book import credentials, and checks what that changed.
+func adopted(t testing.TB, f *credential.Book, text []byte, want credential.Adopted) {
 	t.Helper()
-	if got, err := fleet.ImportCredentials(f, text); err != nil || got != want {
+	if got, err := f.ImportCredentials(text); err != nil || got != want {
 		t.Fatalf("imported %+v, %v, want %+v", got, err, want)
 	}
 }
 
 // TestCredentialsHoldAtEveryNode has two nodes know the same ones.
 func TestCredentialsHoldAtEveryNode(t *testing.T) {
-	one := open(t, newMemory(), options())
+	one := open(t, fleettest.New(), options())
 	token, c := add(t, one, grant("pump-*"))
 	revoked, gone := add(t, one, grant("old"))
 	if err := one.Revoke(gone.ID); err != nil {
 		t.Fatal(err)
 	}
 	key := grant("logger-1")
-	key.Kind = fleet.KeyCredential
+	key.Kind = credential.Key
 	shown, _ := add(t, one, key)
 	certificate := grant("*")
 	certificate.Subject = "cn:gateway-9"
@@ -47,11 +49,17 @@ func TestCredentialsHoldAtEveryNode(t *testing.T) {
 	if strings.Contains(string(text), token) || strings.Contains(string(text), token[len(token)-52:]) {
 		t.Error("a token can be read in the export")
 	}
-	table := newMemory()
-	two := open(t, table, options())
+	table := fleettest.New()
+	var admitted []string
+	o := options()
+	o.Admit = func(g credential.Grant) error {
+		admitted = append(admitted, g.Scope...)
+		return nil
+	}
+	two := open(t, table, o)
 	own, _ := add(t, two, grant("its-own"))
-	adopted(t, two, text, fleet.Adopted{Added: 4})
-	adopted(t, two, text, fleet.Adopted{Unchanged: 4})
+	adopted(t, two, text, credential.Adopted{Added: 4})
+	adopted(t, two, text, credential.Adopted{Unchanged: 4})
 	for range 2 { // the second time from the table
 		for _, good := range []penstock.Credential{{Token: token}, {Token: own}, {Certificates: []*x509.Certificate{leaf("gateway-9")}}} {
 			if _, err := two.Authenticate(good); err != nil {
@@ -71,15 +79,18 @@ func TestCredentialsHoldAtEveryNode(t *testing.T) {
 		}
 		two = open(t, table, options())
 	}
-	if !bytes.Contains(exported(t, two), []byte(c.ID)) || len(two.Controllers()) == 0 {
-		t.Error("what was taken over does not go on to the next node, or its controllers are not registered")
+	if !bytes.Contains(exported(t, two), []byte(c.ID)) {
+		t.Error("what was taken over does not go on to the next node")
+	}
+	if slices.Sort(admitted); !slices.Equal(admitted, []string{"*", "its-own", "logger-1", "pump-*"}) {
+		t.Errorf("the controllers of %q are registered", admitted)
 	}
 	// A revocation follows, and does not come undone.
 	if err := one.Revoke(c.ID); err != nil {
 		t.Fatal(err)
 	}
-	adopted(t, two, exported(t, one), fleet.Adopted{Revoked: 1, Unchanged: 3})
-	adopted(t, two, text, fleet.Adopted{Unchanged: 4})
+	adopted(t, two, exported(t, one), credential.Adopted{Revoked: 1, Unchanged: 3})
+	adopted(t, two, text, credential.Adopted{Unchanged: 4})
 	for range 2 {
 		_, err := two.Authenticate(penstock.Credential{Token: token})
 		wantCode(t, err, penstock.Unauthenticated)
@@ -89,7 +100,7 @@ func TestCredentialsHoldAtEveryNode(t *testing.T) {
 
 // TestCredentialsThatAreNotTakenOver changes nothing.
 func TestCredentialsThatAreNotTakenOver(t *testing.T) {
-	one := open(t, newMemory(), options())
+	one := open(t, fleettest.New(), options())
 	_, c := add(t, one, grant("pump-*"))
 	g := grant("*")
 	g.Subject = "cn:gateway-9"
@@ -117,26 +128,26 @@ func TestCredentialsThatAreNotTakenOver(t *testing.T) {
 			if wrong.text == text {
 				t.Fatal("nothing is wrong")
 			}
-			two := open(t, newMemory(), options())
+			two := open(t, fleettest.New(), options())
 			if wrong.code == penstock.Conflict {
-				adopted(t, two, []byte(text), fleet.Adopted{Added: 2})
+				adopted(t, two, []byte(text), credential.Adopted{Added: 2})
 			}
 			before := len(two.List())
-			_, err := fleet.ImportCredentials(two, []byte(wrong.text))
+			_, err := two.ImportCredentials([]byte(wrong.text))
 			wantCode(t, err, wrong.code)
 			if len(two.List()) != before {
 				t.Errorf("%d credentials were taken over", len(two.List())-before)
 			}
 		})
 	}
-	two := open(t, newMemory(), options())
+	two := open(t, fleettest.New(), options())
 	add(t, two, g)
-	_, err := fleet.ImportCredentials(two, []byte(text))
+	_, err := two.ImportCredentials([]byte(text))
 	wantCode(t, err, penstock.Conflict)
 	o := options()
-	o.Limits.Credentials = 1
-	three := open(t, newMemory(), o)
-	_, err = fleet.ImportCredentials(three, []byte(text))
+	o.Limit = 1
+	three := open(t, fleettest.New(), o)
+	_, err = three.ImportCredentials([]byte(text))
 	wantCode(t, err, penstock.TooLarge)
 	if len(two.List()) != 1 || len(three.List()) != 0 {
 		t.Error("a part was taken over")
@@ -146,17 +157,17 @@ func TestCredentialsThatAreNotTakenOver(t *testing.T) {
 // FuzzImportCredentials has what was taken over be what can be exported and opened
 // again.
 func FuzzImportCredentials(f *testing.F) {
-	one := open(f, newMemory(), options())
+	one := open(f, fleettest.New(), options())
 	add(f, one, grant("pump-*"))
 	g := grant("*")
-	g.Kind = fleet.KeyCredential
+	g.Kind = credential.Key
 	add(f, one, g)
 	f.Add(exported(f, one))
 	f.Add([]byte(`{"version":1,"credentials":[]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		table := newMemory()
+		table := fleettest.New()
 		two := open(t, table, options())
-		done, err := fleet.ImportCredentials(two, text)
+		done, err := two.ImportCredentials(text)
 		if code := penstock.CodeOf(err); (code == penstock.Invalid || code == penstock.Conflict) && len(two.List()) > 0 {
 			t.Fatalf("%v, and %d credentials were taken over", err, len(two.List()))
 		}
@@ -164,7 +175,7 @@ func FuzzImportCredentials(f *testing.F) {
 		if got := len(again.List()); got != done.Added {
 			t.Fatalf("%d were added, and %d are there", done.Added, got)
 		}
-		if _, err := fleet.ImportCredentials(open(t, newMemory(), options()), exported(t, again)); err != nil {
+		if _, err := open(t, fleettest.New(), options()).ImportCredentials(exported(t, again)); err != nil {
 			t.Fatalf("what was taken over is refused: %v", err)
 		}
 	})

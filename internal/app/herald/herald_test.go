@@ -1,15 +1,10 @@
-package app
+package herald
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/notify"
 	"github.com/penstock/penstock/internal/spool"
@@ -60,24 +55,9 @@ func TestStateInWords(t *testing.T) {
 	}
 }
 
-// A successor says that it waits, and goes on as soon as its predecessor has
-// ended; without being told to take over it refuses at once.
-func TestTakingOver(t *testing.T) {
-	path := t.TempDir()
-	first, err := openDirectory(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := awaitDirectory(t.Context(), path, 0, t.FailNow); penstock.CodeOf(err) != penstock.Conflict {
-		t.Errorf("two have the directory: %v", err)
-	}
-	if _, err := awaitDirectory(t.Context(), path, 30*time.Millisecond, func() {}); penstock.CodeOf(err) != penstock.Conflict || !strings.Contains(err.Error(), "waited for 30ms") {
-		t.Errorf("it waits for ever: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := awaitDirectory(ctx, path, time.Minute, cancel); !errors.Is(err, context.Canceled) {
-		t.Errorf("it does not stop: %v", err)
-	}
+// The manager hears of the wait for a predecessor, and is asked for time while a start
+// reads its data.
+func TestTheManagerIsAskedForPatience(t *testing.T) {
 	receiver, err := notify.Listen(filepath.Join(t.TempDir(), "n"))
 	if err != nil {
 		t.Fatal(err)
@@ -88,19 +68,12 @@ func TestTakingOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := herald{sender, slog.New(slog.DiscardHandler)}
-	second, err := awaitDirectory(t.Context(), path, time.Minute, func() {
-		h.awaitPredecessor()
-		if m, err := receiver.Receive(); err != nil || !m.TakeOver {
-			t.Errorf("the manager heard %+v, %v", m, err)
-		}
-		first.close()
-	})
-	if err != nil {
-		t.Fatal(err)
+	h := New(sender, slog.New(slog.DiscardHandler))
+	h.AwaitPredecessor()
+	if m, err := receiver.Receive(); err != nil || !m.TakeOver {
+		t.Errorf("the manager heard %+v, %v", m, err)
 	}
-	second.close()
-	h.whileStarting(func() {
+	h.WhileStarting(func() {
 		if m, err := receiver.Receive(); err != nil || m.Extend != extendBy {
 			t.Errorf("the manager heard %+v, %v", m, err)
 		}

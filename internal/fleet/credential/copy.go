@@ -1,4 +1,4 @@
-package fleet
+package credential
 
 import (
 	"bytes"
@@ -15,13 +15,13 @@ const copyVersion = 1
 // copied is the credentials as they go to another node: what their secrets are
 // verified by, and of keys the secrets themselves, which both ends hold.
 type copied struct {
-	Version     int                `json:"version"`
-	Credentials []copiedCredential `json:"credentials"`
+	Version     int     `json:"version"`
+	Credentials []entry `json:"credentials"`
 }
 
-type copiedCredential struct {
+type entry struct {
 	ID string `json:"id"`
-	credentialRecord
+	stored
 }
 
 // Adopted counts what an import of credentials changed.
@@ -31,16 +31,15 @@ type Adopted struct {
 
 // ExportCredentials returns all credentials, the revoked ones too, for the nodes that
 // shall know them as well. Tokens cannot be found out from it; keys stand in it.
-func ExportCredentials(f *Fleet) ([]byte, error) {
-	out := copied{Version: copyVersion, Credentials: []copiedCredential{}}
-	b := f.credentials
-	for _, c := range b.list() {
+func (b *Book) ExportCredentials() ([]byte, error) {
+	out := copied{Version: copyVersion, Credentials: []entry{}}
+	for _, c := range b.List() {
 		known := b.find(c.ID)
 		if known == nil {
 			continue // it has made room for another one
 		}
 		b.mu.RLock()
-		out.Credentials = append(out.Credentials, copiedCredential{c.ID, known.record})
+		out.Credentials = append(out.Credentials, entry{c.ID, known.stored})
 		b.mu.RUnlock()
 	}
 	return json.Marshal(out)
@@ -50,7 +49,7 @@ func ExportCredentials(f *Fleet) ([]byte, error) {
 // credentials that are not known, and the end of those that were revoked there.
 // What is revoked here stays so. With an error of code [penstock.Invalid]
 // or [penstock.Conflict] nothing has changed; with others it can be done again.
-func ImportCredentials(f *Fleet, text []byte) (Adopted, error) {
+func (b *Book) ImportCredentials(text []byte) (Adopted, error) {
 	var in copied
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -65,15 +64,15 @@ func ImportCredentials(f *Fleet, text []byte) (Adopted, error) {
 			return Adopted{}, penstock.Errorf(penstock.CodeOf(err), "credential %d, %.40q: %w", i+1, in.Credentials[i].ID, err)
 		}
 	}
-	return f.credentials.adopt(in.Credentials, f.admitNamed)
+	return b.adopt(in.Credentials)
 }
 
-func (c *copiedCredential) grant() Grant {
+func (c *entry) grant() Grant {
 	return Grant{Label: c.Label, Role: c.Role, Scope: c.Scope, Kind: c.kind(), Subject: c.Subject}
 }
 
 // check returns an error for what no gateway could have exported.
-func (c *copiedCredential) check() error {
+func (c *entry) check() error {
 	if n, ok := secret.IDNumber(c.ID); !ok || secret.NumberID(n) != c.ID {
 		return penstock.Errorf(penstock.Invalid, "the id is not one of Penstock's")
 	}
@@ -89,9 +88,8 @@ func (c *copiedCredential) check() error {
 	return c.grant().check()
 }
 
-// adopt takes over credentials that were checked. Admit registers the controllers of
-// one that is new.
-func (b *book) adopt(copies []copiedCredential, admit func(Grant) error) (done Adopted, err error) {
+// adopt takes over credentials that were checked.
+func (b *Book) adopt(copies []entry) (done Adopted, err error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	ended, fresh, err := b.compare(copies)
@@ -100,15 +98,15 @@ func (b *book) adopt(copies []copiedCredential, admit func(Grant) error) (done A
 	}
 	for _, c := range fresh {
 		if c.Revoked == 0 {
-			err = admit(c.grant())
+			err = b.o.Admit(c.grant())
 		}
 		if err == nil {
-			err = b.write(c.ID, c.credentialRecord)
+			err = b.write(c.ID, c.stored)
 		}
 		if err != nil {
 			return done, err
 		}
-		b.insert(newCredential(c.ID, c.credentialRecord))
+		b.insert(newHeld(c.ID, c.stored))
 		done.Added++
 	}
 	for _, c := range ended {
@@ -122,7 +120,7 @@ func (b *book) adopt(copies []copiedCredential, admit func(Grant) error) (done A
 }
 
 // claim notes the subject of a valid copy, which no other credential may have.
-func (b *book) claim(c copiedCredential, subjects map[string]string) error {
+func (b *Book) claim(c entry, subjects map[string]string) error {
 	if taken := b.bySubject[c.Subject]; taken != nil && taken.id != c.ID {
 		return penstock.Errorf(penstock.Conflict, "subject %q has credential %s here and %s there: revoke one of the two", c.Subject, taken.id, c.ID)
 	}
@@ -134,12 +132,12 @@ func (b *book) claim(c copiedCredential, subjects map[string]string) error {
 }
 
 // like tells whether a copy is of that credential.
-func (c *copiedCredential) like(r *credentialRecord) bool {
+func (c *entry) like(r *stored) bool {
 	return bytes.Equal(r.Digest, c.Digest) && bytes.Equal(r.Secret, c.Secret) && r.Subject == c.Subject && r.Role == c.Role && slices.Equal(r.Scope, c.Scope)
 }
 
 // compare returns which copies are revoked and not so here, and which are not known.
-func (b *book) compare(copies []copiedCredential) (ended, fresh []copiedCredential, err error) {
+func (b *Book) compare(copies []entry) (ended, fresh []entry, err error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	ids, subjects := map[string]bool{}, map[string]string{}
@@ -150,9 +148,9 @@ func (b *book) compare(copies []copiedCredential) (ended, fresh []copiedCredenti
 		ids[c.ID] = true
 		known := b.byID[c.ID]
 		switch {
-		case known != nil && !c.like(&known.record):
+		case known != nil && !c.like(&known.stored):
 			return nil, nil, penstock.Errorf(penstock.Conflict, "credential %s is another one here: one of the two nodes was tampered with", c.ID)
-		case known != nil && known.record.Revoked == 0 && c.Revoked != 0:
+		case known != nil && known.stored.Revoked == 0 && c.Revoked != 0:
 			ended = append(ended, c)
 		case known == nil:
 			fresh = append(fresh, c)
@@ -164,8 +162,8 @@ func (b *book) compare(copies []copiedCredential) (ended, fresh []copiedCredenti
 			return nil, nil, err
 		}
 	}
-	if n := len(b.byID) + len(fresh); n > b.limit {
-		return nil, nil, penstock.Errorf(penstock.TooLarge, "there would be %d credentials, more than the limit of %d", n, b.limit)
+	if n := len(b.byID) + len(fresh); n > b.o.Limit {
+		return nil, nil, penstock.Errorf(penstock.TooLarge, "there would be %d credentials, more than the limit of %d", n, b.o.Limit)
 	}
 	return ended, fresh, nil
 }

@@ -1,17 +1,15 @@
-package fleet
+package credential
 
 import (
 	"crypto/subtle"
 	"crypto/x509"
-	"strings"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/fleet/name"
 	"github.com/penstock/penstock/internal/fleet/secret"
 )
 
+// How the name of a certificate begins.
 const (
-	maxSubject = 512 // bytes
 	uriSubject = "uri:"
 	cnSubject  = "cn:"
 )
@@ -20,18 +18,18 @@ const (
 // [penstock.Unauthenticated]. A token decides where there is one: a wrong token
 // beside a good certificate is refused. The user name is not looked at, since the
 // token names its credential. The principal is shared: it must not be changed.
-func (f *Fleet) Authenticate(c penstock.Credential) (*penstock.Principal, error) {
+func (b *Book) Authenticate(c penstock.Credential) (*penstock.Principal, error) {
 	switch {
 	case c.Token != "":
-		return f.credentials.byToken(c.Token)
+		return b.byToken(c.Token)
 	case len(c.Certificates) > 0:
-		return f.credentials.byCertificate(c.Certificates[0])
+		return b.byCertificate(c.Certificates[0])
 	}
 	return nil, penstock.Errorf(penstock.Unauthenticated, "no credential was shown: send a token, or connect with a client certificate")
 }
 
 // byToken takes the same time for an id that is not known as for a wrong secret.
-func (b *book) byToken(token string) (*penstock.Principal, error) {
+func (b *Book) byToken(token string) (*penstock.Principal, error) {
 	id, ok := secret.IDOf(token)
 	if !ok {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not one of Penstock's: those begin with %q and have %d characters", secret.TokenPrefix, secret.TokenLength)
@@ -40,7 +38,7 @@ func (b *book) byToken(token string) (*penstock.Principal, error) {
 	var want secret.Digest
 	b.mu.RLock()
 	known := b.byID[id]
-	valid := known != nil && known.record.Revoked == 0 && known.record.kind() == TokenCredential
+	valid := known != nil && known.stored.Revoked == 0 && known.stored.kind() == Token
 	b.mu.RUnlock()
 	if valid {
 		want = known.digest
@@ -48,18 +46,18 @@ func (b *book) byToken(token string) (*penstock.Principal, error) {
 	if subtle.ConstantTimeCompare(shown[:], want[:]) != 1 || !valid {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the token is not known, or was revoked")
 	}
-	known.lastUsed.Store(b.now().UnixNano())
+	known.lastUsed.Store(b.o.Now().UnixNano())
 	return known.principal, nil
 }
 
 // byCertificate looks at the end of validity once more, because a connection may
 // outlive it.
-func (b *book) byCertificate(leaf *x509.Certificate) (*penstock.Principal, error) {
+func (b *Book) byCertificate(leaf *x509.Certificate) (*penstock.Principal, error) {
 	subject, err := Subject(leaf)
 	if err != nil {
 		return nil, err
 	}
-	now := b.now()
+	now := b.o.Now()
 	if now.After(leaf.NotAfter) {
 		return nil, penstock.Errorf(penstock.Unauthenticated, "the certificate of %q ended on %s: renew it", subject, leaf.NotAfter.UTC().Format("2006-01-02"))
 	}
@@ -90,13 +88,19 @@ func Subject(leaf *x509.Certificate) (string, error) {
 	return "", penstock.Errorf(penstock.Unauthenticated, "the certificate has %d URIs: one only can say whose it is", len(leaf.URIs))
 }
 
-func checkSubject(subject string) error {
-	rest, ok := strings.CutPrefix(subject, uriSubject)
-	if !ok {
-		rest, ok = strings.CutPrefix(subject, cnSubject)
+// Key returns the secret of the key with that number and who holds it, or an
+// error of code [penstock.Unauthenticated] when there is none or it was revoked.
+// Whoever calls must still see that the other end knows the secret. Neither the
+// secret nor the principal may be changed.
+func (b *Book) Key(number uint64) (shared []byte, p *penstock.Principal, err error) {
+	id := secret.NumberID(number)
+	b.mu.RLock()
+	known := b.byID[id]
+	valid := known != nil && known.stored.Revoked == 0 && known.stored.kind() == Key
+	b.mu.RUnlock()
+	if !valid {
+		return nil, nil, penstock.Errorf(penstock.Unauthenticated, "there is no key %s, or it was revoked", id)
 	}
-	if !ok || rest == "" || len(subject) > maxSubject {
-		return penstock.Errorf(penstock.Invalid, "the subject %.60q of a certificate is \"uri:\" and its URI, or \"cn:\" and its common name, at most %d bytes", subject, maxSubject)
-	}
-	return name.CheckText("subject", subject)
+	known.lastUsed.Store(b.o.Now().UnixNano())
+	return known.stored.Secret, known.principal, nil
 }

@@ -1,4 +1,6 @@
-package app
+// Package sockets are those that a process manager hands over, and those that the
+// gateway binds where none was.
+package sockets
 
 import (
 	"errors"
@@ -20,14 +22,14 @@ import (
 // over (sd_listen_fds(3)).
 const firstSocket = 3
 
-// sockets are the sockets that a process manager handed over, by the name that it
-// gave them. They are lent: a source that ends closes what it was lent, and the
-// next one is lent it again.
-type sockets map[string]*os.File
+// Set is the sockets that a process manager handed over, by the name that it gave
+// them. They are lent: a source that ends closes what it was lent, and the next one is
+// lent it again.
+type Set map[string]*os.File
 
-// inheritSockets takes the sockets that LISTEN_FDS announces. The variables are
-// taken out of the environment, so that no child mistakes them for its own.
-func inheritSockets() (sockets, error) {
+// Inherit takes the sockets that LISTEN_FDS announces. The variables are taken out of
+// the environment, so that no child mistakes them for its own.
+func Inherit() (Set, error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		os.Unsetenv(name)
@@ -39,7 +41,7 @@ func inheritSockets() (sockets, error) {
 	if err != nil || n < 0 || n > maxSockets {
 		return nil, penstock.Errorf(penstock.Invalid, "LISTEN_FDS is %q, not a number of sockets", count)
 	}
-	inherited := sockets{}
+	inherited := Set{}
 	labels := strings.Split(names, ":")
 	for i := range n {
 		name := "https" // a single socket without a name is the API's
@@ -50,7 +52,7 @@ func inheritSockets() (sockets, error) {
 		file := os.NewFile(uintptr(firstSocket+i), name)
 		if twice := inherited[name]; twice != nil {
 			file.Close()
-			inherited.close()
+			inherited.Close()
 			return nil, penstock.Errorf(penstock.Invalid, "two sockets that were handed over have the name %s: give each its own, as in --listen health=127.0.0.1:3000", name)
 		}
 		inherited[name] = file
@@ -61,9 +63,9 @@ func inheritSockets() (sockets, error) {
 // maxSockets bounds what is taken from LISTEN_FDS.
 const maxSockets = 1024
 
-// listen returns the socket that was handed over under the name, or binds one.
+// Listen returns the socket that was handed over under the name, or binds one.
 // Key is that of the configuration, for the error.
-func (s sockets) listen(name, key string, address config.Address) (net.Listener, error) {
+func (s Set) Listen(name, key string, address config.Address) (net.Listener, error) {
 	if file, ok := s[name]; ok {
 		l, err := net.FileListener(file)
 		if err != nil {
@@ -78,8 +80,8 @@ func (s sockets) listen(name, key string, address config.Address) (net.Listener,
 	return l, nil
 }
 
-// listenPacket is listen for datagrams.
-func (s sockets) listenPacket(name, key string, address config.Address) (net.PacketConn, error) {
+// ListenPacket is [Set.Listen] for datagrams.
+func (s Set) ListenPacket(name, key string, address config.Address) (net.PacketConn, error) {
 	if file, ok := s[name]; ok {
 		c, err := net.FilePacketConn(file)
 		if err != nil {
@@ -117,9 +119,9 @@ func holder(network, address string) string {
 	return "the port is held by " + ports.Names(holders)
 }
 
-// unused returns the names of sockets that no listener of the configuration
+// Unused returns the names of sockets that no listener of the configuration
 // takes: connections would wait in their queues for ever.
-func (s sockets) unused(c *settings.Config) (names []string) {
+func (s Set) Unused(c *settings.Config) (names []string) {
 	specs := c.SourceSpecs()
 	for name := range s {
 		known := name == "https" || name == "health" && !c.Listen.Health.Off()
@@ -132,8 +134,8 @@ func (s sockets) unused(c *settings.Config) (names []string) {
 	return names
 }
 
-// close gives back what was handed over.
-func (s sockets) close() {
+// Close gives back what was handed over.
+func (s Set) Close() {
 	for _, file := range s {
 		file.Close()
 	}

@@ -1,4 +1,5 @@
-package app
+// Package herald tells the process manager, where there is one, how the gateway is.
+package herald
 
 import (
 	"context"
@@ -12,23 +13,32 @@ import (
 	"github.com/penstock/penstock/internal/spool"
 )
 
-// herald tells the process manager, where there is one, how the gateway is.
-type herald struct {
+// Herald tells the process manager how the gateway is.
+type Herald struct {
 	sender *notify.Sender
 	log    *slog.Logger
 }
 
-func (h herald) tell(err error) {
+// New returns a herald that tells what the sender sends.
+func New(sender *notify.Sender, log *slog.Logger) Herald { return Herald{sender, log} }
+
+func (h Herald) tell(err error) {
 	if err != nil {
 		h.log.Warn("the process manager could not be told", "error", err)
 	}
 }
 
-func (h herald) ready()     { h.tell(h.sender.Ready("answers")) }
-func (h herald) reloading() { h.tell(h.sender.Reloading()) }
-func (h herald) stopping()  { h.tell(h.sender.Stopping("answers what is under way")) }
+// Ready tells that the gateway answers.
+func (h Herald) Ready() { h.tell(h.sender.Ready("answers")) }
 
-func (h herald) awaitPredecessor() {
+// Reloading tells that the gateway takes over a configuration; [Herald.Ready] ends it.
+func (h Herald) Reloading() { h.tell(h.sender.Reloading()) }
+
+// Stopping tells that the gateway takes nothing new.
+func (h Herald) Stopping() { h.tell(h.sender.Stopping("answers what is under way")) }
+
+// AwaitPredecessor tells that another process has the data directory.
+func (h Herald) AwaitPredecessor() {
 	h.log.Info("another process has the data directory: this one takes over when that one has ended")
 	h.tell(h.sender.AwaitPredecessor())
 }
@@ -39,8 +49,8 @@ const (
 	extendBy    = 60 * time.Second
 )
 
-// whileStarting calls work, and asks the manager for more time until it returns.
-func (h herald) whileStarting(work func()) {
+// WhileStarting calls work, and asks the manager for more time until it returns.
+func (h Herald) WhileStarting(work func()) {
 	if !h.sender.Heard() {
 		work()
 		return
@@ -64,18 +74,25 @@ func (h herald) whileStarting(work func()) {
 	work()
 }
 
-// heraldEvery is how often the manager is told the state, unless its watchdog asks
+// tellEvery is how often the manager is told the state, unless its watchdog asks
 // for more.
-const heraldEvery = time.Second
+const tellEvery = time.Second
 
-// keepManagerInformed feeds the watchdog as long as the spool can acknowledge and no
-// stage stands still, and tells the state in words.
-func (g *gateway) keepManagerInformed(ctx context.Context) error {
-	if !g.herald.sender.Heard() {
-		return nil
+// A Subject is what is told of.
+type Subject struct {
+	Spool  func() spool.State
+	Flows  func() bool // no stage stands still
+	Health func() health.Snapshot
+}
+
+// Run feeds the watchdog as long as the spool can acknowledge and no stage stands
+// still, and tells the state in words, until ctx ends.
+func (h Herald) Run(ctx context.Context, of Subject) {
+	if !h.sender.Heard() {
+		return
 	}
-	every := heraldEvery
-	if w := g.herald.sender.Watchdog(); w > 0 {
+	every := tellEvery
+	if w := h.sender.Watchdog(); w > 0 {
 		every = min(every, w/4)
 	}
 	tick := time.NewTicker(every)
@@ -86,14 +103,14 @@ func (g *gateway) keepManagerInformed(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
-		if p.beats(g.spool.State()) && g.watcher.Healthy() && g.herald.sender.Watchdog() > 0 {
-			g.herald.tell(g.herald.sender.Alive())
+		if p.beats(of.Spool()) && of.Flows() && h.sender.Watchdog() > 0 {
+			h.tell(h.sender.Alive())
 		}
-		if text := stateText(g.health.Snapshot()); text != last {
+		if text := stateText(of.Health()); text != last {
 			last = text
-			g.herald.tell(g.herald.sender.Status(text))
+			h.tell(h.sender.Status(text))
 		}
 	}
 }
@@ -132,33 +149,4 @@ func stateText(s health.Snapshot) string {
 		return "answers what is under way"
 	}
 	return text
-}
-
-// lockEvery is how often a directory that another process has is tried.
-const lockEvery = 5 * time.Millisecond
-
-// awaitDirectory opens the data directory. When another process has it, it waits
-// up to patience for that one to end, and says so before.
-func awaitDirectory(ctx context.Context, path string, patience time.Duration, waiting func()) (*Directory, error) {
-	d, err := openDirectory(path)
-	if patience <= 0 || penstock.CodeOf(err) != penstock.Conflict {
-		return d, err
-	}
-	waiting()
-	end := time.NewTimer(patience)
-	defer end.Stop()
-	again := time.NewTicker(lockEvery)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-end.C:
-			return nil, penstock.Errorf(penstock.Conflict, "it was waited for %s: %w", patience, err)
-		case <-again.C:
-		}
-		if d, err = openDirectory(path); penstock.CodeOf(err) != penstock.Conflict {
-			return d, err
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package fleet_test
+package credential_test
 
 import (
 	"encoding/hex"
@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock"
-	"github.com/penstock/penstock/internal/fleet"
+	"github.com/penstock/penstock/internal/fleet/credential"
+	"github.com/penstock/penstock/internal/fleet/fleettest"
 )
 
 func TestKeyHoldsUntilRevoked(t *testing.T) {
-	table := newMemory()
+	table := fleettest.New()
 	f := open(t, table, options())
 	g := grant("logger-*")
-	g.Kind = fleet.KeyCredential
+	g.Kind = credential.Key
 	shown, c := add(t, f, g)
 	number, digits, _ := strings.Cut(shown, ":")
 	id, err := strconv.ParseUint(number, 16, 64)
-	if err != nil || len(number) != 16 || len(digits) != 64 || c.Kind != fleet.KeyCredential {
+	if err != nil || len(number) != 16 || len(digits) != 64 || c.Kind != credential.Key {
 		t.Fatalf("the key %q of %+v has another form", shown, c)
 	}
 	for range 2 { // the second time from the table
@@ -47,9 +48,9 @@ func TestKeyHoldsUntilRevoked(t *testing.T) {
 // A key and a token are no substitute for each other, whatever one makes of
 // their parts.
 func TestKeyIsNoTokenAndTokenNoKey(t *testing.T) {
-	f := open(t, newMemory(), options())
+	f := open(t, fleettest.New(), options())
 	g := grant("*")
-	g.Kind = fleet.KeyCredential
+	g.Kind = credential.Key
 	key, c := add(t, f, g)
 	token, held := add(t, f, grant("*"))
 	for _, shown := range []string{key, "pst_" + c.ID + token[len("pst_"+held.ID):], "pst_" + c.ID + "_" + strings.Repeat("a", 52)} {
