@@ -87,6 +87,34 @@ type Batch struct {
 	// without a delivery hold nothing for a record.
 	First, Last Position
 	Deliveries  []Delivery // in the order of their positions
+	// Filled are numbers that the entries of these positions fill without a report. A
+	// record that several nodes share keeps them, for the others to know; they may come
+	// again.
+	Filled []Filled
+}
+
+// Filled is a run of numbers of a sequence for which there is no report to deliver, and
+// never will be.
+type Filled struct {
+	Controller string
+	Epoch      uint64
+	SeqRange
+	// Dropped says that reports were accepted and a step dropped them on purpose: they
+	// are as settled as if they were stored. Else they were refused or declared lost,
+	// and what another node accepted under such a number all the same is stored.
+	Dropped bool
+}
+
+// Check returns an error of code [Invalid] when there can be no such numbers: no record
+// keeps them.
+func (f *Filled) Check() error {
+	if err := CheckControllerName(f.Controller); err != nil {
+		return err
+	}
+	if f.First > f.Last || f.Last > MaxSequence {
+		return Errorf(Invalid, "numbers %d to %d of a sequence cannot be filled", f.First, f.Last)
+	}
+	return SequenceIdentity(f.Epoch, f.First).Check()
 }
 
 // Settlement is what the record did with one delivery.
@@ -115,6 +143,9 @@ type Known struct {
 	Controller string
 	Epoch      uint64
 	Settled    []SeqRange // sorted, disjoint
+	// Filled are the numbers that were refused or declared lost, sorted and disjoint.
+	// Where one is settled too, another node had accepted it.
+	Filled []SeqRange
 }
 
 // SeqRange is the sequence numbers from First to Last.

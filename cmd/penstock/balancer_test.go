@@ -259,7 +259,7 @@ func (p *plant) checkTooOld(t *testing.T, send func(string)) {
 	for range 4 {
 		send("of a version that is too old")
 	}
-	const told = "programs before version 2 must not write; this one knows 1: upgrade it"
+	const told = "programs before version 3 must not write; this one knows 2: upgrade it"
 	testkit.Eventually(t, func() bool {
 		response, err := http.Get("http://" + net.JoinHostPort(hostA, p.ports[3]) + "/readyz")
 		if err != nil {

@@ -44,16 +44,17 @@ func overlay(t testing.TB, dir, step string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	numbers := regexp.MustCompile(`(?m)^\t\{number: ([0-9]+), `).FindAllSubmatch(text, -1)
+	numbers := regexp.MustCompile(`(?m)^\t\{number: ([0-9]+), oldest: ([0-9]+), `).FindAllSubmatch(text, -1)
 	end := []byte("\n}\n")
 	if !bytes.HasSuffix(text, end) || len(numbers) == 0 {
 		t.Fatalf("%s does not end with the list of the steps", file)
 	}
-	newest, err := strconv.Atoi(string(numbers[len(numbers)-1][1]))
+	last := numbers[len(numbers)-1]
+	newest, err := strconv.Atoi(string(last[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = fmt.Appendf(bytes.TrimSuffix(text, end), "\n\t{number: %d, oldest: %d, text: %q},\n}\n", newest+1, newest, step)
+	text = fmt.Appendf(bytes.TrimSuffix(text, end), "\n\t{number: %d, oldest: %s, text: %q},\n}\n", newest+1, last[2], step)
 	next := filepath.Join(dir, "steps.go")
 	if err := os.WriteFile(next, text, 0o600); err != nil {
 		t.Fatal(err)

@@ -336,7 +336,7 @@ func (tr *trial) checkUpgrade() {
 	steps := tr.Database.Number(tr, "postgres", "SELECT count(*) FROM penstock.migrations")
 	tr.Logf("%d gateways stopped in good order: of %d requests meanwhile %d failed, %d reports went out again in the next session of a link; the tables have had %d versions",
 		tr.stops, tr.calm.Requests, tr.calm.Failed, tr.calm.Sessions, int(steps))
-	if tr.stops == 0 || steps < 2 {
+	if tr.stops == 0 || steps < 2 { // that of the first program, and of the next
 		tr.Errorf("%d gateways were upgraded, and the tables have had %v versions", tr.stops, steps)
 	}
 }

@@ -140,6 +140,26 @@ func TestASiteThatIsSilentIsTheNetwork(t *testing.T) {
 	}
 }
 
+// What all sites of a source have is one cause, and not one a site.
+func TestASourceThatIsSilentIsOneCause(t *testing.T) {
+	names := strings.Split("abcdefghijklmnop", "")
+	p := newPlant(t, names...)
+	for i := range p.known {
+		p.known[i].Site = []string{"north", "south", "east", "west"}[i/4]
+		if i >= 12 {
+			p.known[i].Source = "https"
+		}
+	}
+	p.run(12, nil, names...)
+	p.run(8, nil, "m", "n", "o", "p")
+	if v := p.want("a", diagnose.Unclear, "sites-share-it"); v.Scope != (diagnose.Scope{Of: diagnose.OfSource, Name: "link"}) {
+		t.Errorf("%+v", v.Scope)
+	}
+	if o := p.watch.Overview(p.now, diagnose.Filter{}); len(o.Groups) != 1 || len(o.Groups[0].Controllers) != 12 {
+		t.Errorf("%+v", o.Groups)
+	}
+}
+
 // A radio that faded until nothing came is a radio for as long as the silence lasts.
 func TestADecayIsRememberedThroughTheSilence(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}

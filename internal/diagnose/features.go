@@ -82,6 +82,13 @@ func (f *features) siteWide() bool {
 	return f.site.most(2) && (f.line.others == 0 || beyond.most(2))
 }
 
+// everySite tells whether the trouble goes beyond the site: most of those at other
+// sites of the same source are in trouble as well.
+func (f *features) everySite() bool {
+	beyond := share{others: f.source.others - f.site.others, ill: f.source.ill - f.site.ill}
+	return f.siteWide() && beyond.most(5)
+}
+
 // siteSome tells whether several at the site are in trouble, though not most, and
 // their signals are good: so many at once are no chance. What several on a line have is
 // the line's.

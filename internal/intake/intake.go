@@ -247,11 +247,14 @@ func (n *Intake) Learn(known []penstock.Known) {
 }
 
 func (n *Intake) learn(k penstock.Known) {
-	var set interval.Set
+	var settled, refused interval.Set
 	for _, r := range k.Settled {
-		set.Add(r.First, r.Last)
+		settled.Add(r.First, r.Last)
 	}
-	n.ledger.Learn(k.Controller, k.Epoch, &set)
+	for _, r := range k.Filled {
+		refused.Add(r.First, r.Last)
+	}
+	n.ledger.Learn(k.Controller, k.Epoch, &settled, &refused)
 }
 
 // Past returns the positions that the record is known to have settled. The set is

@@ -31,7 +31,7 @@ func Open(o Options) (*Intake, error) {
 			n.settled.Add(1, uint64(through))
 		}
 		err = o.Record.Settled(func(controller string, epoch uint64, settled *interval.Set) bool {
-			n.ledger.Learn(controller, epoch, settled)
+			n.ledger.Learn(controller, epoch, settled, &interval.Set{})
 			return true
 		})
 		if err != nil {

@@ -292,13 +292,22 @@ func (l *Ledger) Recount(waiting map[string]uint64) {
 }
 
 // Learn adds what the record says is settled in an epoch, through this node or
-// another.
-func (l *Ledger) Learn(controller string, epochNumber uint64, settled *interval.Set) {
+// another, and which numbers another node has refused or heard to be lost. What this
+// node has accepted under such a number, or has under way, stays a report that waits
+// for the record.
+func (l *Ledger) Learn(controller string, epochNumber uint64, settled, refused *interval.Set) {
 	e := l.account(controller).epoch(epochNumber)
 	for span := range settled.All {
 		e.accepted.Add(span.First, span.Last)
 		e.filled.Add(span.First, span.Last)
 		e.closed.Add(span.First, span.Last)
+	}
+	left := refused.Clone()
+	for seq := range e.claims {
+		left.Remove(seq, seq)
+	}
+	for span := range left.All {
+		e.fill(span.First, span.Last)
 	}
 }
 

@@ -354,12 +354,43 @@ func TestLearnTakesTheRecordsWord(t *testing.T) {
 	l := ledger.New(limits)
 	var settled interval.Set
 	settled.Add(1, 40)
-	l.Learn("pump-1", 3, &settled)
+	l.Learn("pump-1", 3, &settled, &interval.Set{})
 	if got := l.Claim("pump-1", penstock.SequenceIdentity(3, 40), 1).Standing; got != ledger.Repeated {
 		t.Fatalf("standing %d, want repeated", got)
 	}
 	if _, committed := l.Marks("pump-1", 3); committed.Seq != 40 || l.LastEpoch("pump-1") != 3 {
 		t.Fatalf("watermark %d in epoch %d", committed.Seq, l.LastEpoch("pump-1"))
+	}
+}
+
+// TestLearnOfRefusals has another node refuse numbers, of which this one has accepted one
+// and has one under way.
+func TestLearnOfRefusals(t *testing.T) {
+	l := ledger.New(limits)
+	accept(l, penstock.SequenceIdentity(1, 1), 1)
+	accept(l, penstock.SequenceIdentity(1, 2), 2)
+	l.Claim("pump-1", penstock.SequenceIdentity(1, 3), 3)
+	var settled, refused interval.Set
+	settled.Add(1, 1)
+	refused.Add(2, 6)
+	l.Learn("pump-1", 1, &settled, &refused)
+	marks := func(wantAccepted, wantCommitted uint64) {
+		t.Helper()
+		if accepted, committed := l.Marks("pump-1", 1); accepted.Seq != wantAccepted || committed.Seq != wantCommitted {
+			t.Errorf("marks %d and %d, want %d and %d", accepted.Seq, committed.Seq, wantAccepted, wantCommitted)
+		}
+	}
+	marks(2, 1)
+	l.Apply(&ledger.Entry{Kind: ledger.EntryReport, Controller: "pump-1", Identity: penstock.SequenceIdentity(1, 3), Fingerprint: 3})
+	marks(6, 1)
+	l.Settle("pump-1", penstock.SequenceIdentity(1, 2), penstock.Stored)
+	marks(6, 2)
+	l.Settle("pump-1", penstock.SequenceIdentity(1, 3), penstock.Stored)
+	marks(6, 6)
+	for seq, want := range map[uint64]ledger.Standing{1: ledger.Repeated, 3: ledger.Repeated, 5: ledger.Refused, 7: ledger.Fresh} {
+		if got := l.Claim("pump-1", penstock.SequenceIdentity(1, seq), penstock.Fingerprint(seq)).Standing; got != want {
+			t.Errorf("report %d: standing %d, want %d", seq, got, want)
+		}
 	}
 }
 

@@ -50,12 +50,12 @@ type Loader struct {
 // Gather adds to the load what the reader gives, but for the positions in skip, until
 // it is full or the log has no more.
 func (l *Loader) Gather(ctx context.Context, reader *spool.Reader, b *Load, max Limits, skip *interval.Set) error {
-	for b.Samples < max.Samples && len(b.Deliveries) < max.Reports && b.Last < max.Last {
+	for b.Samples < max.Samples && len(b.Deliveries)+len(b.Filled) < max.Reports && b.Last < max.Last {
 		atOnce := penstock.Position(readAtOnce)
 		if b.First == 0 {
 			atOnce = 1 // it says where the load begins
 		}
-		atOnce = min(atOnce, max.Last-b.Last, penstock.Position(max.Reports-len(b.Deliveries)))
+		atOnce = min(atOnce, max.Last-b.Last, penstock.Position(max.Reports-len(b.Deliveries)-len(b.Filled)))
 		records, err := reader.Next(int(atOnce))
 		for i := range records {
 			if err := l.take(ctx, b, &records[i], max.Last, skip); err != nil {
@@ -88,6 +88,7 @@ func (l *Loader) take(ctx context.Context, b *Load, rec *spool.Record, last pens
 	if err != nil {
 		return penstock.Errorf(penstock.CodeOf(err), "spool position %d: %w", rec.Position, err)
 	}
+	b.fill(&entry)
 	switch {
 	case report != nil:
 		hold := intake.Quarantine(rec.Data)
@@ -105,6 +106,28 @@ func (l *Loader) take(ctx context.Context, b *Load, rec *spool.Record, last pens
 		b.Deliveries = append(b.Deliveries, penstock.Delivery{Position: rec.Position, Report: &penstock.Report{Controller: entry.Controller, Identity: entry.Identity}})
 	}
 	return nil
+}
+
+// fill notes the numbers that an entry fills without a report. Those that follow each
+// other are one run.
+func (b *Load) fill(e *ledger.Entry) {
+	f := penstock.Filled{Controller: e.Controller, Epoch: e.Identity.Epoch, SeqRange: penstock.SeqRange{First: e.Identity.Seq, Last: e.Identity.Seq}}
+	switch {
+	case fills(e):
+		f.Dropped = e.Kind == ledger.EntryFiltered
+	case e.Kind == ledger.EntryLost:
+		f.Last = e.Last
+	default:
+		return
+	}
+	if n := len(b.Filled); n > 0 {
+		last := &b.Filled[n-1]
+		if last.Controller == f.Controller && last.Epoch == f.Epoch && last.Dropped == f.Dropped && last.Last+1 == f.First {
+			last.Last = f.Last
+			return
+		}
+	}
+	b.Filled = append(b.Filled, f)
 }
 
 // fills tells whether an entry takes a place in a sequence, for good and without a

@@ -17,15 +17,16 @@ import (
 func (r *Record) Known(ctx context.Context, controller string) (known []penstock.Known, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var sets []*interval.Set
+	var sets []*[2]interval.Set // settled, and refused
 	err = command.All(ctx, r.settled, bson.D{{Key: "controller", Value: controller}}, func(d *numbers) {
 		if n := len(known); n == 0 || known[n-1].Epoch != uint64(d.Epoch) {
-			known, sets = append(known, penstock.Known{Controller: controller, Epoch: uint64(d.Epoch)}), append(sets, &interval.Set{})
+			known, sets = append(known, penstock.Known{Controller: controller, Epoch: uint64(d.Epoch)}), append(sets, &[2]interval.Set{})
 		}
-		addSpans(sets[len(sets)-1], d.Settled)
+		addSpans(&sets[len(sets)-1][0], d.Settled)
+		addSpans(&sets[len(sets)-1][1], d.Filled)
 	}, options.Find().SetSort(bson.D{{Key: "epoch", Value: 1}}))
 	for i := range known {
-		known[i].Settled = rangesOf(sets[i])
+		known[i].Settled, known[i].Filled = rangesOf(&sets[i][0]), rangesOf(&sets[i][1])
 	}
 	return known, r.translate("reading what is settled", err)
 }

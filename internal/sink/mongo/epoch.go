@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -23,6 +24,7 @@ type numbers struct {
 	Node       string `bson:"node"`
 	Version    int64  `bson:"version"`
 	Settled    []span `bson:"settled"`
+	Filled     []span `bson:"filled"` // refused or declared lost
 }
 
 // epochName names an epoch of a controller.
@@ -37,6 +39,8 @@ func (n epochName) String() string { return n.controller + "/" + strconv.FormatU
 type epoch struct {
 	known   interval.Set     // what any node's document has, and then what the batch adds
 	own     interval.Set     // what this node's document has
+	filled  interval.Set     // as known, of what was refused or declared lost
+	refused interval.Set     // as own
 	version int64            // of this node's document
 	others  map[string]int64 // versions of the others, by _id
 }
@@ -45,26 +49,33 @@ type epoch struct {
 func (w *work) readEpochs(ctx context.Context) error {
 	byName := map[string]*epoch{}
 	var names []string
-	for i := range w.batch.Deliveries {
-		r := w.batch.Deliveries[i].Report
-		if r == nil || w.marks[i].before || r.Identity.Form != penstock.Sequence || badIdentity(r) != nil {
-			continue
-		}
+	want := func(r *penstock.Report) {
 		name := epochName{r.Controller, r.Identity.Epoch}
-		if w.epochs[name] == nil {
+		if r.Identity.Form == penstock.Sequence && badIdentity(r) == nil && w.epochs[name] == nil {
 			e := &epoch{others: map[string]int64{}}
 			w.epochs[name], byName[name.String()] = e, e
 			names = append(names, name.String())
 		}
 	}
+	for i := range w.batch.Deliveries {
+		if r := w.batch.Deliveries[i].Report; r != nil && !w.marks[i].before {
+			want(r)
+		}
+	}
+	w.batch.Filled = slices.DeleteFunc(slices.Clone(w.batch.Filled), func(f penstock.Filled) bool { return f.Check() != nil })
+	for _, f := range w.batch.Filled {
+		want(&penstock.Report{Controller: f.Controller, Identity: penstock.SequenceIdentity(f.Epoch, f.First)})
+	}
 	return command.Each(ctx, w.settled, command.Query[string]{Field: "of", Values: names}, func(d *numbers) {
 		e := byName[d.Of]
 		addSpans(&e.known, d.Settled)
+		addSpans(&e.filled, d.Filled)
 		if d.Node != w.state.node.ID {
 			e.others[d.ID] = d.Version
 			return
 		}
 		addSpans(&e.own, d.Settled)
+		addSpans(&e.refused, d.Filled)
 		e.version = d.Version
 	})
 }
@@ -80,10 +91,18 @@ func (w *work) writeEpochs(ctx context.Context) error {
 			e.known.Add(r.Identity.Seq, r.Identity.Seq)
 		}
 	}
+	for _, f := range w.batch.Filled {
+		e := w.epochs[epochName{f.Controller, f.Epoch}]
+		if f.Dropped {
+			e.known.Add(f.First, f.Last)
+		} else {
+			e.filled.Add(f.First, f.Last)
+		}
+	}
 	node := w.state.node.ID
 	var changed []mongo.WriteModel
 	for name, e := range w.epochs {
-		if e.own.Equal(&e.known) {
+		if e.own.Equal(&e.known) && e.refused.Equal(&e.filled) {
 			continue
 		}
 		of := name.String()
@@ -92,7 +111,7 @@ func (w *work) writeEpochs(ctx context.Context) error {
 			SetFilter(bson.D{{Key: "_id", Value: of + "/" + node}, {Key: "version", Value: e.version}}).
 			SetUpdate(bson.D{{Key: "$set", Value: bson.D{
 				{Key: "of", Value: of}, {Key: "controller", Value: name.controller}, {Key: "epoch", Value: int64(name.number)},
-				{Key: "node", Value: node}, {Key: "version", Value: e.version + 1}, {Key: "settled", Value: spansOf(&e.known)},
+				{Key: "node", Value: node}, {Key: "version", Value: e.version + 1}, {Key: "settled", Value: spansOf(&e.known)}, {Key: "filled", Value: spansOf(&e.filled)},
 			}}}))
 	}
 	found, err := w.update(ctx, w.settled, changed)

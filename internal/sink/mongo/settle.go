@@ -189,7 +189,7 @@ func (w *work) receipt() penstock.Receipt {
 			w.state.seen[id] = version
 		}
 		if news {
-			receipt.Known = append(receipt.Known, penstock.Known{Controller: name.controller, Epoch: name.number, Settled: rangesOf(&e.known)})
+			receipt.Known = append(receipt.Known, penstock.Known{Controller: name.controller, Epoch: name.number, Settled: rangesOf(&e.known), Filled: rangesOf(&e.filled)})
 		}
 	}
 	return receipt

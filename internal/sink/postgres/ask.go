@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -23,17 +24,18 @@ func text(s string) string {
 // whichever node it came.
 func (r *Record) Known(ctx context.Context, controller string) (known []penstock.Known, err error) {
 	err = r.within(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, r.schema.SQL(`SELECT s.epoch, s.numbers::text FROM {s}.settled s JOIN {s}.controllers c ON c.id = s.controller
+		rows, err := tx.Query(ctx, r.schema.SQL(`SELECT s.epoch, s.numbers::text, s.filled::text FROM {s}.settled s JOIN {s}.controllers c ON c.id = s.controller
 			WHERE c.name = $1 AND s.epoch > 0 ORDER BY s.epoch`), controller)
 		if err != nil {
 			return err
 		}
 		var epoch int64
-		var numbers string
-		_, err = pgx.ForEachRow(rows, []any{&epoch, &numbers}, func() error {
+		var numbers, filled string
+		_, err = pgx.ForEachRow(rows, []any{&epoch, &numbers, &filled}, func() error {
 			set, err := multirange.Parse(numbers)
-			known = append(known, penstock.Known{Controller: controller, Epoch: uint64(epoch), Settled: ranges(&set)})
-			return err
+			refused, wrong := multirange.Parse(filled)
+			known = append(known, penstock.Known{Controller: controller, Epoch: uint64(epoch), Settled: ranges(&set), Filled: ranges(&refused)})
+			return errors.Join(err, wrong)
 		})
 		return err
 	})

@@ -53,7 +53,7 @@ func (r *Record) settle(ctx context.Context, b penstock.Batch) (penstock.Receipt
 	low, high := b, b
 	low.Deliveries, high.Deliveries = b.Deliveries[:half], b.Deliveries[half:]
 	high.First = high.Deliveries[0].Position
-	low.Last = high.First - 1
+	low.Last, high.Filled = high.First-1, nil
 	first, err := r.settle(ctx, low)
 	if err != nil {
 		return receipt, err
@@ -70,8 +70,9 @@ type work struct {
 	*judge.Case
 	tx      pgx.Tx
 	wanted  wanted
-	stored  int64          // microseconds since 1970, the server's clock
-	missing schema.Missing // partitions
+	byID    map[int32]*judge.Held // as Held
+	stored  int64                 // microseconds since 1970, the server's clock
+	missing schema.Missing        // partitions
 }
 
 // sql returns the statement for the schema.
@@ -81,7 +82,7 @@ func (w *work) sql(statement string) string { return w.schema.SQL(statement) }
 // reports that would be stored.
 func (r *Record) settleOnce(ctx context.Context, b penstock.Batch, refuse string) (receipt penstock.Receipt, err error) {
 	r.state.catalogue.trim()
-	w := &work{Record: r, wanted: want(b.Deliveries), missing: schema.Missing{}}
+	w := &work{Record: r, wanted: want(b), byID: map[int32]*judge.Held{}, missing: schema.Missing{}}
 	w.Case = &judge.Case{
 		Batch: b, Refuse: refuse, Room: w.room, Marks: make([]judge.Mark, len(b.Deliveries)),
 		Outcomes: map[penstock.Position]penstock.Settlement{}, Held: map[string]*judge.Held{}, Owners: map[string]*judge.Held{},
@@ -152,7 +153,7 @@ func (w *work) receipt() penstock.Receipt {
 				continue
 			}
 			if e.Exists && seen[number] != e.Changes {
-				receipt.Known = append(receipt.Known, penstock.Known{Controller: name, Epoch: number, Settled: ranges(&e.Numbers)})
+				receipt.Known = append(receipt.Known, penstock.Known{Controller: name, Epoch: number, Settled: ranges(&e.Numbers), Filled: ranges(&e.Filled)})
 			}
 			if e.Touched {
 				e.Changes++

@@ -31,6 +31,13 @@ func (b brokenRecord) Settle(ctx context.Context, batch penstock.Batch) (penstoc
 		batch.Last = max(batch.First, batch.Last-1)
 	case "ignores-context":
 		ctx = context.WithoutCancel(ctx)
+	case "ignores-filled":
+		batch.Filled = nil
+	case "takes-refused-for-stored":
+		batch.Filled = slices.Clone(batch.Filled)
+		for i := range batch.Filled {
+			batch.Filled[i].Dropped = true
+		}
 	}
 	receipt, err := b.Record.Settle(ctx, batch)
 	switch {
@@ -143,7 +150,7 @@ func TestTheSuiteCatchesBugs(t *testing.T) {
 	}
 	for _, bug := range []string{
 		"record ignores-hold", "record shortens-batches", "record ignores-context", "record calls-unknown-settled", "record tells-no-other-nodes",
-		"record calls-all-stored", "record fails-for-good", "record lets-twins-in", "record forgets-other", "record contiguous-only", "record stays-open",
+		"record calls-all-stored", "record fails-for-good", "record lets-twins-in", "record forgets-other", "record contiguous-only", "record stays-open", "record ignores-filled", "record takes-refused-for-stored",
 		"sink ignores-context", "sink keeps-reports", "sink swallows-errors", "sink swallows-partial-failures", "sink names-all", "sink names-none", "sink fails-for-good", "sink stays-open",
 	} {
 		t.Run(strings.ReplaceAll(bug, " ", "-"), func(t *testing.T) {

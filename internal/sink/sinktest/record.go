@@ -73,6 +73,11 @@ func (r *Record) Settle(ctx context.Context, b penstock.Batch) (penstock.Receipt
 			}
 			receipt.Settlements = append(receipt.Settlements, what)
 		}
+		for _, f := range b.Filled {
+			if f.Check() == nil {
+				s.fill(epoch{"", f.Controller, f.Epoch}, f)
+			}
+		}
 		p.settled.Add(uint64(b.First), uint64(b.Last))
 		receipt.Known = s.known(n.ID, b)
 		return nil
@@ -181,6 +186,16 @@ func (s *state) settle(e epoch, seq uint64) (fresh bool) {
 	return fresh
 }
 
+func (s *state) fill(e epoch, f penstock.Filled) {
+	sets := s.filled
+	if f.Dropped {
+		sets = s.settled
+	}
+	set := sets[e]
+	set.Add(f.First, f.Last)
+	sets[e] = set
+}
+
 // write stores the samples, of a natural report those that are new.
 func (s *state) write(r *penstock.Report) penstock.Settlement {
 	fresh := 0
@@ -240,12 +255,12 @@ func (s *state) known(node string, b penstock.Batch) []penstock.Known {
 		}
 		e := epoch{"", d.Report.Controller, d.Report.Identity.Epoch}
 		mine := s.settled[epoch{node, e.controller, e.number}]
-		whole := s.settled[e]
+		whole, filled := s.settled[e], s.filled[e]
 		if seen[e] || whole.Equal(&mine) {
 			continue
 		}
 		seen[e] = true
-		all = append(all, penstock.Known{Controller: e.controller, Epoch: e.number, Settled: ranges(&whole)})
+		all = append(all, penstock.Known{Controller: e.controller, Epoch: e.number, Settled: ranges(&whole), Filled: ranges(&filled)})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/penstock/penstock"
@@ -89,5 +90,48 @@ func (t *recordTest) otherNode() {
 	t.stored(append(reports("pump-1", 1, 13), keyed())...)
 	if got := t.resume(a) + " | " + t.resume(b); got != "1-14 | 1-8" {
 		t.Fatalf("the nodes stand at %s, want 1-14 | 1-8", got)
+	}
+}
+
+// filled has a node refuse, drop and give up numbers. Another one learns of it, and what
+// it had accepted under a number that was refused is stored all the same.
+func (t *recordTest) filled() {
+	a := t.open(firstLife())
+	b := t.open(nodeOf("node-b", sink.Life{ID: "life-b", First: 1}))
+	one := batch(1, reports("pump-1", 1, 2)...)
+	one.Last = 9
+	one.Filled = []penstock.Filled{
+		{Controller: "pump-1", Epoch: 1, SeqRange: penstock.SeqRange{First: 3, Last: 3}},
+		{Controller: "pump-1", Epoch: 1, SeqRange: penstock.SeqRange{First: 4, Last: 5}, Dropped: true},
+		{Controller: "pump-1", Epoch: 1, SeqRange: penstock.SeqRange{First: 6, Last: 8}},
+		{Controller: "tank", Epoch: 2, SeqRange: penstock.SeqRange{First: 1, Last: penstock.MaxSequence}},
+		{Controller: "a/b", Epoch: 1, SeqRange: penstock.SeqRange{First: 1, Last: 1}}, // cannot be kept, and fails nothing
+		{Controller: "pump-1", Epoch: 1, SeqRange: penstock.SeqRange{First: 0, Last: 1}},
+	}
+	t.settle(a, one, plain(2)...)
+	t.settle(a, one, plain(2)...)
+	t.settle(a, penstock.Batch{First: 10, Last: 10, Filled: one.Filled[3:4]})
+	want := penstock.Known{Controller: "pump-1", Epoch: 1, Settled: []penstock.SeqRange{{First: 1, Last: 2}, {First: 4, Last: 5}, {First: 9, Last: 9}}, Filled: []penstock.SeqRange{{First: 3, Last: 3}, {First: 6, Last: 8}}}
+	receipt := t.settle(b, batch(1, report("pump-1", 9)), penstock.Stored)
+	if len(receipt.Known) != 1 || !reflect.DeepEqual(receipt.Known[0], want) {
+		t.Fatalf("the receipt says that %+v is known, want %+v", receipt.Known, want)
+	}
+	t.settle(b, batch(2, report("pump-1", 3), report("pump-1", 4)), penstock.Stored, penstock.StoredTwice)
+	t.stored(append(reports("pump-1", 1, 3), report("pump-1", 9))...)
+	if got := t.resume(a) + " | " + t.resume(b); got != "1-10 | 1-3" {
+		t.Fatalf("the nodes stand at %s, want 1-10 | 1-3", got)
+	}
+	knower, ok := a.(sink.Knower)
+	if !ok {
+		return
+	}
+	want.Settled = []penstock.SeqRange{{First: 1, Last: 5}, {First: 9, Last: 9}}
+	known, err := knower.Known(t.Context(), "pump-1")
+	if err != nil || len(known) != 1 || !reflect.DeepEqual(known[0], want) {
+		t.Errorf("known of pump-1 is %+v, %v, want %+v", known, err, want)
+	}
+	known, err = knower.Known(t.Context(), "tank")
+	if err != nil || len(known) != 1 || known[0].Epoch != 2 || len(known[0].Settled) != 0 || !slices.Equal(known[0].Filled, []penstock.SeqRange{{First: 1, Last: penstock.MaxSequence}}) {
+		t.Errorf("known of tank is %+v, %v", known, err)
 	}
 }

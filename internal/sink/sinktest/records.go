@@ -68,6 +68,7 @@ func RunRecord(t *testing.T, bench func(t testing.TB) RecordBench) {
 		{"goes on in the next process", (*recordTest).nextProcess, nil},
 		{"fences an older process, a twin and an old copy", (*recordTest).fence, func(b *RecordBench) bool { return !b.Alone }},
 		{"knows what came through another node", (*recordTest).otherNode, func(b *RecordBench) bool { return !b.Alone }},
+		{"knows what holds no report at another node", (*recordTest).filled, func(b *RecordBench) bool { return !b.Alone }},
 		{"forgets what nobody asks for", (*recordTest).forget, nil},
 		{"closes twice", (*recordTest).closeTwice, nil},
 		{"is its model", (*recordTest).model, nil},

@@ -41,6 +41,7 @@ const (
 type state struct {
 	samples []Sample
 	settled map[epoch]interval.Set
+	filled  map[epoch]interval.Set // refused or declared lost
 	keys    map[key]penstock.Fingerprint
 	at      map[sampleKey]penstock.Sample
 	nodes   map[string]*place
@@ -72,7 +73,7 @@ type place struct {
 // NewStore returns an empty store.
 func NewStore() *Store {
 	return &Store{state: state{
-		settled: map[epoch]interval.Set{}, keys: map[key]penstock.Fingerprint{}, at: map[sampleKey]penstock.Sample{},
+		settled: map[epoch]interval.Set{}, filled: map[epoch]interval.Set{}, keys: map[key]penstock.Fingerprint{}, at: map[sampleKey]penstock.Sample{},
 		nodes: map[string]*place{}, held: map[uint64]sink.Held{}, next: 1,
 	}}
 }
@@ -80,9 +81,11 @@ func NewStore() *Store {
 func (s *state) clone() state {
 	c := *s
 	c.samples = slices.Clone(s.samples)
-	c.settled, c.keys, c.at, c.held = maps.Clone(s.settled), maps.Clone(s.keys), maps.Clone(s.at), maps.Clone(s.held)
-	for e, set := range c.settled {
-		c.settled[e] = set.Clone()
+	c.settled, c.filled, c.keys, c.at, c.held = maps.Clone(s.settled), maps.Clone(s.filled), maps.Clone(s.keys), maps.Clone(s.at), maps.Clone(s.held)
+	for _, sets := range [...]map[epoch]interval.Set{c.settled, c.filled} {
+		for e, set := range sets {
+			sets[e] = set.Clone()
+		}
 	}
 	c.nodes = map[string]*place{}
 	for id, p := range s.nodes {

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink/postgres/copyrow"
@@ -9,6 +10,13 @@ import (
 
 // Judge decides about every delivery, in their order.
 func (c *Case) Judge() {
+	samples := 0
+	for i := range c.Batch.Deliveries {
+		if r := c.Batch.Deliveries[i].Report; r != nil {
+			samples += len(r.Samples)
+		}
+	}
+	c.Rows, c.Of = slices.Grow(c.Rows, samples), slices.Grow(c.Of, samples)
 	for i := range c.Batch.Deliveries {
 		d, m := &c.Batch.Deliveries[i], &c.Marks[i]
 		if c.Settled.Contains(uint64(d.Position)) {
@@ -26,6 +34,26 @@ func (c *Case) Judge() {
 		m.Settlement = c.admit(i, h)
 		if m.Settlement == penstock.StoredTwice {
 			c.touch(h, d.Report).Counts.Duplicates++
+		}
+	}
+	c.fill()
+}
+
+// fill notes the numbers that are filled without a report.
+func (c *Case) fill() {
+	for i := range c.Batch.Filled {
+		f := &c.Batch.Filled[i]
+		if f.Check() != nil {
+			continue
+		}
+		e := c.Held[f.Controller].Epoch(penstock.SequenceIdentity(f.Epoch, f.First))
+		known, added := &e.Filled, &e.Refused
+		if f.Dropped {
+			known, added = &e.Numbers, &e.Added
+		}
+		if known.Add(f.First, f.Last) > 0 {
+			added.Add(f.First, f.Last)
+			e.Touched = true
 		}
 	}
 }
@@ -144,6 +172,9 @@ func (c *Case) add(h *Held, r *penstock.Report, i int) {
 	e.Counts.Samples++
 	e.Newest = max(e.Newest, s.SourceTime)
 	if h.Natural {
+		if h.pending == nil {
+			h.pending = map[SampleAt][]Content{}
+		}
 		at := SampleAt{c.found[i], s.SourceTime}
 		h.pending[at] = append(h.pending[at], ContentOf(s))
 	}

@@ -5,6 +5,9 @@ import _ "embed"
 //go:embed migrations/0001.sql
 var first string
 
+//go:embed migrations/0002.sql
+var refused string
+
 // migration is a step from one version of the tables to the next.
 type migration struct {
 	number int
@@ -20,4 +23,5 @@ type migration struct {
 // adding a step to it.
 var steps = []migration{
 	{number: 1, oldest: 1, text: first},
+	{number: 2, oldest: 1, text: refused},
 }
