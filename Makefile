@@ -76,6 +76,7 @@ tools:
 ## bench: speed on this machine, beside the machine's own ceilings; BENCH="-headline 10m" for flags
 bench: build tools
 	$(GO) run ./bench $(BENCH)
+	$(GO) run ./bench/logging
 	$(GO) test -run '^$$' -bench Delivery -benchtime 20x ./internal/sink/postgres
 	$(GO) test -run '^$$' -bench Delivery -benchtime 5x ./internal/sink/mongo
 

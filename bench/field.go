@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/bench/field"
 	"github.com/penstock/penstock/bench/process"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -96,7 +97,7 @@ func (s settings) steady(ctx context.Context, gateway *process.Process, fleet *f
 		return err
 	}
 	fleet.Start()
-	if err := wait(ctx, min(12*time.Second, s.field/5)); err != nil { // every controller and point is new once
+	if err := pause.For(ctx, min(12*time.Second, s.field/5)); err != nil { // every controller and point is new once
 		return err
 	}
 	used, err := gateway.CPU()
@@ -104,7 +105,7 @@ func (s settings) steady(ctx context.Context, gateway *process.Process, fleet *f
 		return err
 	}
 	began, before := time.Now(), spreads(fleet)
-	if err := wait(ctx, s.field); err != nil {
+	if err := pause.For(ctx, s.field); err != nil {
 		return err
 	}
 	after, err := gateway.CPU()

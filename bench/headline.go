@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/process"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -86,7 +87,7 @@ func (s settings) watch(ctx context.Context, fleet *sim.Fleet, gateway *process.
 	accepted := fleet.Stats().Accepted
 	earlier := fleet.Latency().Spread()
 	started := time.Now()
-	if err = wait(ctx, s.headline); err != nil {
+	if err = pause.For(ctx, s.headline); err != nil {
 		return f, err
 	}
 	f.length = time.Since(started)
@@ -113,12 +114,12 @@ func connected(ctx context.Context, fleet *sim.Fleet) error {
 				return fmt.Errorf("controller %d of the headline fleet had no acknowledgement after %v: %+v, last trouble: %v",
 					i, patience, fleet.Stats(), fleet.Trouble())
 			}
-			if err := wait(ctx, 50*time.Millisecond); err != nil {
+			if err := pause.For(ctx, 50*time.Millisecond); err != nil {
 				return err
 			}
 		}
 	}
-	return wait(ctx, headlineInterval)
+	return pause.For(ctx, headlineInterval)
 }
 
 func (s settings) printHeadline(f figure, b *sim.Balance, fleet *sim.Fleet, data string) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/bench/bodies"
 	"github.com/penstock/penstock/bench/process"
+	"github.com/penstock/penstock/internal/pause"
 )
 
 // idleConnections prints what a connection weighs that has asked once and stays
@@ -76,7 +77,7 @@ func settledMemory(ctx context.Context, p *process.Process) (int64, error) {
 		if calm == still {
 			return now, nil
 		}
-		if err := wait(ctx, time.Second); err != nil {
+		if err := pause.For(ctx, time.Second); err != nil {
 			return 0, err
 		}
 	}

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,7 +49,7 @@ func (s settings) link(ctx context.Context) error {
 		return err
 	}
 	defer gateway.Stop()
-	address, err := linkAddress(ctx, data)
+	address, err := gateway.Listens("listen.link")
 	if err != nil {
 		return err
 	}
@@ -105,21 +103,6 @@ func (s settings) link(ctx context.Context) error {
 	t.row("all back after they broke at once", duration(back), duration(stormFloor), ratio(stormFloor.Seconds(), back.Seconds()), "")
 	t.print()
 	return nil
-}
-
-// linkAddress waits until the gateway says where it listens.
-func linkAddress(ctx context.Context, data string) (string, error) {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		var bound map[string]string
-		raw, err := os.ReadFile(filepath.Join(data, "run", "addresses.json"))
-		if err == nil && json.Unmarshal(raw, &bound) == nil && bound["listen.link"] != "" {
-			return bound["listen.link"], nil
-		}
-		if err := wait(ctx, 10*time.Millisecond); err != nil {
-			return "", err
-		}
-	}
-	return "", fmt.Errorf("the gateway does not listen for the link protocol")
 }
 
 // each does something with every line at once, and returns the first error.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/bench/bodies"
 	"github.com/penstock/penstock/bench/process"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -96,7 +97,7 @@ func (l load) measure(ctx context.Context, server *process.Process, sent *atomic
 			}
 		})
 	}
-	if err := wait(ctx, l.warm); err != nil {
+	if err := pause.For(ctx, l.warm); err != nil {
 		return f, err
 	}
 	before, err := server.CPU()
@@ -104,7 +105,7 @@ func (l load) measure(ctx context.Context, server *process.Process, sent *atomic
 		return f, err
 	}
 	requests, spread, started := sent.Load(), latency.Spread(), time.Now()
-	if err := wait(ctx, l.length); err != nil {
+	if err := pause.For(ctx, l.length); err != nil {
 		return f, err
 	}
 	f.requests, f.length = sent.Load()-requests, time.Since(started)
@@ -121,18 +122,18 @@ func (l load) measure(ctx context.Context, server *process.Process, sent *atomic
 
 // drive sends one request after the other until ctx ends.
 func (l load) drive(ctx context.Context, c sender, body bodies.Maker, done func(time.Duration)) error {
-	var pause time.Duration
+	var every time.Duration
 	if l.rate > 0 {
-		pause = time.Duration(float64(l.connections) / l.rate * float64(time.Second))
+		every = time.Duration(float64(l.connections) / l.rate * float64(time.Second))
 	}
 	var content []byte
 	next := time.Now()
 	for ctx.Err() == nil {
-		if pause > 0 {
-			if wait(ctx, time.Until(next)) != nil {
+		if every > 0 {
+			if pause.For(ctx, time.Until(next)) != nil {
 				return nil
 			}
-			next = next.Add(pause)
+			next = next.Add(every)
 		}
 		content = body(content[:0])
 		started := time.Now()
@@ -167,20 +168,6 @@ func (l load) dial() (sender, error) {
 func (l load) head() []byte {
 	host := strings.TrimPrefix(l.endpoint.URL, "https://")
 	return fmt.Appendf(nil, "POST /v1/reports HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n", host, l.endpoint.Token, l.media)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // A connection speaks just enough HTTP/1.1 to cost the generator little: it

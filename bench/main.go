@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/penstock/penstock/bench/drain"
 )
 
 // settings are the flags.
@@ -28,6 +30,8 @@ type settings struct {
 	field       time.Duration
 	polled      time.Duration
 	members     int
+	drain       bool
+	drained     drain.Options
 }
 
 func main() {
@@ -48,7 +52,11 @@ func main() {
 	flag.DurationVar(&s.field, "field", 0, "run nothing but the fleet of the field, for so long: controllers of the link protocol and as many of MQTT, which all come back at once at the end")
 	flag.IntVar(&s.members, "members", 5000, "controllers of each protocol in the fleet of the field")
 	flag.DurationVar(&s.polled, "polled", 0, "run nothing but the polled fleets, for so long: 1,000 Modbus devices on 40 lines with none dead, and beside them as many with a tenth dead")
+	flag.BoolVar(&s.drain, "drain", false, "run nothing but the outage of a record in PostgreSQL")
+	flag.DurationVar(&s.drained.Outage, "outage", time.Hour, "whose reports wait for PostgreSQL when it is back; 0 for no outage")
+	flag.IntVar(&s.drained.Controllers, "drained", 1000, "controllers of which each reports 24 samples every 10 s, before, in and after the outage")
 	flag.Parse()
+	s.drained.Length = 6 * s.length
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := s.run(ctx)
 	stop()
@@ -65,7 +73,7 @@ func finish(err error) {
 
 // sound tells whether the flags can be.
 func (s *settings) sound() bool {
-	return flag.NArg() == 0 && min(s.rounds, s.connections, s.controllers, s.members) >= 1 && s.length > 0 && min(s.idle, s.lines) >= 0
+	return flag.NArg() == 0 && min(s.rounds, s.connections, s.controllers, s.members, s.drained.Controllers) >= 1 && s.length > 0 && min(s.idle, s.lines) >= 0
 }
 
 // run measures everything and prints one table after the other.
@@ -78,18 +86,18 @@ func (s *settings) run(ctx context.Context) error {
 		return err
 	}
 	s.gateway = program
-	if s.directory == "" {
-		if s.directory, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(s.directory) // a temporary directory that stays harms nobody
-	} else if err := os.MkdirAll(s.directory, 0o700); err != nil {
+	remove, err := s.makeDirectory()
+	if err != nil {
 		return err
 	}
+	defer remove()
 	fmt.Printf("Penstock's benchmarks, %s, %s/%s, %d processors shared by generator and server\n",
 		time.Now().UTC().Format(time.DateTime), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	if s.field > 0 || s.polled > 0 {
 		return s.fieldSide(ctx)
+	}
+	if s.drain {
+		return s.outage(ctx)
 	}
 	var flushed []flushes
 	if s.only == "" {
@@ -112,13 +120,29 @@ func (s *settings) run(ctx context.Context) error {
 	return s.long(ctx)
 }
 
+// makeDirectory makes the directory of the data, which PostgreSQL can pass too: it has a
+// user of its own. A temporary one goes with remove.
+func (s *settings) makeDirectory() (remove func(), err error) {
+	const mode = 0o711
+	if s.directory != "" {
+		return func() {}, os.MkdirAll(s.directory, mode)
+	}
+	if s.directory, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
+		return nil, err
+	}
+	remove = func() { _ = os.RemoveAll(s.directory) } // a temporary directory that stays harms nobody
+	return remove, os.Chmod(s.directory, mode)
+}
+
 // long measures what a gateway does for a day, or for a whole fleet.
 func (s settings) long(ctx context.Context) error {
 	if err := s.history(ctx); err != nil {
 		return err
 	}
 	if s.headline > 0 {
-		return s.fleet(ctx)
+		if err := s.fleet(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.outage(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/process"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -76,7 +77,7 @@ func TestMemoryCeiling(t *testing.T) {
 	}
 	var sending sync.WaitGroup
 	sending.Go(func() { fleet.Run(ctx) })
-	if err := wait(ctx, length); err != nil {
+	if err := pause.For(ctx, length); err != nil {
 		t.Fatal(err)
 	}
 	_, peak, err := gateway.Memory()

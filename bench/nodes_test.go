@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,41 +117,11 @@ func nodesTime(b *testing.B, nodes []*process.Process) (total time.Duration) {
 	return total
 }
 
-// serverTime returns the processor time of a PostgreSQL: that of its first process, of
-// the children that have ended, and of those that run.
+// serverTime returns the processor time of a PostgreSQL.
 func serverTime(b *testing.B, s *pgtest.Server) time.Duration {
-	text, err := os.ReadFile(filepath.Join(s.Dir, "data", "postmaster.pid"))
+	used, err := s.CPU()
 	if err != nil {
 		b.Fatal(err)
 	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	var ticks int64
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended
-		}
-		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-		own := filepath.Base(filepath.Dir(file)) == first
-		if len(fields) < 15 || !own && fields[1] != first {
-			continue
-		}
-		counted := fields[11:13]
-		if own {
-			counted = fields[11:15]
-		}
-		for _, f := range counted {
-			n, err := strconv.ParseInt(f, 10, 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			ticks += n
-		}
-	}
-	const ticksPerSecond = 100 // USER_HZ, the same on every Linux
-	return time.Duration(ticks) * time.Second / ticksPerSecond
+	return used
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/bench/polled"
 	"github.com/penstock/penstock/bench/process"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -44,7 +45,7 @@ func (s settings) polledFleets(ctx context.Context) error {
 		return err
 	}
 	defer gateway.Stop()
-	if err := wait(ctx, min(polledWarm, s.polled)); err != nil {
+	if err := pause.For(ctx, min(polledWarm, s.polled)); err != nil {
 		return err
 	}
 	from := time.Now()
@@ -52,7 +53,7 @@ func (s settings) polledFleets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, s.polled); err != nil {
+	if err := pause.For(ctx, s.polled); err != nil {
 		return err
 	}
 	to := time.Now()
@@ -64,7 +65,7 @@ func (s settings) polledFleets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, polledEvery+time.Second); err != nil { // the last slots come to their end
+	if err := pause.For(ctx, polledEvery+time.Second); err != nil { // the last slots come to their end
 		return err
 	}
 	if err := gateway.Rest(ctx); err != nil {

@@ -3,41 +3,26 @@ package bodies
 import (
 	"fmt"
 	"strconv"
-	"time"
 )
 
-// The shape of a generator's reports. Every connection speaks for controllers of
-// its own in turn.
+// The digits of a report that change.
 const (
-	ControllersEach = 64
-	pointsEach      = 25
-	timeDigits      = 19 // of nanoseconds since 1970
-	valueDigits     = 5  // of "123.4"
+	timeDigits  = 19 // of nanoseconds since 1970
+	valueDigits = 5  // of "123.4"
 )
 
 // JSON returns a maker of bodies of one report with a number of readings.
 // The body is made once for each controller; then only the digits of times,
 // values and the seq, which stands last, change.
 func JSON(connection, readings int, epoch uint64) Maker {
-	templates := make([]template, ControllersEach)
-	for i := range templates {
-		templates[i] = newTemplate(fmt.Sprintf("bench-%03d-%03d", connection, i), readings, epoch)
-	}
-	var n, noise uint64
-	return func(dst []byte) []byte {
-		t := &templates[n%ControllersEach]
-		n++
-		noise = noise*6364136223846793005 + 1442695040888963407
-		t.fill(uint64(time.Now().UnixNano()), noise>>33)
-		dst = append(dst, t.text...)
+	begin := func(controller string) template { return newTemplate(controller, readings, epoch) }
+	return inTurn(connection, begin, func(dst []byte, t *template, now, noise uint64) []byte {
+		t.fill(now, noise)
 		t.seq++
-		dst = strconv.AppendUint(dst, t.seq, 10)
+		dst = strconv.AppendUint(append(dst, t.text...), t.seq, 10)
 		return append(dst, '}')
-	}
+	})
 }
-
-// Empty returns a maker of bodies of nothing.
-func Empty(int, int, uint64) Maker { return func(dst []byte) []byte { return dst } }
 
 // A template is a body up to its seq.
 type template struct {
@@ -56,7 +41,7 @@ func newTemplate(controller string, readings int, epoch uint64) template {
 		if i > 0 {
 			t.text = append(t.text, ',')
 		}
-		t.text = fmt.Appendf(t.text, `{"point":"line-%02d/flow","time":`, i%pointsEach)
+		t.text = fmt.Appendf(t.text, `{"point":%q,"time":`, pointName(i))
 		s := spot{time: len(t.text)}
 		t.text = append(t.text, "0000000000000000000"...)
 		t.text = append(t.text, `,"value":`...)
@@ -71,8 +56,8 @@ func newTemplate(controller string, readings int, epoch uint64) template {
 // fill writes times that end at now, a microsecond apart, and new values.
 func (t *template) fill(now, noise uint64) {
 	for i, s := range t.spots {
-		writeDigits(t.text[s.time:s.time+timeDigits], now-uint64(len(t.spots)-i)*1000)
-		tenths := 1000 + (noise+uint64(i)*7)%9000
+		writeDigits(t.text[s.time:s.time+timeDigits], timeOf(i, len(t.spots), now))
+		tenths := tenthsOf(i, noise)
 		value := t.text[s.value : s.value+valueDigits]
 		writeDigits(value[:3], tenths/10)
 		value[4] = '0' + byte(tenths%10)

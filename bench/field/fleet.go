@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -52,13 +53,13 @@ func New(o Options) (*Fleet, error) {
 		{Name: "link", Latency: &sim.Latency{}, members: f.members[:o.Link]},
 		{Name: "MQTT", Latency: &sim.Latency{}, members: f.members[o.Link:]},
 	}
-	for k, open := range []opener{openLink, openMQTT} {
+	for k, greet := range []greeting{greetLink, greetMQTT} {
 		part := &f.parts[k]
 		address := []string{o.LinkAddress, o.MQTTAddress}[k]
 		for i := range part.members {
 			number := uint64(k)<<32 | uint64(i)
 			part.members[i] = member{
-				plan: newPlan(part.Name, i, number), fleet: f, open: open, latency: part.Latency,
+				plan: newPlan(part.Name, i, number), fleet: f, greet: greet, latency: part.Latency,
 				access: access{address: address, from: net.IPv4(127, byte(1+k), byte(i>>8), byte(i)), token: o.Token, epoch: epoch, roots: o.Roots},
 			}
 		}
@@ -140,8 +141,8 @@ func (f *Fleet) all(ctx context.Context, what string, holds func(*member) bool) 
 			if time.Now().After(end) {
 				return penstock.Errorf(penstock.Unavailable, "%s %s after %v: %w", m.name, what, longest, m.problem())
 			}
-			if !sleep(ctx, 10*time.Millisecond) {
-				return ctx.Err()
+			if err := pause.For(ctx, 10*time.Millisecond); err != nil {
+				return err
 			}
 		}
 	}
@@ -162,18 +163,6 @@ func (f *Fleet) Finish() {
 	f.end.Store(int64(time.Since(f.start)))
 	close(f.ending)
 	f.work.Wait()
-}
-
-// sleep waits; it returns false when ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Wait returns when no controller runs any more.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -18,7 +19,7 @@ type member struct {
 	plan
 	fleet   *Fleet
 	access  access
-	open    opener
+	greet   greeting
 	latency *sim.Latency
 
 	acked     atomic.Uint64 // every report up to it
@@ -49,9 +50,9 @@ func (m *member) run(ctx context.Context) {
 		if m.acked.Load() > before {
 			backoff = firstBackoff
 		}
-		pause := backoff - time.Duration(mix(m.number, uint64(m.attempts.Load()), 7)%uint64(backoff/2))
+		wait := backoff - time.Duration(mix(m.number, uint64(m.attempts.Load()), 7)%uint64(backoff/2))
 		backoff = min(2*backoff, lastBackoff)
-		if !sleep(ctx, pause) {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 	}
@@ -68,7 +69,7 @@ func (m *member) done() bool {
 func (m *member) session(ctx context.Context) error {
 	m.attempts.Add(1)
 	dialing, cancel := context.WithTimeout(ctx, patience)
-	w, err := m.open(dialing, &m.access, m.name)
+	w, err := m.access.open(dialing, m.greet, m.name)
 	cancel()
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func (m *member) session(ctx context.Context) error {
 		}
 	})
 	defer reading.Wait()
-	defer w.close()
+	defer w.Close()
 	defer close(ended)
 	return m.talk(ctx, w, replies, broken)
 }

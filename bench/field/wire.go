@@ -20,7 +20,7 @@ type wire interface {
 	// receive returns how far the gateway has acknowledged the controller's reports,
 	// or that it wants one again later. An error ends the connection.
 	receive() (reply, error)
-	close()
+	Close() error
 }
 
 // reply is what the gateway said.
@@ -41,8 +41,12 @@ type access struct {
 // patience is how long a controller waits for a connection, or an answer.
 const patience = 2 * time.Minute
 
-// dial makes a TLS connection from the controller's own address.
-func (a *access) dial(ctx context.Context) (net.Conn, error) {
+// greeting begins the session of a controller on its connection. After an error that is
+// the caller's to close.
+type greeting func(conn net.Conn, a *access, controller string) (wire, error)
+
+// open makes a TLS connection from the controller's own address, and begins its session.
+func (a *access) open(ctx context.Context, greet greeting, controller string) (wire, error) {
 	d := tls.Dialer{
 		NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: a.from}},
 		Config:    &tls.Config{RootCAs: a.roots, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}},
@@ -51,7 +55,18 @@ func (a *access) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn, conn.SetDeadline(time.Now().Add(patience)) // for the greeting; taken away after it
+	var w wire
+	if err = conn.SetDeadline(time.Now().Add(patience)); err == nil {
+		w, err = greet(conn, a, controller)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{}) // sessions last
+	}
+	if err != nil {
+		_ = conn.Close() // nothing waits to be sent
+		return nil, err
+	}
+	return w, nil
 }
 
 // linkWire speaks the link protocol.
@@ -61,28 +76,18 @@ type linkWire struct {
 	out     []byte
 }
 
-// openLink says hello, and returns when it is welcome.
-func openLink(ctx context.Context, a *access, controller string) (wire, error) {
-	conn, err := a.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
+// greetLink says hello, and returns when it is welcome.
+func greetLink(conn net.Conn, a *access, controller string) (wire, error) {
 	w := &linkWire{Conn: conn, scanner: link.NewScanner(conn, link.MaxPayload)}
 	hello := link.Hello{Oldest: 1, Newest: 1, Controller: controller, Epoch: a.epoch, Token: a.token, Client: "field"}
-	if _, err = conn.Write(hello.Append(nil, link.Header{})); err == nil {
-		var f link.Frame
-		if f, err = w.scanner.Next(); err == nil && f.Kind != link.KindWelcome {
-			err = fmt.Errorf("the gateway answered a hello with %v", f.Kind)
-		}
-	}
-	if err == nil {
-		err = conn.SetDeadline(time.Time{})
-	}
-	if err != nil {
-		w.close()
+	if _, err := conn.Write(hello.Append(nil, link.Header{})); err != nil {
 		return nil, err
 	}
-	return w, nil
+	f, err := w.scanner.Next()
+	if err == nil && f.Kind != link.KindWelcome {
+		err = fmt.Errorf("the gateway answered a hello with %v", f.Kind)
+	}
+	return w, err
 }
 
 func (w *linkWire) send(r *penstock.Report) error {
@@ -114,8 +119,3 @@ func (w *linkWire) receive() (reply, error) {
 	}
 	return reply{}, fmt.Errorf("the gateway sent %v", f.Kind)
 }
-
-func (w *linkWire) close() { _ = w.Close() } // nothing waits to be sent
-
-// opener makes the connection of a controller, and begins its session.
-type opener func(ctx context.Context, a *access, controller string) (wire, error)

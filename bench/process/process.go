@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/pause"
 	"github.com/penstock/penstock/internal/sim"
 )
 
@@ -91,7 +92,7 @@ func (p *Process) Rest(ctx context.Context) error {
 		if books.Total.InSpool == 0 {
 			return p.idle(ctx)
 		}
-		if err := pause(ctx); err != nil {
+		if err := pause.For(ctx, pauseLength); err != nil {
 			return err
 		}
 	}
@@ -109,7 +110,7 @@ const (
 func (p *Process) idle(ctx context.Context) error {
 	last, err := p.CPU()
 	for n, calm := 0, 0; n < mostPauses && calm < idleFor && err == nil; n++ {
-		if err := pause(ctx); err != nil {
+		if err := pause.For(ctx, pauseLength); err != nil {
 			return err
 		}
 		var now time.Duration
@@ -120,15 +121,6 @@ func (p *Process) idle(ctx context.Context) error {
 		last = now
 	}
 	return err
-}
-
-func pause(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(pauseLength):
-		return nil
-	}
 }
 
 // Stop ends the process in peace, or not.
@@ -265,7 +257,7 @@ func (p *Process) Listens(key string) (string, error) {
 			return bound[key], nil
 		}
 		if time.Now().After(end) {
-			return "", fmt.Errorf("the server does not say where %s is: %w", key, err)
+			return "", errors.Join(fmt.Errorf("the server does not say where %s is", key), err)
 		}
 		<-time.After(10 * time.Millisecond)
 	}

@@ -119,7 +119,7 @@ func benchmarkNode(b *testing.B, load benchLoad) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, err := n.fleet.EnsureAdmin()
+	token, err := n.fleet.EnsureAdmin(nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/app/verdicts"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
+	"github.com/penstock/penstock/internal/delivery/keep"
 	"github.com/penstock/penstock/internal/evidence"
 	"github.com/penstock/penstock/internal/fleet"
 	"github.com/penstock/penstock/internal/flow"
@@ -75,7 +76,7 @@ type keys struct {
 type outgoing struct {
 	self   *sink.Self
 	sinks  *delivery.Set
-	keeper *delivery.Keeper
+	keeper *keep.Keeper
 	record sink.Spec // the system of record, for as long as the node runs
 	// newcomers asks a record that other nodes share; nil where it stands on this disk.
 	newcomers *newcomer.Desk

@@ -32,7 +32,7 @@ func TestEveryRequestKeepsItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := n.fleet.EnsureAdmin()
+	token, err := n.fleet.EnsureAdmin(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -324,12 +324,12 @@ func (g *gateway) prepare() (*api.Server, Started, error) {
 // if it is still there.
 func (g *gateway) firstToken() (string, error) {
 	path := g.dir.File("admin.token")
-	token, err := g.fleet.EnsureAdmin()
+	token, err := g.fleet.EnsureAdmin(func(token string) error { return datadir.KeepFile(path, []byte(token+"\n"), 0o600) })
 	if err != nil {
 		return "", penstock.Errorf(penstock.CodeOf(err), "first admin token: %w", err)
 	}
 	if token != "" {
-		return path, datadir.ReplaceFile(path, []byte(token+"\n"), 0o600)
+		return path, nil
 	}
 	if _, err := os.Stat(path); err != nil {
 		return "", nil // the operator took it away, as is good

@@ -81,7 +81,7 @@ func (s *scripted) open() {
 		s.t.Fatal(err)
 	}
 	s.node = n
-	if token, err := n.fleet.EnsureAdmin(); err != nil {
+	if token, err := n.fleet.EnsureAdmin(nil); err != nil {
 		s.t.Fatal(err)
 	} else if token != "" {
 		s.token = token

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/app/settings"
 	"github.com/penstock/penstock/internal/app/views"
 	"github.com/penstock/penstock/internal/delivery"
+	"github.com/penstock/penstock/internal/delivery/keep"
 	"github.com/penstock/penstock/internal/sink"
 )
 
@@ -37,7 +38,7 @@ func (n *node) openSinks(o nodeOptions) error {
 			return c, c.Remove
 		},
 	})
-	n.keeper = delivery.NewKeeper(keepOf(o.config.RecordName(), &o.config))
+	n.keeper = keep.New(keepOf(o.config.RecordName(), &o.config))
 	specs := n.sinkSpecs(&o.config)
 	n.record = specs[slices.IndexFunc(specs, func(s sink.Spec) bool { return s.Name == o.config.RecordName() })]
 	return n.sinks.Apply(specs)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/app/settings"
-	"github.com/penstock/penstock/internal/delivery"
 	"github.com/penstock/penstock/internal/sink"
 	"github.com/penstock/penstock/internal/sink/sinktest"
 )
@@ -50,20 +49,5 @@ func TestAReloadKeepsTheSystemOfRecord(t *testing.T) {
 	slices.Sort(names)
 	if !slices.Equal(names, []string{"elsewhere", settings.HistorianName}) {
 		t.Errorf("after a reload that does not name it the sinks are %q", names)
-	}
-}
-
-func TestTheSpoolIsKeptForAWhile(t *testing.T) {
-	k, at := delivery.NewKeeper(time.Hour), time.Unix(0, 0)
-	for minute := range 59 {
-		if floor := k.Floor(at.Add(time.Duration(minute)*time.Minute), penstock.Position(10*minute)); floor != 0 {
-			t.Fatalf("after %d minutes the spool may go up to %d", minute, floor)
-		}
-	}
-	if floor := k.Floor(at.Add(70*time.Minute), 5000); floor != 100 {
-		t.Errorf("after 70 minutes the spool may go up to %d, not to where it was after 10", floor)
-	}
-	if floor := delivery.NewKeeper(0).Floor(at, 7); floor < 1<<40 {
-		t.Errorf("without a time to keep the spool may go up to %d only", floor)
 	}
 }

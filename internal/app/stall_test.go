@@ -45,7 +45,7 @@ func watchNode(t *testing.T, fs vfs.FS) *watched {
 		t.Fatal(err)
 	}
 	w := &watched{node: n, detector: watch.NewDetector(n.flow, n.health, stall.Options{Every: 50 * time.Millisecond, Log: n.log})}
-	if w.token, err = n.fleet.EnsureAdmin(); err != nil {
+	if w.token, err = n.fleet.EnsureAdmin(nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -29,7 +29,7 @@ func TestAReportIsFollowed(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	delivered := make(chan error, 1)
 	go func() { delivered <- n.sinks.Run(ctx) }()
-	token, err := n.fleet.EnsureAdmin()
+	token, err := n.fleet.EnsureAdmin(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,14 +138,3 @@ func (a *Algorithm) Read(wire []byte, o Order) uint32 {
 	}
 	return v
 }
-
-// Residue returns the checksum of any data with its own checksum behind it in
-// the order natural to the CRC, which is the second result: a frame can be
-// checked whole. It is meaningful for CRCs only.
-func (a *Algorithm) Residue() (uint32, Order) {
-	natural := HighFirst
-	if a.reflect {
-		natural = LowFirst
-	}
-	return a.Sum(a.Append(nil, nil, natural)), natural
-}

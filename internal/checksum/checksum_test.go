@@ -2,7 +2,6 @@ package checksum_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -67,21 +66,24 @@ func TestKnownFrames(t *testing.T) {
 	}
 }
 
+// A frame with its own checksum behind it has the same checksum whatever it holds, as
+// the catalogues of CRCs say it.
 func TestResidue(t *testing.T) {
-	for name, want := range map[string]uint32{"crc-32/iso-hdlc": 0x2144DF1C, "crc-32c": 0x48674BC7, "crc-16/modbus": 0, "crc-16/xmodem": 0} {
-		if got, _ := find(t, name).Residue(); got != want {
-			t.Errorf("%s: %X, not %X", name, got, want)
-		}
+	for name, want := range map[string]struct {
+		order   checksum.Order
+		residue uint32
+	}{
+		"crc-32/iso-hdlc": {checksum.LowFirst, 0x2144DF1C}, "crc-32c": {checksum.LowFirst, 0x48674BC7},
+		"crc-16/modbus": {checksum.LowFirst, 0}, "crc-16/xmodem": {checksum.HighFirst, 0},
+	} {
+		a := find(t, name)
+		rapid.Check(t, func(t *rapid.T) {
+			data := rapid.SliceOf(rapid.Byte()).Draw(t, "data")
+			if got := a.Sum(a.Append(slices.Clone(data), data, want.order)); got != want.residue {
+				t.Fatalf("%s of a whole frame is %X, not %X", name, got, want.residue)
+			}
+		})
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.SampledFrom(checksum.Names()).Filter(func(n string) bool { return strings.HasPrefix(n, "crc") }).Draw(t, "name")
-		data := rapid.SliceOf(rapid.Byte()).Draw(t, "data")
-		a, _ := checksum.Find(name)
-		residue, order := a.Residue()
-		if got := a.Sum(a.Append(slices.Clone(data), data, order)); got != residue {
-			t.Fatalf("%s of a whole frame is %X, not %X", name, got, residue)
-		}
-	})
 }
 
 // bitwise computes a CRC bit by bit, as the definition has it.

@@ -149,7 +149,7 @@ func TestInABrowser(t *testing.T) {
 
 // pages looks at a demo in which a radio fades and a controller hangs.
 func pages(t *testing.T, program string) {
-	at := demo(t, program, "--controllers", "100", "--break", "hang@15s+10m", "--break", "radio@15s+10m")
+	at := demo(t, program, "--controllers", "100", "--interval", "1s", "--break", "hang@15s+10m", "--break", "radio@15s+10m")
 	b := browser.Start(t)
 	p := b.Open(browser.Look{Width: 1280, Height: 900})
 	folder := *screenshots

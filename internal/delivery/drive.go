@@ -20,7 +20,7 @@ import (
 // The bounds of how reports are put in order.
 const (
 	maxGaps      = 16 // stretches of the backlog behind which newer reports are delivered
-	liveTurns    = 8  // loads of new reports, at most, before one of the backlog has its turn
+	liveTurns    = 8  // full loads of new reports, at most, before one of the backlog has its turn
 	backlogShare = 4  // a load of the backlog is this much smaller, so that new reports wait less for it
 	pausedLook   = time.Second
 	lingerSlice  = 20 * time.Millisecond // of a longer wait for others, to see whether the load is full
@@ -36,7 +36,7 @@ type drive struct {
 	loader  reading.Loader
 	live    stretch
 	backlog stretch
-	turns   int       // loads of new reports since the last one of the backlog
+	turns   int       // loads of new reports since the last one of the backlog, liveTurns when it has its turn
 	rest    time.Time // the backlog rests until then, by the throttle
 	late    later     // reports that failed each for itself
 
@@ -277,6 +277,9 @@ func (d *drive) deliverLive(ctx context.Context, durable penstock.Position) erro
 		d.mark(&b, before)
 	}
 	d.turns++
+	if b.Samples < room.Samples && len(b.Deliveries) < room.Reports {
+		d.turns = liveTurns // that were all new reports there are: the backlog has its turn
+	}
 	d.live.next = b.Last + 1
 	return d.write(ctx, &b)
 }

@@ -31,11 +31,3 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 }
-
-func TestNamed(t *testing.T) {
-	for name, want := range map[string]string{"north": "the site north", "site-02": "site-02", "Site 7": "Site 7"} {
-		if got := named("the site", name); got != want {
-			t.Errorf("%q gives %q", name, got)
-		}
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/diagnose"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -136,6 +137,26 @@ func TestASiteThatIsSilentIsTheNetwork(t *testing.T) {
 	}
 	if o = p.watch.Overview(p.now, diagnose.Filter{Since: p.now}); len(o.Groups) != 0 {
 		t.Errorf("%+v", o)
+	}
+}
+
+// What all sites of a source have is one cause, and not one a site.
+func TestASourceThatIsSilentIsOneCause(t *testing.T) {
+	names := strings.Split("abcdefghijklmnop", "")
+	p := newPlant(t, names...)
+	for i := range p.known {
+		p.known[i].Site = []string{"north", "south", "east", "west"}[i/4]
+		if i >= 12 {
+			p.known[i].Source = "https"
+		}
+	}
+	p.run(12, nil, names...)
+	p.run(8, nil, "m", "n", "o", "p")
+	if v := p.want("a", diagnose.Unclear, "sites-share-it"); v.Scope != (diagnose.Scope{Of: diagnose.OfSource, Name: "link"}) {
+		t.Errorf("%+v", v.Scope)
+	}
+	if o := p.watch.Overview(p.now, diagnose.Filter{}); len(o.Groups) != 1 || len(o.Groups[0].Controllers) != 12 {
+		t.Errorf("%+v", o.Groups)
 	}
 }
 
@@ -440,7 +461,7 @@ func TestConfig(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
-	c.Links = []diagnose.LinkType{{Type: "radio", Controllers: []string{"pump-*"}, RSSI: number(-90), Attenuation: number(20)}}
+	c.Links = []signal.LinkType{{Type: "radio", Controllers: []string{"pump-*"}, RSSI: number(-90), Attenuation: number(20)}}
 	margins, kind := c.Margins("pump-1")
 	if kind != "radio" || margins[0].Limit != -90 || margins[0].Most || margins[3].Limit != 20 || !margins[3].Most || margins[1].Limit != 9 {
 		t.Errorf("%s %+v", kind, margins)
@@ -448,7 +469,7 @@ func TestConfig(t *testing.T) {
 	if m, kind := c.Margins("tank-1"); kind != "" || m[0].Limit != -100 {
 		t.Errorf("%s %+v", kind, m)
 	}
-	bad := diagnose.Config{Window: config.Duration(time.Second), Links: []diagnose.LinkType{{Drop: number(0), SNR: number(99)}}}
+	bad := diagnose.Config{Window: config.Duration(time.Second), Links: []signal.LinkType{{Drop: number(0), SNR: number(99)}}}
 	err := bad.Validate()
 	for _, want := range []string{"window: 1s", "unheard: 0s", "links[0].type", "links[0].controllers", "links[0].drop", "links[0].snr"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

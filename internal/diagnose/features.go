@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 )
 
 // features are what the rules and the observations look at.
@@ -81,6 +82,13 @@ func (f *features) siteWide() bool {
 	return f.site.most(2) && (f.line.others == 0 || beyond.most(2))
 }
 
+// everySite tells whether the trouble goes beyond the site: most of those at other
+// sites of the same source are in trouble as well.
+func (f *features) everySite() bool {
+	beyond := share{others: f.source.others - f.site.others, ill: f.source.ill - f.site.ill}
+	return f.siteWide() && beyond.most(5)
+}
+
 // siteSome tells whether several at the site are in trouble, though not most, and
 // their signals are good: so many at once are no chance. What several on a line have is
 // the line's.
@@ -143,10 +151,10 @@ func unusual(n, all uint32, rate float64) bool {
 // features returns what is known of the controller now. t.mu is held.
 func (t *track) features(now int64, w *Watch) features {
 	f := features{
-		known: t.known, kind: t.limits.kind, now: t.ring.sum(0, nowBuckets), prior: t.ring.sum(nowBuckets, nowBuckets), node: w.node,
+		known: t.known, kind: t.link.Type, now: t.ring.sum(0, nowBuckets), prior: t.ring.sum(nowBuckets, nowBuckets), node: w.node,
 		reason: t.reason,
 	}
-	f.longest, f.offset, f.limit = t.longest(), t.clock.Offset, t.limits.drop
+	f.longest, f.offset, f.limit = t.longest(), t.clock.Offset, t.link.Drop
 	f.window = math.Max(float64(now-f.now.start)/1e9, 1)
 	last := max(t.last, t.known.LastSeen)
 	f.never = last == 0
@@ -185,25 +193,23 @@ const heartbeats = 60e9
 func (t *track) strength(f *features) {
 	f.quantity = -1
 	worst := math.Inf(-1)
-	for q := range quantities {
+	for q := range signal.Quantities {
 		v := f.now.signal[q]
+		newest, at := t.link.Newest(q)
 		stale := isNaN(v)
-		if stale && (f.silent || f.late) && t.told[q].at != 0 {
-			v = t.told[q].value // however long that is ago: it fell silent so
+		if stale && (f.silent || f.late) && at != 0 {
+			v = newest // however long that is ago: it fell silent so
 		}
-		f.told = f.told || t.told[q].at != 0
+		f.told = f.told || at != 0
 		if isNaN(v) {
 			continue
 		}
-		short := (t.limits.margin[q] - float64(v)) * sense(q)
-		drop := 0.0
-		if t.base[q].known() {
-			drop = float64(t.base[q].level-v) * sense(q)
-		}
-		if bad := math.Max(drop-t.limits.drop, short); bad > worst {
+		g := t.link.Grade(q, v)
+		if bad := math.Max(g.Drop-t.link.Drop, g.Short); bad > worst {
 			worst = bad
-			f.quantity, f.signal, f.usual, f.hasBase = q, float64(v), float64(t.base[q].level), t.base[q].known()
-			f.drop, f.short, f.least, f.stale = drop, short, t.limits.margin[q], stale
+			f.quantity, f.signal, f.drop, f.short = q, float64(v), g.Drop, g.Short
+			f.usual, f.hasBase = t.link.Usual(q)
+			f.least, f.stale = t.link.Margin[q], stale
 		}
 	}
 	before := f.prior

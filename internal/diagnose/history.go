@@ -3,6 +3,7 @@ package diagnose
 import (
 	"math"
 
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -18,7 +19,7 @@ type bucket struct {
 	arrivals
 	frameCounts
 	ages
-	signal [len(quantities)]float32
+	signal [len(signal.Quantities)]float32
 }
 
 // arrivals are the reports of a bucket, by what they were.
@@ -160,31 +161,3 @@ func (c *counter) take(p *evidence.Page, b *bucket) {
 	b.exceptions += delta[8]
 	b.lost += delta[9]
 }
-
-// baseline follows what a signal usually is, as a median that creeps.
-type baseline struct {
-	level float32
-	n     uint32
-}
-
-// The creep of a baseline: a tenth of a step of a dB a bucket, so that a fade of
-// hours does not become the usual.
-const (
-	learning = 10
-	creep    = 0.02 // dB
-)
-
-func (b *baseline) learn(v float64, weak bool) {
-	switch {
-	case b.n < learning:
-		b.n++
-		b.level += (float32(v) - b.level) / float32(b.n)
-	case weak:
-	case float32(v) > b.level:
-		b.level += creep
-	case float32(v) < b.level:
-		b.level -= creep
-	}
-}
-
-func (b *baseline) known() bool { return b.n >= 3 }

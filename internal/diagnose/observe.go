@@ -3,10 +3,10 @@ package diagnose
 import (
 	"fmt"
 	"math"
-	"strings"
-	"time"
 
+	"github.com/penstock/penstock/internal/diagnose/phrase"
 	"github.com/penstock/penstock/internal/diagnose/rhythm"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 )
 
 // observation is something that can be seen, and what it speaks for (positive) and
@@ -31,18 +31,18 @@ var observations = []observation{
 		weights{Store: 6}},
 	{func(f *features) bool { return f.storeLate() && f.node.Store == "" },
 		func(f *features) string {
-			return fmt.Sprintf("%s accepted and not yet in the record, which takes %s", count(f.node.waiting, "report is", "reports are"), span(math.Max(f.node.waits, f.node.slow)))
+			return fmt.Sprintf("%s accepted and not yet in the record, which takes %s", phrase.Count(f.node.waiting, "report is", "reports are"), phrase.Span(math.Max(f.node.waits, f.node.slow)))
 		},
 		weights{Store: 5, Network: -1, Physical: -1}},
 	{func(f *features) bool { return f.node.Spool != "" },
 		func(f *features) string { return "the spool says: " + f.node.Spool },
 		weights{Gateway: 6}},
 	{func(f *features) bool { return f.node.stood >= leastStall },
-		func(f *features) string { return "the gateway itself stood still for " + span(f.node.stood) },
+		func(f *features) string { return "the gateway itself stood still for " + phrase.Span(f.node.stood) },
 		weights{Gateway: 5, Network: -1, Physical: -1}},
 	{func(f *features) bool { return f.now.dwell >= leastStall },
 		func(f *features) string {
-			return "the gateway took up to " + span(float64(f.now.dwell)) + " to look at a report"
+			return "the gateway took up to " + phrase.Span(float64(f.now.dwell)) + " to look at a report"
 		},
 		weights{Gateway: 4}},
 	{func(f *features) bool { return f.port.overrun >= 3 },
@@ -82,28 +82,28 @@ var observations = []observation{
 		weights{Controller: 5}},
 	{func(f *features) bool { return f.ahead >= rhythm.LeastStep },
 		func(f *features) string {
-			return "its clock is ahead of ours by at least " + span(f.ahead) + ": reports come from the future"
+			return "its clock is ahead of ours by at least " + phrase.Span(f.ahead) + ": reports come from the future"
 		},
 		weights{Controller: 5}},
 	{func(f *features) bool { return f.alive },
 		func(f *features) string {
-			return fmt.Sprintf("its link answers, and for %s no report has come", span(f.quiet))
+			return fmt.Sprintf("its link answers, and for %s no report has come", phrase.Span(f.quiet))
 		},
 		weights{Controller: 4, Network: -3, Physical: -2}},
 	{func(f *features) bool { return f.damaged },
 		func(f *features) string {
-			return fmt.Sprintf("%s failed their checksum in %s", ratio(f.now.damaged, f.now.frames+f.now.damaged, "frames"), span(f.window))
+			return fmt.Sprintf("%s failed their checksum in %s", phrase.Ratio(f.now.damaged, f.now.frames+f.now.damaged, "frames"), phrase.Span(f.window))
 		},
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
 	{func(f *features) bool { return f.fading() && (f.faded() || f.hampered()) },
 		func(f *features) string {
-			return fmt.Sprintf("the signal of %d of %d others at %s faded as well", f.site.weak, f.site.others, named("the site", f.site.name))
+			return fmt.Sprintf("the signal of %d of %d others at %s faded as well", f.site.weak, f.site.others, phrase.Named("site", f.site.name))
 		},
 		weights{Physical: 4, Network: -1, Controller: -2}},
 	{(*features).badLine,
 		func(f *features) string {
-			return fmt.Sprintf("on the line %s failed their checksum, and %s seen", ratio(f.port.damaged, f.port.frames+f.port.damaged, "frames"),
-				count(uint64(f.port.line), "framing, parity or break error was", "framing, parity or break errors were"))
+			return fmt.Sprintf("on the line %s failed their checksum, and %s seen", phrase.Ratio(f.port.damaged, f.port.frames+f.port.damaged, "frames"),
+				phrase.Count(uint64(f.port.line), "framing, parity or break error was", "framing, parity or break errors were"))
 		},
 		weights{Physical: 4, Network: -2, Gateway: -1, Controller: -1}},
 	{func(f *features) bool { return f.weak() && f.hasBase && f.drop >= f.limit },
@@ -128,14 +128,14 @@ var observations = []observation{
 	{func(f *features) bool { return f.silent },
 		func(f *features) string {
 			if f.longest == 0 {
-				return "it has not reported for " + span(f.quiet)
+				return "it has not reported for " + phrase.Span(f.quiet)
 			}
-			return "it has not reported for " + span(f.quiet) + ", and usually does within " + span(f.longest)
+			return "it has not reported for " + phrase.Span(f.quiet) + ", and usually does within " + phrase.Span(f.longest)
 		},
 		weights{Controller: 1, Physical: 0.8, Network: 0.5, Gateway: -1, Store: -3}},
 	{func(f *features) bool { return f.late && !f.silent },
 		func(f *features) string {
-			return fmt.Sprintf("its report is late: %s, and usually %s", span(f.quiet), span(f.longest))
+			return fmt.Sprintf("its report is late: %s, and usually %s", phrase.Span(f.quiet), phrase.Span(f.longest))
 		},
 		weights{Network: 0.5, Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.lossy },
@@ -145,22 +145,22 @@ var observations = []observation{
 		weights{Network: 1, Physical: 0.8, Controller: -1}},
 	{func(f *features) bool { return f.timeout },
 		func(f *features) string {
-			return fmt.Sprintf("%d times it did not answer in %s", f.now.timeouts, span(f.window))
+			return fmt.Sprintf("%d times it did not answer in %s", f.now.timeouts, phrase.Span(f.window))
 		},
 		weights{Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.slow },
 		func(f *features) string {
-			return "its reports take " + span(f.delay) + " longer than the fastest did"
+			return "its reports take " + phrase.Span(f.delay) + " longer than the fastest did"
 		},
 		weights{Network: 1.5, Gateway: 0.3}},
 	{(*features).shared,
 		func(f *features) string {
-			return fmt.Sprintf("%d of %d others at %s are in trouble too", f.site.ill, f.site.others, named("the site", f.site.name))
+			return fmt.Sprintf("%d of %d others at %s are in trouble too", f.site.ill, f.site.others, phrase.Named("site", f.site.name))
 		},
 		weights{Network: 3, Controller: -3, Physical: 0.5}},
 	{func(f *features) bool { return f.hampered() && f.lineWide() },
 		func(f *features) string {
-			return fmt.Sprintf("%d of %d others on %s are in trouble too", f.line.ill, f.line.others, named("the line", f.line.name))
+			return fmt.Sprintf("%d of %d others on %s are in trouble too", f.line.ill, f.line.others, phrase.Named("line", f.line.name))
 		},
 		weights{Physical: 2.5, Controller: -3}},
 	{func(f *features) bool { return f.hampered() && f.source.most(5) },
@@ -170,7 +170,7 @@ var observations = []observation{
 		weights{Network: 1, Gateway: 1, Controller: -3, Physical: -2}},
 	{func(f *features) bool { return f.hampered() && f.site.few() },
 		func(f *features) string {
-			return fmt.Sprintf("of %d others at %s %d are in trouble", f.site.others, named("the site", f.site.name), f.site.ill)
+			return fmt.Sprintf("of %d others at %s %d are in trouble", f.site.others, phrase.Named("site", f.site.name), f.site.ill)
 		},
 		weights{Network: -2, Gateway: -3, Store: -3, Controller: 0.5, Physical: 0.5}},
 	{func(f *features) bool { return f.fine() },
@@ -187,26 +187,19 @@ var observations = []observation{
 		func(f *features) string { return fmt.Sprintf("none of its %d frames was damaged", f.now.frames) },
 		weights{Physical: -1}},
 	{func(f *features) bool { return f.node.stood < leastStall && f.now.reports > 0 && f.now.dwell < 0.1 },
-		func(f *features) string { return "the gateway takes its reports within " + span(float64(f.now.dwell)) },
+		func(f *features) string {
+			return "the gateway takes its reports within " + phrase.Span(float64(f.now.dwell))
+		},
 		weights{Gateway: -1.5}},
 }
 
 // measured tells the signal that counts, and that it is of before when it is.
 func (f *features) measured() string {
-	q, tense := quantities[f.quantity], "is"
+	q, tense := signal.Quantities[f.quantity], "is"
 	if f.stale {
 		tense = "was, before it fell silent,"
 	}
 	return fmt.Sprintf("%s %s %.1f %s", q.Title(), tense, f.signal, q.Unit())
-}
-
-// named says what a name is of, unless that stands in the name: "the site north", and
-// "site-02".
-func named(what, name string) string {
-	if strings.HasPrefix(strings.ToLower(name), strings.TrimPrefix(what, "the ")) {
-		return name
-	}
-	return what + " " + name
 }
 
 func refusedFor(f *features) string {
@@ -304,29 +297,4 @@ func missing(f *features) (all []string) {
 		all = append(all, "its reports carry no time of its own clock")
 	}
 	return all
-}
-
-func ratio(n, all uint32, what string) string {
-	return fmt.Sprintf("%d of %d %s (%.1f %%)", n, all, what, 100*float64(n)/math.Max(1, float64(all)))
-}
-
-func count(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-// span returns seconds for people.
-func span(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	switch {
-	case d < 10*time.Millisecond:
-		return "a few milliseconds"
-	case d < time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }

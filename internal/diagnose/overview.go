@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -181,7 +182,7 @@ func (w *Watch) Detail(name string, now time.Time) (Detail, bool) {
 	sum, before := t.ring.sum(0, nowBuckets), t.ring.sum(nowBuckets, nowBuckets)
 	d := Detail{
 		Known: t.known, Verdict: t.standing.verdict, Pulse: t.pulse(now.UnixNano(), w), Usual: t.pace.Usual, Offset: t.clock.Offset, Age: t.floor, HasAge: t.floored,
-		LinkType: t.limits.kind, Hops: t.hops,
+		LinkType: t.link.Type, Hops: t.hops,
 		Now: countsOf(&sum, now.UnixNano()), Before: countsOf(&before, max(sum.start, before.start)),
 	}
 	if last := max(t.last, t.known.LastSeen); last != 0 {
@@ -190,9 +191,10 @@ func (w *Watch) Detail(name string, now time.Time) (Detail, bool) {
 	if sum.aged > 0 {
 		d.Delay = max(0, float64(sum.sumAge)/float64(sum.aged)-t.floor)
 	}
-	for q, quantity := range quantities {
-		if r := t.told[q]; r.at != 0 {
-			d.Signals = append(d.Signals, SignalNow{quantity, float64(r.value), float64(t.base[q].level), t.base[q].known(), t.limits.margin[q], time.Unix(0, r.at).UTC()})
+	for q, quantity := range signal.Quantities {
+		if value, at := t.link.Newest(q); at != 0 {
+			usual, known := t.link.Usual(q)
+			d.Signals = append(d.Signals, SignalNow{quantity, float64(value), usual, known, t.link.Margin[q], time.Unix(0, at).UTC()})
 		}
 	}
 	return d, true

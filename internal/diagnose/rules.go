@@ -40,6 +40,7 @@ var rules = []rule{
 	{"weak-and-hampered", Physical, "", func(f *features) bool { return f.weak() && f.hampered() }, ofPhysical},
 	{"far-too-weak", Physical, "", func(f *features) bool { return f.hasBase && f.quantity >= 0 && f.drop >= 2*f.limit }, ofPhysical},
 	{"silent-after-decay", Physical, "", func(f *features) bool { return f.trail }, ofPhysical},
+	{"sites-share-it", Network, Gateway, func(f *features) bool { return f.hampered() && f.everySite() }, ofSource},
 	{"site-shares-it", Network, "", func(f *features) bool { return f.hampered() && f.siteWide() }, ofSite},
 	{"line-shares-it", Physical, "", func(f *features) bool { return f.hampered() && f.lineWide() && f.line.others < f.site.others }, ofLine},
 	{"line-is-the-site", Network, Physical, func(f *features) bool { return f.hampered() && f.lineWide() }, ofLine},

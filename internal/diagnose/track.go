@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/diagnose/rhythm"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -15,11 +16,11 @@ type track struct {
 
 	mu      sync.Mutex // guards everything below
 	known   Known
-	limits  limits
 	ring    ring
 	counter counter
 	heard   int64 // when its page last had a whole frame
-	signals
+	link    signal.Link
+	decayed bool // the link got worse before the controller fell silent, which it is
 
 	last    int64 // when its newest report was received
 	clock   rhythm.Clock
@@ -143,7 +144,7 @@ func (t *track) sample(k Known, f *Facts, step int64) {
 		if b.frames > before {
 			t.heard = now
 		}
-		t.sense(p, b, now)
+		t.sense(p, b)
 	}
 	t.ring.turn(now, span)
 }
@@ -153,34 +154,13 @@ func (t *track) sample(k Known, f *Facts, step int64) {
 const drift = 200e-6
 
 // sense notes the signal of the page where it is news.
-func (t *track) sense(p *evidence.Page, b *bucket, now int64) {
-	for q, quantity := range quantities {
-		r, ok := p.Newest(quantity)
-		if !ok || r.Time.UnixNano() < b.start {
-			continue
+func (t *track) sense(p *evidence.Page, b *bucket) {
+	for q, quantity := range signal.Quantities {
+		if r, ok := p.Newest(quantity); ok && r.Time.UnixNano() >= b.start {
+			b.signal[q] = float32(r.Value)
+			t.link.Tell(q, r)
 		}
-		b.signal[q] = float32(r.Value)
-		t.told[q] = reading{float32(r.Value), r.Time.UnixNano()}
-		if t.base[q].known() {
-			drop := (float64(t.base[q].level) - r.Value) * sense(q)
-			t.base[q].learn(r.Value, drop >= t.limits.drop/2)
-			continue
-		}
-		t.base[q].learn(r.Value, false)
 	}
-}
-
-// signals are what its link told.
-type signals struct {
-	base    [len(quantities)]baseline
-	told    [len(quantities)]reading // the newest of each
-	decayed bool                     // the link got worse before the controller fell silent, which it is
-}
-
-// reading is a signal and when it was told; that is 0 for never.
-type reading struct {
-	value float32
-	at    int64
 }
 
 func seconds(ns int64) float32 { return float32(float64(ns) / 1e9) }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -86,7 +87,7 @@ func (w *Watch) ensure(name string) *track {
 	t := w.tracks[name]
 	if t == nil && len(w.tracks) < maxTracks {
 		t = &track{name: strings.Clone(name)}
-		t.limits = w.config.limitsOf(t.name)
+		t.link.Limits = signal.LimitsOf(w.config.Links, t.name)
 		w.tracks[t.name] = t
 	}
 	return t

@@ -22,8 +22,8 @@ type view struct {
 	cursor  *store.Cursor
 }
 
-// view takes all under one lock, so that each sample is in it once.
-func (h *Historian) view(id SeriesID) (*view, error) {
+// newView takes all under one lock, so that each sample is in it once.
+func newView(h *Historian, id SeriesID) (*view, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	c, _, err := h.catalogue.find(id)
@@ -43,7 +43,7 @@ func (h *Historian) view(id SeriesID) (*view, error) {
 // read begins to read the samples of a series from first to last, both included, until
 // end.
 func (h *Historian) read(id SeriesID, first, last int64) (m *merge.Merger, end func() error, err error) {
-	v, err := h.view(id)
+	v, err := newView(h, id)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -121,21 +121,6 @@ func (s *Store) Get(key []byte) (value []byte, found bool, err error) {
 	return value, value != nil, err
 }
 
-// GetAll returns the values of many keys, nil where there is none, for the cost
-// of one call.
-func (s *Store) GetAll(keys [][]byte) ([][]byte, error) {
-	return run(s.life, func() ([][]byte, error) {
-		values := make([][]byte, len(keys))
-		for i, key := range keys {
-			var err error
-			if values[i], err = s.get(key); err != nil {
-				return nil, err
-			}
-		}
-		return values, nil
-	})
-}
-
 // get returns nil when there is no such key.
 func (s *Store) get(key []byte) ([]byte, error) {
 	sealed, err := s.raw(key)

@@ -95,6 +95,28 @@ func ReplaceFile(path string, content []byte, mode os.FileMode) error {
 	return os.Rename(temporary, path)
 }
 
+// KeepFile is [ReplaceFile] for what must be there after a power failure too.
+func KeepFile(path string, content []byte, mode os.FileMode) error {
+	temporary := path + ".new"
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	directory, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer directory.Close()
+	return directory.Sync()
+}
+
 // Close gives the directory up. What is true only while the node runs goes.
 func (d *Directory) Close() {
 	os.Remove(d.File("run", "addresses.json"))

@@ -8,7 +8,10 @@ import (
 	"github.com/penstock/penstock/internal/health"
 	"github.com/penstock/penstock/internal/notify"
 	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/testkit"
 )
+
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // The watchdog is fed while the spool can acknowledge, or refuses in good order.
 func TestPulse(t *testing.T) {

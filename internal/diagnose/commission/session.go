@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/diagnose"
+	"github.com/penstock/penstock/internal/diagnose/signal"
 	"github.com/penstock/penstock/internal/evidence"
 )
 
@@ -52,7 +53,7 @@ type Record struct {
 type Order struct {
 	Controller diagnose.Known
 	Points     []string // that are known beforehand
-	Margins    []diagnose.Margin
+	Margins    []signal.Margin
 	LinkType   string
 	By         string
 	For        time.Duration

@@ -232,7 +232,7 @@ func TestGrantsThatAreRefused(t *testing.T) {
 func TestFirstAdministrator(t *testing.T) {
 	table := fleettest.New()
 	f := open(t, table, options())
-	token, err := f.EnsureAdmin()
+	token, err := f.EnsureAdmin(nil)
 	if err != nil || token == "" {
 		t.Fatal(token, err)
 	}
@@ -241,13 +241,13 @@ func TestFirstAdministrator(t *testing.T) {
 		t.Fatal(p, err)
 	}
 	f = open(t, table, options())
-	if again, err := f.EnsureAdmin(); err != nil || again != "" {
+	if again, err := f.EnsureAdmin(nil); err != nil || again != "" {
 		t.Fatal("a second administrator was made", err)
 	}
 	if err := f.Revoke(p.Credential); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := f.EnsureAdmin(); err != nil || again == "" {
+	if again, err := f.EnsureAdmin(nil); err != nil || again == "" {
 		t.Fatal("no administrator after the first was revoked", err)
 	}
 }
@@ -350,5 +350,36 @@ func BenchmarkAuthenticate(b *testing.B) {
 		if _, err := f.Authenticate(penstock.Credential{Token: token}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Whoever is to have the first token has it before the credential is there: what
+// fails between the two is mended by the next start.
+func TestFirstTokenIsHandedOverFirst(t *testing.T) {
+	table := fleettest.New()
+	handed := ""
+	keep := func(token string) error {
+		if len(table.Records) > 0 {
+			t.Error("the credential is written before its token is kept")
+		}
+		handed = token
+		return nil
+	}
+	table.Fail = errors.New("the power is gone")
+	if _, err := open(t, table, options()).EnsureAdmin(keep); err == nil || handed == "" {
+		t.Fatalf("handed over %q, %v", handed, err)
+	}
+	table.Fail = nil
+	f, lost := open(t, table, options()), handed
+	if token, err := f.EnsureAdmin(keep); err != nil || token != handed || token == lost {
+		t.Fatalf("%q was handed over, and %q made: %v", handed, token, err)
+	}
+	if _, err := f.Authenticate(penstock.Credential{Token: handed}); err != nil {
+		t.Error(err)
+	}
+	table = fleettest.New()
+	f = open(t, table, options())
+	if _, err := f.EnsureAdmin(func(string) error { return errors.New("no space left") }); err == nil || len(table.Records) > 0 {
+		t.Errorf("a credential without a token: %v", err)
 	}
 }

@@ -19,6 +19,11 @@ func (b *Book) Add(g Grant) (shown string, c Credential, err error) {
 	if err := b.o.Admit(g); err != nil {
 		return "", Credential{}, err
 	}
+	return b.add(g, nil)
+}
+
+// add makes a credential; keep, unless it is nil, gets its secret before it is there.
+func (b *Book) add(g Grant, keep func(shown string) error) (shown string, c Credential, err error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if err := b.makeRoom(g.Subject); err != nil {
@@ -45,6 +50,11 @@ func (b *Book) Add(g Grant) (shown string, c Credential, err error) {
 		d := secret.DigestOf(shown)
 		s.Digest = d[:]
 	}
+	if keep != nil {
+		if err := keep(shown); err != nil {
+			return "", Credential{}, err
+		}
+	}
 	if err := b.write(id, s); err != nil {
 		return "", Credential{}, err
 	}
@@ -55,14 +65,17 @@ func (b *Book) Add(g Grant) (shown string, c Credential, err error) {
 }
 
 // EnsureAdmin makes a first credential of role admin and scope all when there is
-// none that is valid, and returns its token; otherwise the token is empty.
-func (b *Book) EnsureAdmin() (token string, err error) {
+// none that is valid, and returns its token; otherwise the token is empty. keep, which
+// may be nil, gets the token before the credential is written: a crash between the
+// two leaves a token that opens nothing, and the next start makes another, where the
+// other order would leave a credential that nobody has.
+func (b *Book) EnsureAdmin(keep func(token string) error) (token string, err error) {
 	for _, c := range b.List() {
 		if c.Role == penstock.RoleAdmin && c.Revoked == 0 {
 			return "", nil
 		}
 	}
-	token, _, err = b.Add(Grant{Label: "first administrator", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}})
+	token, _, err = b.add(Grant{Label: "first administrator", Role: penstock.RoleAdmin, Scope: penstock.Scope{"*"}}, keep)
 	return token, err
 }
 

@@ -7,27 +7,26 @@ import (
 	"sync"
 
 	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho/session"
 	"github.com/eclipse/paho.golang/paho/session/state"
 )
 
-// Session is the library's own state, in memory, without its race: the library answers a
-// PUBREC on the connection without asking whether that is still there. One that comes
-// while the connection ends would be written to no connection at all, which ends the
-// whole process.
-type Session struct {
+// guarded is the library's own state without its race.
+type guarded struct {
 	*state.State
 
 	mu    sync.Mutex // held while a PUBREC is answered; guards what follows
 	ended bool       // there is no connection to answer on
 }
 
-// New returns a session without a connection.
-func New() *Session { return &Session{State: state.NewInMemory(), ended: true} }
+// New returns the library's own session, in memory, without its race: the library answers
+// a PUBREC on the connection without asking whether that is still there. One that comes
+// while the connection ends would be written to no connection at all, which ends the
+// whole process.
+func New() session.SessionManager { return &guarded{State: state.NewInMemory(), ended: true} }
 
 // ConAckReceived implements [session.SessionManager].
-//
-// [session.SessionManager]: https://pkg.go.dev/github.com/eclipse/paho.golang/paho/session#SessionManager
-func (s *Session) ConAckReceived(to io.Writer, c *packets.Connect, a *packets.Connack) error {
+func (s *guarded) ConAckReceived(to io.Writer, c *packets.Connect, a *packets.Connack) error {
 	err := s.State.ConAckReceived(to, c, a)
 	s.end(false)
 	return err
@@ -35,7 +34,7 @@ func (s *Session) ConAckReceived(to io.Writer, c *packets.Connect, a *packets.Co
 
 // PacketReceived implements the same. A PUBREC behind the end of the connection needs
 // no answer: the next connection sends the message again.
-func (s *Session) PacketReceived(p *packets.ControlPacket, to chan<- *packets.Publish) error {
+func (s *guarded) PacketReceived(p *packets.ControlPacket, to chan<- *packets.Publish) error {
 	if p.Type != packets.PUBREC {
 		return s.State.PacketReceived(p, to)
 	}
@@ -49,18 +48,18 @@ func (s *Session) PacketReceived(p *packets.ControlPacket, to chan<- *packets.Pu
 
 // ConnectionLost implements the same. The library has closed the connection by then, so
 // that no answer stands in its way.
-func (s *Session) ConnectionLost(d *packets.Disconnect) error {
+func (s *guarded) ConnectionLost(d *packets.Disconnect) error {
 	s.end(true)
 	return s.State.ConnectionLost(d)
 }
 
 // Close implements the same.
-func (s *Session) Close() error {
+func (s *guarded) Close() error {
 	s.end(true)
 	return s.State.Close()
 }
 
-func (s *Session) end(ended bool) {
+func (s *guarded) end(ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = ended

@@ -65,10 +65,10 @@ func TestPubrecIsAnswered(t *testing.T) {
 
 // However a connection ends, what comes behind its end is not answered.
 func TestPubrecBehindTheEnd(t *testing.T) {
-	for name, end := range map[string]func(*mqttsession.Session) error{
-		"lost":    func(s *mqttsession.Session) error { return s.ConnectionLost(nil) },
-		"refused": func(s *mqttsession.Session) error { return s.ConnectionLost(&packets.Disconnect{}) },
-		"closed":  func(s *mqttsession.Session) error { return s.Close() },
+	for name, end := range map[string]func(session.SessionManager) error{
+		"lost":    func(s session.SessionManager) error { return s.ConnectionLost(nil) },
+		"refused": func(s session.SessionManager) error { return s.ConnectionLost(&packets.Disconnect{}) },
+		"closed":  func(s session.SessionManager) error { return s.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := mqttsession.New()

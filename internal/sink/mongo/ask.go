@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
@@ -17,7 +18,7 @@ func (r *Record) Known(ctx context.Context, controller string) (known []penstock
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var sets []*[2]interval.Set // settled, and refused
-	err = all(ctx, r.settled, bson.D{{Key: "controller", Value: controller}}, func(d *numbers) {
+	err = command.All(ctx, r.settled, bson.D{{Key: "controller", Value: controller}}, func(d *numbers) {
 		if n := len(known); n == 0 || known[n-1].Epoch != uint64(d.Epoch) {
 			known, sets = append(known, penstock.Known{Controller: controller, Epoch: uint64(d.Epoch)}), append(sets, &[2]interval.Set{})
 		}
@@ -44,9 +45,9 @@ func (r *Record) Quarantined(ctx context.Context, first uint64, limit int) (list
 	defer cancel()
 	filter := bson.D{
 		{Key: "held.node", Value: r.env.Node().ID}, {Key: "held.number", Value: bson.D{{Key: "$gte", Value: int64(first)}}},
-		{Key: "held.decided", Value: absent()},
+		{Key: "held.decided", Value: command.Absent()},
 	}
-	err = all(ctx, r.reports, filter, func(d *document.Report) {
+	err = command.All(ctx, r.reports, filter, func(d *document.Report) {
 		h := sink.Held{
 			Number: uint64(d.Held.Number), Reason: d.Held.Reason, By: d.Held.Cause, Tries: d.Held.Tries, First: d.Held.First, Last: d.Held.Last, Report: d.Decode(),
 		}

@@ -7,6 +7,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/claim"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
@@ -27,7 +29,7 @@ func (w *work) decide(ctx context.Context) error {
 	}
 	parked := map[int64]*document.Report{}
 	mine := bson.D{{Key: "held.node", Value: w.state.node.ID}}
-	if err := each(ctx, w.reports, query[int64]{field: "held.number", values: wanted, and: mine}, func(d *document.Report) { parked[d.Held.Number] = d }); err != nil {
+	if err := command.Each(ctx, w.reports, command.Query[int64]{Field: "held.number", Values: wanted, And: mine}, func(d *document.Report) { parked[d.Held.Number] = d }); err != nil {
 		return err
 	}
 	// Decisions about one report follow each other, those about different ones go
@@ -91,11 +93,11 @@ func (w *work) decideEach(ctx context.Context, list []int, parked map[int64]*doc
 	if _, err := w.saveUnits(ctx); err != nil { // a unit that another node named meanwhile stands beside this one
 		return err
 	}
-	if err := w.claims.write(ctx); err != nil { // what is refused is in quarantine already
+	if err := w.claims.Write(ctx); err != nil { // what is refused is in quarantine already
 		return err
 	}
 	claimed := map[int]penstock.Settlement{}
-	w.claims.answers(func(t taker, what penstock.Settlement) { claimed[t.index] = what })
+	w.claims.Answers(func(t claim.Taker, what penstock.Settlement) { claimed[t.Index] = what })
 	for i := range rulings {
 		w.conclude(&rulings[i], claimed)
 	}
@@ -136,7 +138,7 @@ func (w *work) retry(r *ruling) {
 		return
 	}
 	if r.doc.Held.Digest != "" {
-		w.admit(taker{index: r.index, at: r.at, report: report}, "")
+		w.admit(claim.Taker{Index: r.index, At: r.at, Report: report}, "")
 		return
 	}
 	r.samples = document.SamplesOf(report.Samples)
@@ -188,7 +190,7 @@ func (w *work) writeRulings(ctx context.Context, rulings []ruling) error {
 		if len(r.samples) > 0 {
 			set = append(set, bson.E{Key: "samples", Value: r.samples}, bson.E{Key: "stored", Value: w.now})
 		}
-		done = append(done, mongo.NewUpdateOneModel().SetFilter(bson.D{id, {Key: "held.decided", Value: absent()}}).
+		done = append(done, mongo.NewUpdateOneModel().SetFilter(bson.D{id, {Key: "held.decided", Value: command.Absent()}}).
 			SetUpdate(bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "held.report", Value: ""}}}}))
 	}
 	if _, err := w.update(ctx, w.reports, vain); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 )
 
 // numbers is the document of what a node knows to be settled of an epoch. Only that node
@@ -65,7 +66,7 @@ func (w *work) readEpochs(ctx context.Context) error {
 	for _, f := range w.batch.Filled {
 		want(&penstock.Report{Controller: f.Controller, Identity: penstock.SequenceIdentity(f.Epoch, f.First)})
 	}
-	return each(ctx, w.settled, query[string]{field: "of", values: names}, func(d *numbers) {
+	return command.Each(ctx, w.settled, command.Query[string]{Field: "of", Values: names}, func(d *numbers) {
 		e := byName[d.Of]
 		addSpans(&e.known, d.Settled)
 		addSpans(&e.filled, d.Filled)

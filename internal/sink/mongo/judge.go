@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/claim"
 	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
@@ -27,7 +28,7 @@ func (w *work) judge(ctx context.Context) error {
 		w.reset()
 		for i := range w.batch.Deliveries {
 			if d := &w.batch.Deliveries[i]; d.Report != nil && !w.marks[i].before {
-				w.admit(taker{index: i, at: d.Position, report: d.Report}, d.Hold)
+				w.admit(claim.Taker{Index: i, At: d.Position, Report: d.Report}, d.Hold)
 			}
 		}
 		if again, err := w.saveUnits(ctx); err != nil || !again {
@@ -37,14 +38,14 @@ func (w *work) judge(ctx context.Context) error {
 }
 
 func (w *work) reset() {
-	w.claims, w.units = newClaims(w.Record.reports, document.Origin{Node: w.state.node.ID, Now: w.now}), map[string]string{}
+	w.claims, w.units = claim.New(w.Record.reports, w.origin), map[string]string{}
 }
 
 // admit claims the documents of one report.
-func (w *work) admit(t taker, hold string) {
-	r := t.report
+func (w *work) admit(t claim.Taker, hold string) {
+	r := t.Report
 	if err := badIdentity(r); err != nil {
-		w.claims.refuse(t, document.ByRecord, err.Error())
+		w.claims.Refuse(t, document.ByRecord, err.Error())
 		return
 	}
 	cause, reason := document.ByRule, hold
@@ -53,22 +54,22 @@ func (w *work) admit(t taker, hold string) {
 	}
 	if r.Identity.Form == penstock.Natural {
 		if reason != "" {
-			w.claims.refuse(t, cause, reason)
+			w.claims.Refuse(t, cause, reason)
 			return
 		}
-		w.claims.claimSamples(t)
+		w.claims.ClaimSamples(t)
 		return
 	}
 	id := document.IdentityOf(r)
-	c := w.claims.claim(id, t)
+	c := w.claims.Claim(id, t)
 	if c == nil || w.isSettled(r) {
 		return
 	}
-	c.doc = document.New(id, r, t.at, w.claims.origin)
+	c.Doc = document.New(id, r, t.At, w.origin)
 	if reason == "" {
-		c.doc.Samples = document.SamplesOf(r.Samples)
+		c.Doc.Samples = document.SamplesOf(r.Samples)
 	} else {
-		c.doc.Held = document.Hold(r, t.at, w.claims.origin, cause, reason)
+		c.Doc.Held = document.Hold(r, t.At, w.origin, cause, reason)
 	}
 }
 
@@ -83,16 +84,16 @@ func (w *work) isSettled(r *penstock.Report) bool {
 
 // store writes the documents of the batch's reports, and marks what became of each.
 func (w *work) store(ctx context.Context) error {
-	if err := w.claims.write(ctx); err != nil {
+	if err := w.claims.Write(ctx); err != nil {
 		return err
 	}
-	w.claims.answers(func(t taker, what penstock.Settlement) {
+	w.claims.Answers(func(t claim.Taker, what penstock.Settlement) {
 		if what == 0 {
-			w.claims.refuse(t, document.ByRecord, otherContent)
+			w.claims.Refuse(t, document.ByRecord, otherContent)
 		}
-		w.marks[t.index].settlement = what
+		w.marks[t.Index].settlement = what
 	})
-	return w.claims.quarantine(ctx, func(t taker, what penstock.Settlement) { w.marks[t.index].settlement = what })
+	return w.claims.Quarantine(ctx, func(t claim.Taker, what penstock.Settlement) { w.marks[t.Index].settlement = what })
 }
 
 // hopeless says why the report can never be stored, and otherwise notes its units.

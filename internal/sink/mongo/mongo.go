@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/sink"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 )
 
 // Record keeps reports in a MongoDB database. It implements [penstock.Record]. It is
@@ -127,46 +128,6 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, patience)
 }
 
-// manyAtOnce is how many documents one command asks for or deletes by their names.
-const manyAtOnce = 1000
-
-// each reads the documents whose field is one of the values, in as many commands as
-// that needs.
-func each[V, D any](ctx context.Context, c *mongo.Collection, q query[V], note func(*D)) error {
-	for from := 0; from < len(q.values); from += manyAtOnce {
-		filter := append(bson.D{{Key: q.field, Value: bson.D{{Key: "$in", Value: q.values[from:min(from+manyAtOnce, len(q.values))]}}}}, q.and...)
-		if err := all(ctx, c, filter, note, options.Find().SetProjection(q.fields)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// query says which documents each reads.
-type query[V any] struct {
-	field  string
-	values []V
-	and    bson.D // further conditions
-	fields any    // that are read; all when nil
-}
-
-// all reads the documents that pass the filter.
-func all[D any](ctx context.Context, c *mongo.Collection, filter bson.D, note func(*D), o *options.FindOptionsBuilder) error {
-	cursor, err := c.Find(ctx, filter, o)
-	if err != nil {
-		return err
-	}
-	defer cursor.Close(ctx)
-	for cursor.Next(ctx) {
-		d := new(D)
-		if err := cursor.Decode(d); err != nil {
-			return penstock.Errorf(penstock.Corrupt, "a document of %s cannot be read: %w", c.Name(), err)
-		}
-		note(d)
-	}
-	return cursor.Err()
-}
-
 // The retention is seen to this often; and this soon again where that failed, or where
 // nothing is settled.
 const (
@@ -203,31 +164,28 @@ func (r *Record) Upkeep(ctx context.Context) error {
 		return nil
 	}
 	before := r.env.Now().Add(-r.settings.Retention.Std())
-	filter := bson.D{{Key: "newest", Value: bson.D{{Key: "$lt", Value: before}}}, {Key: "held", Value: absent()}}
+	filter := bson.D{{Key: "newest", Value: bson.D{{Key: "$lt", Value: before}}}, {Key: "held", Value: command.Absent()}}
 	dropped := int64(0)
 	for {
 		var ids []string
-		err := all(ctx, r.reports, filter, func(d *struct {
+		err := command.All(ctx, r.reports, filter, func(d *struct {
 			ID string `bson:"_id"`
 		}) {
 			ids = append(ids, d.ID)
-		}, options.Find().SetLimit(manyAtOnce).SetProjection(bson.D{{Key: "_id", Value: 1}}))
+		}, options.Find().SetLimit(command.AtOnce).SetProjection(bson.D{{Key: "_id", Value: 1}}))
 		if err != nil || len(ids) == 0 {
 			if dropped > 0 {
 				r.env.Log.Info("reports older than the retention were dropped", "reports", dropped)
 			}
 			return r.translate("dropping old reports", err)
 		}
-		result, err := r.reports.DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "held", Value: absent()}})
+		result, err := r.reports.DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "held", Value: command.Absent()}})
 		if err != nil {
 			return r.translate("dropping old reports", err)
 		}
 		dropped += result.DeletedCount
 	}
 }
-
-// absent is the condition that a document has no such field.
-func absent() bson.D { return bson.D{{Key: "$exists", Value: false}} }
 
 // log returns the log with the name of the sink.
 func (r *Record) log() *slog.Logger { return r.env.Log.With("sink", r.env.Name) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 )
 
 // node is the document of a gateway: how far its spool is settled.
@@ -138,7 +139,7 @@ func (r *Record) runs(ctx context.Context, s *state) ([]penstock.Settled, error)
 	}
 	run := 0
 	var void []string
-	err := all(ctx, r.outcomes, bson.D{{Key: "node", Value: s.node.ID}}, func(o *outcome) {
+	err := command.All(ctx, r.outcomes, bson.D{{Key: "node", Value: s.node.ID}}, func(o *outcome) {
 		at := penstock.Position(o.Position)
 		for run < len(settled) && settled[run].Last < at {
 			run++
@@ -150,7 +151,7 @@ func (r *Record) runs(ctx context.Context, s *state) ([]penstock.Settled, error)
 		}
 	}, options.Find().SetSort(bson.D{{Key: "position", Value: 1}}))
 	for len(void) > 0 && err == nil {
-		n := min(len(void), manyAtOnce)
+		n := min(len(void), command.AtOnce)
 		_, err = r.outcomes.DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: void[:n]}}}})
 		void = void[n:]
 	}

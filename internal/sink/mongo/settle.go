@@ -10,6 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/claim"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
@@ -45,8 +47,9 @@ type work struct {
 	now    time.Time
 	marks  []mark // one for each delivery
 	epochs map[epochName]*epoch
+	origin document.Origin
 
-	claims *claims           // of the documents that its reports want
+	claims *claim.Set        // of the documents that its reports want
 	units  map[string]string // of points that the batch names first
 }
 
@@ -57,7 +60,9 @@ type mark struct {
 }
 
 func newWork(r *Record, b penstock.Batch) *work {
-	return &work{Record: r, batch: b, now: r.env.Now(), marks: make([]mark, len(b.Deliveries)), epochs: map[epochName]*epoch{}}
+	now := r.env.Now()
+	origin := document.Origin{Node: r.state.node.ID, Now: now}
+	return &work{Record: r, batch: b, now: now, origin: origin, marks: make([]mark, len(b.Deliveries)), epochs: map[epochName]*epoch{}}
 }
 
 // fence makes sure that nobody else settles for this node, and that the store has what
@@ -95,7 +100,7 @@ func (w *work) readOutcomes(ctx context.Context) error {
 		return nil
 	}
 	outcomes := map[penstock.Position]penstock.Settlement{}
-	err := all(ctx, w.outcomes, bson.D{
+	err := command.All(ctx, w.outcomes, bson.D{
 		{Key: "node", Value: w.state.node.ID},
 		{Key: "position", Value: bson.D{{Key: "$gte", Value: int64(w.batch.First)}, {Key: "$lte", Value: int64(w.batch.Last)}}},
 	}, func(o *outcome) { outcomes[penstock.Position(o.Position)] = o.Settlement }, options.Find())
@@ -118,14 +123,13 @@ func (w *work) writeOutcomes(ctx context.Context) error {
 	if len(list) == 0 {
 		return nil
 	}
-	_, err := w.outcomes.InsertMany(ctx, list, options.InsertMany().SetOrdered(false))
-	each, err := refusals(err)
+	there, err := command.Insert(ctx, w.outcomes, list)
 	if err != nil {
 		return err
 	}
 	var again []mongo.WriteModel // a batch that failed left them
-	for _, one := range each {
-		if one.Code != codeDuplicateKey {
+	for _, one := range there {
+		if one.Code != command.DuplicateKey {
 			return one
 		}
 		o := list[one.Index].(outcome)

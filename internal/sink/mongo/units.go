@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 )
 
 // learnUnits reads the units of the points that the reports name with one, unless they
@@ -27,7 +26,7 @@ func (w *work) learnUnits(ctx context.Context, rs []*penstock.Report) error {
 		}
 	}
 	slices.Sort(ids)
-	return each(ctx, w.points, query[string]{field: "_id", values: slices.Compact(ids)}, func(p *point) { w.state.units[p.ID] = p.Unit })
+	return command.Each(ctx, w.points, command.Query[string]{Field: "_id", Values: slices.Compact(ids)}, func(p *point) { w.state.units[p.ID] = p.Unit })
 }
 
 // point is the document of a point that was named with a unit.
@@ -52,8 +51,7 @@ func (w *work) saveUnits(ctx context.Context) (again bool, err error) {
 		controller, name, _ := strings.Cut(id, "/") // no name of a controller has one
 		list, ids = append(list, point{ID: id, Controller: controller, Point: name, Unit: unit}), append(ids, id)
 	}
-	_, err = w.points.InsertMany(ctx, list, options.InsertMany().SetOrdered(false))
-	taken, err := refusals(err)
+	taken, err := command.Insert(ctx, w.points, list)
 	if err != nil {
 		return false, err
 	}
@@ -62,12 +60,12 @@ func (w *work) saveUnits(ctx context.Context) (again bool, err error) {
 	}
 	var theirs []string
 	for _, one := range taken {
-		if one.Code != codeDuplicateKey {
+		if one.Code != command.DuplicateKey {
 			return false, one
 		}
 		theirs = append(theirs, ids[one.Index])
 	}
-	err = each(ctx, w.points, query[string]{field: "_id", values: theirs}, func(p *point) {
+	err = command.Each(ctx, w.points, command.Query[string]{Field: "_id", Values: theirs}, func(p *point) {
 		again = again || p.Unit != w.units[p.ID]
 		w.state.units[p.ID] = p.Unit
 	})

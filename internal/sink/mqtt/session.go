@@ -7,6 +7,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
+	sessions "github.com/eclipse/paho.golang/paho/session"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/remote/mqttsession"
@@ -24,7 +25,7 @@ type session struct {
 	network net.Conn
 	conn    net.Conn // the same, for several that write
 	client  *paho.Client
-	state   *mqttsession.Session
+	state   sessions.SessionManager
 	broken  chan error // why the connection ended; the first reason counts
 	why     error      // what broken said
 	most    int64      // bytes of a packet that the broker takes; 0 for no limit

@@ -20,7 +20,7 @@ import (
 // same rows plainly into the same tables of another schema: the ceiling of the
 // machine in the same run. The metric of the ceiling is the share of it.
 func BenchmarkDelivery(b *testing.B) {
-	for _, shape := range []struct{ controllers, samples, each int }{{655, 100, 1}, {6553, 10, 1}, {6553, 10, 4}, {1000, 1, 65}} {
+	for _, shape := range []struct{ controllers, samples, each int }{{655, 100, 1}, {2730, 24, 1}, {6553, 10, 1}, {6553, 10, 4}, {1000, 1, 65}} {
 		b.Run(fmt.Sprintf("controllers=%d/samples=%d/reports=%d", shape.controllers, shape.samples, shape.each), func(b *testing.B) {
 			s, err := pgtest.Start(os.TempDir(), "shared_buffers = 512MB", "max_wal_size = 8GB")
 			if err != nil {

@@ -28,19 +28,16 @@ type controller struct {
 	changes map[uint64]int64
 }
 
-// controller returns what is known of the controller of that number. A name that
-// has another number than before is another controller.
-func (c *catalogue) controller(name string, id int32) *judge.Controller {
-	known := c.controllers[name]
-	if known != nil && known.ID == id {
-		return known.Controller
+// meet notes that the controller of the name has the number. With another number than
+// before it is another controller.
+func (c *catalogue) meet(name string, id int32) {
+	if known := c.controllers[name]; known != nil && known.ID == id {
+		return
 	}
 	if c.controllers == nil {
 		c.controllers = map[string]*controller{}
 	}
-	known = &controller{&judge.Controller{ID: id, Points: map[string]*judge.Point{}}, map[uint64]int64{}}
-	c.controllers[name] = known
-	return known.Controller
+	c.controllers[name] = &controller{&judge.Controller{ID: id, Points: map[string]*judge.Point{}}, map[uint64]int64{}}
 }
 
 // trim forgets everything when it is too much.
@@ -50,9 +47,9 @@ func (c *catalogue) trim() {
 	}
 }
 
-// register gives rows to the controllers that have none, in a transaction of its
-// own: rows that a transaction makes keep others waiting, in an order that nobody
-// can foresee.
+// register learns the numbers of the controllers that are not known, and gives rows to
+// those that have none, in a transaction of its own: rows that a transaction makes
+// keep others waiting, in an order that nobody can foresee.
 func (r *Record) register(ctx context.Context, names []string) error {
 	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return r.state.catalogue.controllers[name] != nil })
 	if len(unknown) == 0 {
@@ -62,6 +59,19 @@ func (r *Record) register(ctx context.Context, names []string) error {
 		_, err := tx.Exec(ctx, r.schema.SQL(`INSERT INTO {s}.controllers (name)
 			SELECT n FROM unnest($1::text[]) AS n WHERE NOT EXISTS (SELECT FROM {s}.controllers WHERE name = n)
 			ORDER BY n COLLATE "C" ON CONFLICT DO NOTHING`), unknown)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, r.schema.SQL("SELECT name, id FROM {s}.controllers WHERE name = ANY($1)"), unknown)
+		if err != nil {
+			return err
+		}
+		var name string
+		var id int32
+		_, err = pgx.ForEachRow(rows, []any{&name, &id}, func() error {
+			r.state.catalogue.meet(name, id)
+			return nil
+		})
 		return err
 	})
 }

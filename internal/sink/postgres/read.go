@@ -86,12 +86,11 @@ func (w *work) read(ctx context.Context) error {
 		FROM {s}.nodes WHERE id = $1 FOR NO KEY UPDATE`), node).QueryRow(w.fence)
 	queue(&b, w.sql("SELECT position, settlement FROM {s}.outcomes WHERE node = $1 AND position BETWEEN $2 AND $3"),
 		w.noteOutcome, node, int64(w.Batch.First), int64(w.Batch.Last))
-	queue(&b, w.sql("SELECT name, id FROM {s}.controllers WHERE name = ANY($1) ORDER BY id FOR NO KEY UPDATE"), w.hold, want.names)
+	queue(&b, w.sql("SELECT id, name FROM {s}.controllers WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"), w.hold, w.ids(want.names))
 	if len(want.epochs) > 0 {
-		queue(&b, w.sql(`SELECT e.name, e.epoch, s.numbers::text, s.filled::text, s.changes
-			FROM unnest($1::text[], $2::bigint[]) AS e(name, epoch)
-			JOIN {s}.controllers c ON c.name = e.name JOIN {s}.settled s ON s.controller = c.id AND s.epoch = e.epoch`),
-			w.noteEpoch, want.epochNames, want.epochs)
+		queue(&b, w.sql(`SELECT s.controller, s.epoch, s.numbers::text, s.filled::text, s.changes
+			FROM unnest($1::int[], $2::bigint[]) AS e(controller, epoch) JOIN {s}.settled s USING (controller, epoch)`),
+			w.noteEpoch, w.ids(want.epochNames), want.epochs)
 	}
 	if len(want.naturals) > 0 {
 		queue(&b, w.sql(`SELECT c.name, coalesce(max(s.newest), $2) FROM {s}.controllers c LEFT JOIN {s}.settled s ON s.controller = c.id
@@ -106,7 +105,7 @@ func (w *work) read(ctx context.Context) error {
 		return err
 	}
 	if len(w.Held) != len(want.names) {
-		return penstock.Errorf(penstock.Unavailable, "%d controllers of the batch have no row: somebody deleted it", len(want.names)-len(w.Held))
+		return penstock.Errorf(penstock.Unavailable, "%d controllers of the batch have no row of their name and number any more: somebody deleted it", len(want.names)-len(w.Held))
 	}
 	for name, owner := range want.owners {
 		w.Owners[name] = w.Held[owner]
@@ -115,6 +114,17 @@ func (w *work) read(ctx context.Context) error {
 		w.Held[name].Epoch(penstock.SequenceIdentity(uint64(want.epochs[i]), 1)).Read = true
 	}
 	return nil
+}
+
+// ids returns the numbers of controllers, which register has learnt.
+func (w *work) ids(names []string) []int32 {
+	ids := make([]int32, 0, len(names))
+	for _, name := range names {
+		if c := w.state.catalogue.controllers[name]; c != nil {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
 }
 
 // readKeys reads the keys of reports in quarantine that somebody decided about.
@@ -178,20 +188,25 @@ func (w *work) noteOutcome(row pgx.CollectableRow) error {
 	return err
 }
 
+// hold notes that the transaction has locked the row of a controller.
 func (w *work) hold(row pgx.CollectableRow) error {
-	var name string
 	var id int32
-	if err := row.Scan(&name, &id); err != nil {
+	var name string
+	if err := row.Scan(&id, &name); err != nil {
 		return err
 	}
-	w.Held[name] = judge.NewHeld(w.state.catalogue.controller(name, id))
+	if c := w.state.catalogue.controllers[name]; c != nil && c.ID == id {
+		h := judge.NewHeld(c.Controller)
+		w.Held[name], w.byID[id] = h, h
+	}
 	return nil
 }
 
 func (w *work) noteEpoch(row pgx.CollectableRow) error {
-	var name, numbers, filled string
+	var controller int32
+	var numbers, filled string
 	var number, changes int64
-	if err := row.Scan(&name, &number, &numbers, &filled, &changes); err != nil {
+	if err := row.Scan(&controller, &number, &numbers, &filled, &changes); err != nil {
 		return err
 	}
 	set, err := multirange.Parse(numbers)
@@ -199,9 +214,9 @@ func (w *work) noteEpoch(row pgx.CollectableRow) error {
 	if err := errors.Join(err, wrong); err != nil {
 		return err
 	}
-	h := w.Held[name]
+	h := w.byID[controller]
 	if h == nil {
-		return nil // its row came after the locks: the count of rows tells
+		return nil // the count of the rows that were locked tells
 	}
 	e := h.Epoch(penstock.SequenceIdentity(uint64(number), 1))
 	e.Numbers, e.Filled, e.Changes, e.Exists = set, refused, changes, true

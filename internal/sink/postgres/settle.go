@@ -70,8 +70,9 @@ type work struct {
 	*judge.Case
 	tx      pgx.Tx
 	wanted  wanted
-	stored  int64          // microseconds since 1970, the server's clock
-	missing schema.Missing // partitions
+	byID    map[int32]*judge.Held // as Held
+	stored  int64                 // microseconds since 1970, the server's clock
+	missing schema.Missing        // partitions
 }
 
 // sql returns the statement for the schema.
@@ -81,7 +82,7 @@ func (w *work) sql(statement string) string { return w.schema.SQL(statement) }
 // reports that would be stored.
 func (r *Record) settleOnce(ctx context.Context, b penstock.Batch, refuse string) (receipt penstock.Receipt, err error) {
 	r.state.catalogue.trim()
-	w := &work{Record: r, wanted: want(b), missing: schema.Missing{}}
+	w := &work{Record: r, wanted: want(b), byID: map[int32]*judge.Held{}, missing: schema.Missing{}}
 	w.Case = &judge.Case{
 		Batch: b, Refuse: refuse, Room: w.room, Marks: make([]judge.Mark, len(b.Deliveries)),
 		Outcomes: map[penstock.Position]penstock.Settlement{}, Held: map[string]*judge.Held{}, Owners: map[string]*judge.Held{},

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/interval"
 	"github.com/penstock/penstock/internal/sink/postgres/copyrow"
+	"github.com/penstock/penstock/internal/sink/postgres/judge"
 	"github.com/penstock/penstock/internal/sink/postgres/multirange"
 	"github.com/penstock/penstock/link"
 )
@@ -106,37 +108,67 @@ func (w *work) write(ctx context.Context) error {
 	return w.tx.SendBatch(ctx, &b).Close()
 }
 
-// writeEpochs adds what the batch settles to the sets and counts.
+// gain is what a batch adds to rows of the table settled, a column each.
+type gain struct {
+	owners                                                               []int32
+	numbers, filled                                                      []string
+	epochs, newest, reports, duplicates, quarantined, samples, conflicts []int64
+}
+
+func (g *gain) add(owner int32, number uint64, e *judge.Epoch) {
+	g.owners, g.epochs = append(g.owners, owner), append(g.epochs, int64(number))
+	g.numbers, g.filled = append(g.numbers, multirange.Format(&e.Added)), append(g.filled, multirange.Format(&e.Refused))
+	g.newest = append(g.newest, e.Newest)
+	c := e.Counts
+	g.reports, g.duplicates = append(g.reports, c.Reports), append(g.duplicates, c.Duplicates)
+	g.quarantined, g.samples = append(g.quarantined, c.Quarantined), append(g.samples, c.Samples)
+	g.conflicts = append(g.conflicts, c.Conflicts)
+}
+
+// queue adds a statement with the columns as its arguments.
+func (g *gain) queue(b *pgx.Batch, statement string) *pgx.QueuedQuery {
+	return b.Queue(statement, g.owners, g.epochs, g.numbers, g.filled, g.newest, g.reports, g.duplicates, g.quarantined, g.samples, g.conflicts)
+}
+
+// gained are the columns of a gain as a table.
+const gained = ` FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+	AS e(controller, epoch, numbers, filled, newest, reports, duplicates, quarantined, samples, conflicts) `
+
+// writeEpochs adds what the batch settles to the sets and counts. Rows that were read
+// behind the locks are there, and are updated, for half of what it costs to let the
+// server find out; those of other epochs may be.
 func (w *work) writeEpochs(b *pgx.Batch) {
-	var owners []int32
-	var numbers, filled []string
-	var epochs, newest, reports, duplicates, quarantined, samples, conflicts []int64
+	var there, others gain
 	for _, h := range w.Held {
 		for number, e := range h.Epochs {
-			if !e.Touched {
-				continue
+			switch {
+			case !e.Touched:
+			case e.Exists:
+				there.add(h.ID, number, e)
+			default:
+				others.add(h.ID, number, e)
 			}
-			owners, epochs = append(owners, h.ID), append(epochs, int64(number))
-			numbers, filled = append(numbers, multirange.Format(&e.Added)), append(filled, multirange.Format(&e.Refused))
-			newest = append(newest, e.Newest)
-			c := e.Counts
-			reports, duplicates = append(reports, c.Reports), append(duplicates, c.Duplicates)
-			quarantined, samples = append(quarantined, c.Quarantined), append(samples, c.Samples)
-			conflicts = append(conflicts, c.Conflicts)
 		}
 	}
-	if len(owners) == 0 {
-		return
+	if want := int64(len(there.owners)); want > 0 {
+		there.queue(b, w.sql(`UPDATE {s}.settled s SET numbers = s.numbers + e.numbers::int8multirange, filled = s.filled + e.filled::int8multirange, changes = s.changes + 1,
+			newest = greatest(s.newest, e.newest), reports = s.reports + e.reports, duplicates = s.duplicates + e.duplicates,
+			quarantined = s.quarantined + e.quarantined, samples = s.samples + e.samples, conflicts = s.conflicts + e.conflicts`+gained+
+			`WHERE s.controller = e.controller AND s.epoch = e.epoch`)).Exec(func(done pgconn.CommandTag) error {
+			if done.RowsAffected() != want {
+				return penstock.Errorf(penstock.Unavailable, "of %d rows of the table settled %d are left: somebody deleted them", want, done.RowsAffected())
+			}
+			return nil
+		})
 	}
-	b.Queue(w.sql(`INSERT INTO {s}.settled AS s (controller, epoch, numbers, filled, changes, newest, reports, duplicates, quarantined, samples, conflicts)
-		SELECT controller, epoch, numbers::int8multirange, filled::int8multirange, 1, newest, reports, duplicates, quarantined, samples, conflicts
-		FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
-			AS e(controller, epoch, numbers, filled, newest, reports, duplicates, quarantined, samples, conflicts)
-		ON CONFLICT (controller, epoch) DO UPDATE SET numbers = s.numbers + excluded.numbers, filled = s.filled + excluded.filled, changes = s.changes + 1,
+	if len(others.owners) > 0 {
+		others.queue(b, w.sql(`INSERT INTO {s}.settled AS s (controller, epoch, numbers, filled, changes, newest, reports, duplicates, quarantined, samples, conflicts)
+			SELECT controller, epoch, numbers::int8multirange, filled::int8multirange, 1, newest, reports, duplicates, quarantined, samples, conflicts`+gained+
+			`ON CONFLICT (controller, epoch) DO UPDATE SET numbers = s.numbers + excluded.numbers, filled = s.filled + excluded.filled, changes = s.changes + 1,
 			newest = greatest(s.newest, excluded.newest), reports = s.reports + excluded.reports,
 			duplicates = s.duplicates + excluded.duplicates, quarantined = s.quarantined + excluded.quarantined,
-			samples = s.samples + excluded.samples, conflicts = s.conflicts + excluded.conflicts`),
-		owners, epochs, numbers, filled, newest, reports, duplicates, quarantined, samples, conflicts)
+			samples = s.samples + excluded.samples, conflicts = s.conflicts + excluded.conflicts`))
+	}
 }
 
 // writeKeys keeps the new keys.

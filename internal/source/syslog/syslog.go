@@ -273,7 +273,9 @@ func (s *Source) add(batch []penstock.Envelope, p *parser, d datagram, port *evi
 		return batch
 	}
 	s.note(m.text, controller, values)
-	s.env.Evidence.Controller(controller).Peer(d.peer)
+	page := s.env.Evidence.Controller(controller)
+	page.Peer(d.peer)
+	page.Count(evidence.Received)
 	sample := penstock.Sample{
 		Point: s.point.Expand(senderNames, values), Value: penstock.TextValue(m.text), Native: uint32(m.priority),
 	}

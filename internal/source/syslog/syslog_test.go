@@ -185,6 +185,9 @@ func TestRules(t *testing.T) {
 	if book.Controller("pump7").Counted(evidence.Lost) != 1 {
 		t.Error("the lost carrier was not counted")
 	}
+	if sender := book.Controller("modem-9").Summary(); sender.Counts[evidence.Received] != 2 || sender.Heard.IsZero() {
+		t.Errorf("the sender's page: %+v", sender)
+	}
 	port := book.Port("test/udp")
 	if port.Counted(evidence.Refused) != 1 || port.Counted(evidence.Malformed) != 1 {
 		t.Errorf("counts %v", book.Ports())

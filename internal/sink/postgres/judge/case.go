@@ -72,20 +72,23 @@ type Held struct {
 	Natural bool              // the batch has natural reports of it
 	Newest  int64             // no sample in the table is newer; for natural reports only
 
+	// Nil until something is in them: most controllers have sequences.
 	keys    map[string]penstock.Fingerprint
 	pending map[SampleAt][]Content // samples that this batch stores; for natural reports only
 }
 
 // NewHeld returns the controller with nothing settled.
 func NewHeld(c *Controller) *Held {
-	return &Held{
-		Controller: c, Epochs: map[uint64]*Epoch{}, Newest: math.MinInt64,
-		keys: map[string]penstock.Fingerprint{}, pending: map[SampleAt][]Content{},
-	}
+	return &Held{Controller: c, Epochs: map[uint64]*Epoch{}, Newest: math.MinInt64}
 }
 
 // Keep notes a key that is settled.
-func (h *Held) Keep(key string, f penstock.Fingerprint) { h.keys[key] = f }
+func (h *Held) Keep(key string, f penstock.Fingerprint) {
+	if h.keys == nil {
+		h.keys = map[string]penstock.Fingerprint{}
+	}
+	h.keys[key] = f
+}
 
 // Epoch returns the epoch of a report, 0 for one without a sequence.
 func (h *Held) Epoch(id penstock.Identity) *Epoch {

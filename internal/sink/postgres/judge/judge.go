@@ -2,6 +2,7 @@ package judge
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/penstock/penstock"
 	"github.com/penstock/penstock/internal/sink/postgres/copyrow"
@@ -9,6 +10,13 @@ import (
 
 // Judge decides about every delivery, in their order.
 func (c *Case) Judge() {
+	samples := 0
+	for i := range c.Batch.Deliveries {
+		if r := c.Batch.Deliveries[i].Report; r != nil {
+			samples += len(r.Samples)
+		}
+	}
+	c.Rows, c.Of = slices.Grow(c.Rows, samples), slices.Grow(c.Of, samples)
 	for i := range c.Batch.Deliveries {
 		d, m := &c.Batch.Deliveries[i], &c.Marks[i]
 		if c.Settled.Contains(uint64(d.Position)) {
@@ -164,6 +172,9 @@ func (c *Case) add(h *Held, r *penstock.Report, i int) {
 	e.Counts.Samples++
 	e.Newest = max(e.Newest, s.SourceTime)
 	if h.Natural {
+		if h.pending == nil {
+			h.pending = map[SampleAt][]Content{}
+		}
 		at := SampleAt{c.found[i], s.SourceTime}
 		h.pending[at] = append(h.pending[at], ContentOf(s))
 	}

@@ -1,4 +1,4 @@
-package main
+package history
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 // A day in the historian has every sample of the day once.
 func TestDayInTheHistorian(t *testing.T) {
 	const every = 30 * time.Minute
-	d, err := (settings{directory: t.TempDir()}).keepDay(t.Context(), every, time.Millisecond)
+	d, err := Keep(t.Context(), t.TempDir(), every, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,10 +22,10 @@ func TestDayInTheHistorian(t *testing.T) {
 	for i := range model.Controllers() {
 		points += model.Points(i)
 	}
-	if d.series != points || d.samples != uint64(points*48) {
-		t.Errorf("%d series and %d samples, want %d and %d", d.series, d.samples, points, points*48)
+	if d.Series != points || d.Samples != uint64(points*48) {
+		t.Errorf("%d series and %d samples, want %d and %d", d.Series, d.Samples, points, points*48)
 	}
-	if d.chunks < points || d.blocks == 0 || d.seals <= d.blocks || d.disk < uint64(d.seals) {
-		t.Errorf("%d chunks of %d series have %d bytes, %d with keys and seals, %d on disk", d.chunks, d.series, d.blocks, d.seals, d.disk)
+	if d.Chunks < points || d.Blocks == 0 || d.Seals <= d.Blocks || d.Disk < uint64(d.Seals) {
+		t.Errorf("%d chunks of %d series have %d bytes, %d with keys and seals, %d on disk", d.Chunks, d.Series, d.Blocks, d.Seals, d.Disk)
 	}
 }

@@ -1,4 +1,6 @@
-package mongo
+// Package claim gives each report of a batch the documents of its identity: the first
+// who claims one gets it, and everybody else is a duplicate.
+package claim
 
 import (
 	"context"
@@ -7,25 +9,27 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/penstock/penstock"
+	"github.com/penstock/penstock/internal/sink/mongo/command"
 	"github.com/penstock/penstock/internal/sink/mongo/document"
 )
 
-// taker is a report that wants a document.
-type taker struct {
-	index  int // of its delivery: a report, or a decision about one
-	at     penstock.Position
-	report *penstock.Report
-	claims []*claim // of its samples, when it is known by them
+// Taker is a report that wants a document.
+type Taker struct {
+	Index  int // of its delivery: a report, or a decision about one
+	At     penstock.Position
+	Report *penstock.Report
+
+	claims []*Claim // of its samples, when it is known by them
 }
 
-// claim is a document that is to be written, or was already, and who wants it.
-type claim struct {
+// Claim is a document that is to be written, or was already, and who wants it.
+type Claim struct {
+	Doc *document.Report // nil when it must be there already
+
 	id     string
-	doc    *document.Report // nil when it must be there already
-	takers []taker          // in their order; the document is made for the first
+	takers []Taker // in their order; the document is made for the first
 
 	found    bool
 	node     string // whose it is
@@ -36,48 +40,49 @@ type claim struct {
 
 // refusal is a report on its way to quarantine.
 type refusal struct {
-	taker
+	Taker
 	cause, reason string
 }
 
-// claims are the documents that some reports want.
-type claims struct {
+// Set is the documents that some reports want.
+type Set struct {
 	reports *mongo.Collection
 	origin  document.Origin
-	byID    map[string]*claim
-	order   []*claim  // the same, in the order of the deliveries
-	natural []taker   // reports whose samples are claimed one by one
+	byID    map[string]*Claim
+	order   []*Claim  // the same, in the order of the deliveries
+	natural []Taker   // reports whose samples are claimed one by one
 	refused []refusal // reports on their way to quarantine under an _id that is not their identity
 }
 
-func newClaims(reports *mongo.Collection, origin document.Origin) *claims {
-	return &claims{reports: reports, origin: origin, byID: map[string]*claim{}}
+// New returns a set without claims. Documents name the origin.
+func New(reports *mongo.Collection, origin document.Origin) *Set {
+	return &Set{reports: reports, origin: origin, byID: map[string]*Claim{}}
 }
 
-// claim claims the document of a report's identity for the taker, and returns it when
+// Claim claims the document of a report's identity for the taker, and returns it when
 // it is the first to do so.
-func (cs *claims) claim(id string, t taker) (first *claim) {
+func (cs *Set) Claim(id string, t Taker) (first *Claim) {
 	c := cs.byID[id]
 	if c == nil {
-		c = &claim{id: id}
+		c = &Claim{id: id}
 		cs.byID[id], cs.order, first = c, append(cs.order, c), c
 	}
 	c.takers = append(c.takers, t)
 	return first
 }
 
-// claimSamples claims a document for each sample of a report without a sequence and
+// ClaimSamples claims a document for each sample of a report without a sequence and
 // a key. The first one there stands.
-func (cs *claims) claimSamples(t taker) {
-	r := t.report
+func (cs *Set) ClaimSamples(t Taker) {
+	r := t.Report
 	for i := range r.Samples {
 		id := document.SampleID(r.Controller, &r.Samples[i])
 		c := cs.byID[id]
 		if c == nil {
 			one := *r
 			one.Samples = r.Samples[i : i+1]
-			c = &claim{id: id, doc: document.New(id, &one, t.at, cs.origin)}
-			c.doc.Samples = document.SamplesOf(one.Samples)
+			c = &Claim{id: id, Doc: document.New(id, &one, t.At, cs.origin)}
+			c.Doc.Samples = document.SamplesOf(one.Samples)
 			cs.byID[id], cs.order = c, append(cs.order, c)
 		}
 		t.claims = append(t.claims, c)
@@ -85,13 +90,14 @@ func (cs *claims) claimSamples(t taker) {
 	cs.natural = append(cs.natural, t)
 }
 
-func (cs *claims) refuse(t taker, cause, reason string) {
+// Refuse sends the taker to quarantine under an _id that is not its identity.
+func (cs *Set) Refuse(t Taker, cause, reason string) {
 	cs.refused = append(cs.refused, refusal{t, cause, reason})
 }
 
-// answers calls do with what became of each taker: nothing, where the document of its
+// Answers calls do with what became of each taker: nothing, where the document of its
 // identity has another content.
-func (cs *claims) answers(do func(t taker, what penstock.Settlement)) {
+func (cs *Set) Answers(do func(t Taker, what penstock.Settlement)) {
 	for _, c := range cs.order {
 		for _, t := range c.takers {
 			do(t, cs.answer(c, t))
@@ -102,9 +108,9 @@ func (cs *claims) answers(do func(t taker, what penstock.Settlement)) {
 	}
 }
 
-func (cs *claims) answer(c *claim, t taker) penstock.Settlement {
+func (cs *Set) answer(c *Claim, t Taker) penstock.Settlement {
 	switch {
-	case t.report.Identity.Form == penstock.Keyed && c.print != t.report.Fingerprint:
+	case t.Report.Identity.Form == penstock.Keyed && c.print != t.Report.Fingerprint:
 		return 0
 	case !cs.ours(c, t):
 		return penstock.StoredTwice
@@ -116,34 +122,34 @@ func (cs *claims) answer(c *claim, t taker) penstock.Settlement {
 
 // ours tells whether the document was made for the taker: now, or by a batch that
 // failed.
-func (cs *claims) ours(c *claim, t taker) bool {
-	return c.found && c.node == cs.origin.Node && c.position == int64(t.at)
+func (cs *Set) ours(c *Claim, t Taker) bool {
+	return c.found && c.node == cs.origin.Node && c.position == int64(t.At)
 }
 
 // sift says what became of a report that is known by its samples.
-func (cs *claims) sift(t taker) penstock.Settlement {
-	mine := func(c *claim) bool { return cs.ours(c, t) }
+func (cs *Set) sift(t Taker) penstock.Settlement {
+	mine := func(c *Claim) bool { return cs.ours(c, t) }
 	if len(t.claims) > 0 && !slices.ContainsFunc(t.claims, mine) {
 		return penstock.StoredTwice
 	}
 	return penstock.Stored
 }
 
-// write writes the claimed documents that are not there, and reads whose the others
+// Write writes the claimed documents that are not there, and reads whose the others
 // are. What the server refuses goes to quarantine.
-func (cs *claims) write(ctx context.Context) error {
+func (cs *Set) Write(ctx context.Context) error {
 	taken, refused, err := cs.insert(ctx, cs.order)
 	if err != nil {
 		return err
 	}
-	var again []*claim
+	var again []*Claim
 	for c, reason := range refused {
 		if len(c.takers) == 0 {
 			cs.refuseSample(c, reason)
 			continue
 		}
 		t := c.takers[0]
-		c.doc.Samples, c.doc.Held = nil, document.Hold(t.report, t.at, cs.origin, document.ByRecord, reason)
+		c.Doc.Samples, c.Doc.Held = nil, document.Hold(t.Report, t.At, cs.origin, document.ByRecord, reason)
 		again = append(again, c)
 	}
 	return cs.keep(ctx, again, taken)
@@ -151,7 +157,7 @@ func (cs *claims) write(ctx context.Context) error {
 
 // keep writes the documents of reports in quarantine, and reads whose those are that
 // were taken.
-func (cs *claims) keep(ctx context.Context, held, taken []*claim) error {
+func (cs *Set) keep(ctx context.Context, held, taken []*Claim) error {
 	more, refused, err := cs.insert(ctx, held)
 	if err != nil {
 		return err
@@ -164,11 +170,11 @@ func (cs *claims) keep(ctx context.Context, held, taken []*claim) error {
 
 // refuseSample puts the reports that want a sample which the server refuses into
 // quarantine.
-func (cs *claims) refuseSample(c *claim, reason string) {
-	cs.natural = slices.DeleteFunc(cs.natural, func(t taker) bool {
+func (cs *Set) refuseSample(c *Claim, reason string) {
+	cs.natural = slices.DeleteFunc(cs.natural, func(t Taker) bool {
 		wants := slices.Contains(t.claims, c)
 		if wants {
-			cs.refuse(t, document.ByRecord, reason)
+			cs.Refuse(t, document.ByRecord, reason)
 		}
 		return wants
 	})
@@ -176,16 +182,16 @@ func (cs *claims) refuseSample(c *claim, reason string) {
 
 // insert writes the documents, in any order. It returns the claims whose _id was taken,
 // and those that the server refuses, with its reason.
-func (cs *claims) insert(ctx context.Context, list []*claim) (taken []*claim, refused map[*claim]string, err error) {
-	refused = map[*claim]string{}
+func (cs *Set) insert(ctx context.Context, list []*Claim) (taken []*Claim, refused map[*Claim]string, err error) {
+	refused = map[*Claim]string{}
 	var docs []any
-	var of []*claim
+	var of []*Claim
 	for _, c := range list {
-		if c.doc == nil {
+		if c.Doc == nil {
 			taken = append(taken, c)
 			continue
 		}
-		raw, err := bson.Marshal(c.doc)
+		raw, err := bson.Marshal(c.Doc)
 		if err != nil {
 			return nil, nil, penstock.Errorf(penstock.Internal, "the document of %s: %w", c.id, err)
 		}
@@ -198,19 +204,18 @@ func (cs *claims) insert(ctx context.Context, list []*claim) (taken []*claim, re
 	if len(docs) == 0 {
 		return taken, refused, nil
 	}
-	_, err = cs.reports.InsertMany(ctx, docs, options.InsertMany().SetOrdered(false))
-	failed, err := refusals(err)
+	failed, err := command.Insert(ctx, cs.reports, docs)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, c := range of {
-		c.found, c.node, c.position = true, c.doc.Node, c.doc.Position
-		c.print, c.held = penstock.Fingerprint(c.doc.Fingerprint), c.doc.Held != nil
+		c.found, c.node, c.position = true, c.Doc.Node, c.Doc.Position
+		c.print, c.held = penstock.Fingerprint(c.Doc.Fingerprint), c.Doc.Held != nil
 	}
 	for _, one := range failed {
 		c := of[one.Index]
 		c.found = false
-		if one.Code == codeDuplicateKey && ofID(one) {
+		if one.Code == command.DuplicateKey && ofID(one) {
 			taken = append(taken, c)
 		} else {
 			refused[c] = "the database refuses it: " + one.Message
@@ -251,48 +256,48 @@ func ownerFields() bson.D {
 	return bson.D{{Key: "node", Value: 1}, {Key: "position", Value: 1}, {Key: "fingerprint", Value: 1}, {Key: "held.digest", Value: 1}, {Key: "held.number", Value: 1}}
 }
 
-func (c *claim) note(o *owner) {
+func (c *Claim) note(o *owner) {
 	c.found, c.node, c.position, c.print, c.held = true, o.Node, o.Position, penstock.Fingerprint(o.Fingerprint), o.Held != nil
 }
 
 // lookUp reads whose the documents are. One that must be there may have been dropped
 // by the retention.
-func (cs *claims) lookUp(ctx context.Context, list []*claim) error {
-	byID := map[string]*claim{}
+func (cs *Set) lookUp(ctx context.Context, list []*Claim) error {
+	byID := map[string]*Claim{}
 	ids := make([]string, len(list))
 	for i, c := range list {
 		ids[i], byID[c.id] = c.id, c
 	}
-	if err := each(ctx, cs.reports, query[string]{field: "_id", values: ids, fields: ownerFields()}, func(o *owner) { byID[o.ID].note(o) }); err != nil {
+	if err := command.Each(ctx, cs.reports, command.Query[string]{Field: "_id", Values: ids, Fields: ownerFields()}, func(o *owner) { byID[o.ID].note(o) }); err != nil {
 		return err
 	}
 	for _, c := range list {
-		if !c.found && c.doc != nil {
+		if !c.found && c.Doc != nil {
 			return penstock.Errorf(penstock.Unavailable, "report %s is being written by another node", c.id)
 		}
 	}
 	return nil
 }
 
-// quarantine writes the refused reports, and calls do with what became of each. One
+// Quarantine writes the refused reports, and calls do with what became of each. One
 // that is in quarantine already is a duplicate.
-func (cs *claims) quarantine(ctx context.Context, do func(t taker, what penstock.Settlement)) error {
-	first := map[string]*claim{}
+func (cs *Set) Quarantine(ctx context.Context, do func(t Taker, what penstock.Settlement)) error {
+	first := map[string]*Claim{}
 	digests := make([]string, 0, len(cs.refused))
 	for _, f := range cs.refused {
-		digest := document.DigestOf(f.report)
+		digest := document.DigestOf(f.Report)
 		c := first[digest]
 		if c == nil {
-			c = &claim{id: document.LooseID(cs.origin.Node, f.at)}
-			c.doc = document.New(c.id, f.report, f.at, cs.origin)
-			c.doc.Held = document.Hold(f.report, f.at, cs.origin, f.cause, f.reason)
-			c.doc.Held.Digest = digest
+			c = &Claim{id: document.LooseID(cs.origin.Node, f.At)}
+			c.Doc = document.New(c.id, f.Report, f.At, cs.origin)
+			c.Doc.Held = document.Hold(f.Report, f.At, cs.origin, f.cause, f.reason)
+			c.Doc.Held.Digest = digest
 			first[digest], digests = c, append(digests, digest)
 		}
-		c.takers = append(c.takers, f.taker)
+		c.takers = append(c.takers, f.Taker)
 	}
-	waiting := query[string]{field: "held.digest", values: digests, and: bson.D{{Key: "held.decided", Value: absent()}}, fields: ownerFields()}
-	err := each(ctx, cs.reports, waiting, func(o *owner) {
+	waiting := command.Query[string]{Field: "held.digest", Values: digests, And: bson.D{{Key: "held.decided", Value: command.Absent()}}, Fields: ownerFields()}
+	err := command.Each(ctx, cs.reports, waiting, func(o *owner) {
 		// Two nodes may have refused it at one moment: then each has its own.
 		if c := first[o.Held.Digest]; !cs.ours(c, c.takers[0]) {
 			c.note(o)
@@ -301,7 +306,7 @@ func (cs *claims) quarantine(ctx context.Context, do func(t taker, what penstock
 	if err != nil {
 		return err
 	}
-	var fresh []*claim
+	var fresh []*Claim
 	for _, c := range first {
 		if !c.found {
 			fresh = append(fresh, c)
