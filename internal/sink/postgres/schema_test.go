@@ -173,8 +173,8 @@ func TestManyNodesStartAtOnce(t *testing.T) {
 		})
 	}
 	starting.Wait()
-	if got := b.number(t, "SELECT count(*) FROM {s}.migrations"); got != 1 {
-		t.Errorf("%d migrations are noted, want 1", got)
+	if noted, newest := b.number(t, "SELECT count(*) FROM {s}.migrations"), b.number(t, "SELECT max(number) FROM {s}.migrations"); noted != newest {
+		t.Errorf("%d migrations are noted, want each of %d once", noted, newest)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	known, err := one.Known(t.Context(), "pump-1")
-	if err != nil || fmt.Sprint(known) != "[{pump-1 1 [{1 2} {5 5}]}]" {
+	if err != nil || fmt.Sprint(known) != "[{pump-1 1 [{1 2} {5 5}] []}]" {
 		t.Errorf("known: %v, %v", known, err)
 	}
 	if known, err := one.Known(t.Context(), "nobody"); err != nil || len(known) > 0 {
