@@ -135,8 +135,8 @@ const gained = ` FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5
 	AS e(controller, epoch, numbers, filled, newest, reports, duplicates, quarantined, samples, conflicts) `
 
 // writeEpochs adds what the batch settles to the sets and counts. Rows that were read
-// behind the locks are there, and are updated, for half of what it costs to let the
-// server find out; those of other epochs may be.
+// behind the locks are there and are updated, for less than what it costs to let the
+// server find them out; those of other epochs may be there.
 func (w *work) writeEpochs(b *pgx.Batch) {
 	var there, others gain
 	for _, h := range w.Held {
