@@ -293,8 +293,12 @@ func failover(t *testing.T, b *bench, rig *rig) {
 	rig.least = 1
 	var mu sync.Mutex
 	var restore func()
+	restored := make(chan struct{})
 	rig.before = func(node, batch int) {
 		if node != 0 {
+			if batch >= 3 { // it still has something to commit afterwards, and so finds out
+				<-restored
+			}
 			return
 		}
 		mu.Lock()
@@ -305,6 +309,7 @@ func failover(t *testing.T, b *bench, rig *rig) {
 		case batch == 6 && restore != nil:
 			b.proxy.Still(restore)
 			restore = nil
+			close(restored)
 		}
 	}
 }

@@ -341,8 +341,12 @@ func failover(t *testing.T, b *bench, rig *rig) {
 	rig.least = 1
 	var mu sync.Mutex
 	var restore func()
+	restored := make(chan struct{})
 	rig.before = func(node, batch int) {
 		if node != 0 {
+			if batch >= 8 { // it still has something to commit afterwards, and so finds out
+				<-restored
+			}
 			return
 		}
 		mu.Lock()
@@ -352,6 +356,8 @@ func failover(t *testing.T, b *bench, rig *rig) {
 			restore = b.Save(t)
 		case batch == 8 && restore != nil:
 			restore()
+			restore = nil
+			close(restored)
 		}
 	}
 }
