@@ -218,7 +218,7 @@ func TestAQuotaDropsTheOldestOfASinkAndSaysSo(t *testing.T) {
 	defer release()
 	n.open(to("slow", d))
 	n.send(1)
-	testkit.Eventually(t, func() bool { return n.status("record").Through >= 1 }, "the record has it")
+	testkit.Eventually(t, func() bool { return n.status("record").Through >= 1 && d.Stalled() == 1 }, "the record has it, and the sink writes it")
 	for n.log.State().Segments < 3 {
 		n.send(20)
 	}

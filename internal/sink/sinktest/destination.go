@@ -19,6 +19,7 @@ type Destination struct {
 	refused  func(*penstock.Report) error
 	lose     bool          // the next confirmation
 	slow     chan struct{} // not nil: writes wait until it is closed
+	stalled  int           // writes that wait so
 }
 
 // NewDestination returns an empty destination.
@@ -63,6 +64,12 @@ func (d *Destination) Stall() (release func()) {
 	})
 }
 
+// Stalled returns how many writes wait for that.
+func (d *Destination) Stalled() (n int) {
+	d.set(func() { n = d.stalled })
+	return n
+}
+
 func (d *Destination) set(change func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -95,12 +102,16 @@ func (m *memory) Write(ctx context.Context, rs []*penstock.Report) error {
 	d := m.to
 	d.mu.Lock()
 	gate := d.slow
+	if gate != nil {
+		d.stalled++
+	}
 	d.mu.Unlock()
 	if gate != nil {
 		select {
 		case <-gate:
 		case <-ctx.Done():
 		}
+		d.set(func() { d.stalled-- })
 	}
 	if err := ctx.Err(); err != nil {
 		return err
