@@ -32,7 +32,25 @@ type served struct {
 	address string
 	args    []string
 	process *exec.Cmd
-	output  bytes.Buffer
+	output  said
+}
+
+// said is what a process says. It may be read while that goes on.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // launch starts a gateway with this configuration behind its listeners.
